@@ -1,0 +1,1 @@
+//! Password hashing, access tokens and random secrets for InsightDesk's identity ports.

@@ -1,0 +1,468 @@
+//! What can be published.
+
+use chrono::{DateTime, Utc};
+use kernel::{Actor, EventId, IdSource, MessageId, SystemActor, TeamId, TicketId, UserId, Version};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::vocabulary::{TicketPriority, TicketStatus};
+
+/// A fact with its circumstances, as it stands in the outbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The same in the outbox, in the feed and on every wire, however often it is sent.
+    pub id: EventId,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// Who or what made it happen.
+    pub cause: Cause,
+    /// What happened.
+    pub fact: Fact,
+}
+
+impl Event {
+    /// A new event for `fact`.
+    pub fn new(ids: &dyn IdSource, at: DateTime<Utc>, actor: &Actor, fact: Fact) -> Self {
+        Self { id: EventId::new(ids), at, cause: Cause::from(actor), fact }
+    }
+}
+
+/// Who or what made something happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A signed-in person.
+    Person(UserId),
+    /// A part of the server, by [`SystemActor::as_str`].
+    System(String),
+}
+
+impl Cause {
+    /// The person, if it was one.
+    #[must_use]
+    pub fn person(&self) -> Option<UserId> {
+        match self {
+            Cause::Person(id) => Some(*id),
+            Cause::System(_) => None,
+        }
+    }
+}
+
+impl From<&Actor> for Cause {
+    fn from(actor: &Actor) -> Self {
+        match actor {
+            Actor::Person(person) => Cause::Person(person.id),
+            Actor::System(system @ (SystemActor::AutoClose | SystemActor::Import)) => {
+                Cause::System(system.as_str().to_owned())
+            }
+        }
+    }
+}
+
+/// Everything that domains tell each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// Something happened to a ticket.
+    Ticket {
+        /// The ticket as it stands after the change.
+        ticket: TicketSummary,
+        /// What happened.
+        what: TicketFact,
+    },
+    /// Something happened to an account or a team.
+    Identity(IdentityFact),
+}
+
+/// What every subscriber needs to know of a ticket to act on an event without reading it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TicketSummary {
+    /// The ticket.
+    pub id: TicketId,
+    /// Its number, `TKT-00001`.
+    pub number: String,
+    /// Its subject.
+    pub subject: String,
+    /// Who asked.
+    pub requester: UserId,
+    /// Who answers, if anyone yet.
+    pub assignee: Option<UserId>,
+    /// The team it lies with.
+    pub team: Option<TeamId>,
+    /// Where it stands.
+    pub status: TicketStatus,
+    /// How much it presses.
+    pub priority: TicketPriority,
+    /// The version that the change made.
+    pub version: i32,
+}
+
+impl TicketSummary {
+    /// The version as the kernel's type.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version(self.version)
+    }
+}
+
+/// What happened to a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data", rename_all_fields = "camelCase")]
+pub enum TicketFact {
+    /// It was made.
+    #[serde(rename = "ticket.created")]
+    Created {},
+    /// Fields without a fact of their own changed.
+    #[serde(rename = "ticket.updated")]
+    Updated {
+        /// The contract's names of the changed fields.
+        fields: Vec<String>,
+    },
+    /// It moved in the state machine.
+    #[serde(rename = "ticket.status_changed")]
+    StatusChanged {
+        /// The status before.
+        from: TicketStatus,
+        /// The status now.
+        to: TicketStatus,
+    },
+    /// It became more or less pressing.
+    #[serde(rename = "ticket.priority_changed")]
+    PriorityChanged {
+        /// The priority before.
+        from: TicketPriority,
+        /// The priority now.
+        to: TicketPriority,
+    },
+    /// Another person, or no one, is to answer it.
+    #[serde(rename = "ticket.assigned")]
+    Assigned {
+        /// The assignee before.
+        from: Option<UserId>,
+        /// The assignee now.
+        to: Option<UserId>,
+    },
+    /// It went to another team, or to none.
+    #[serde(rename = "ticket.transferred")]
+    Transferred {
+        /// The team before.
+        from: Option<TeamId>,
+        /// The team now.
+        to: Option<TeamId>,
+    },
+    /// Something was written that the customer may read.
+    #[serde(rename = "ticket.message_added")]
+    MessageAdded {
+        /// The message.
+        message: MessageId,
+        /// Who wrote it.
+        author: UserId,
+        /// Whether it was the requester's side or the desk's.
+        by_staff: bool,
+    },
+    /// Something was written for staff alone.
+    #[serde(rename = "ticket.internal_message_added")]
+    InternalMessageAdded {
+        /// The message.
+        message: MessageId,
+        /// Who wrote it.
+        author: UserId,
+    },
+    /// A message's text was changed by its author.
+    #[serde(rename = "ticket.message_edited")]
+    MessageEdited {
+        /// The message.
+        message: MessageId,
+        /// Whether staff alone may read it.
+        internal: bool,
+    },
+    /// A note for staff was added.
+    #[serde(rename = "ticket.note_added")]
+    NoteAdded {
+        /// The note.
+        note: Uuid,
+        /// Who wrote it.
+        author: UserId,
+    },
+    /// It was deleted, and can be restored.
+    #[serde(rename = "ticket.deleted")]
+    Deleted {},
+    /// It was restored.
+    #[serde(rename = "ticket.restored")]
+    Restored {},
+}
+
+/// What happened to an account or a team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data", rename_all_fields = "camelCase")]
+pub enum IdentityFact {
+    /// An account was made.
+    #[serde(rename = "user.created")]
+    UserCreated {
+        /// The account.
+        user: UserId,
+    },
+    /// An account changed.
+    #[serde(rename = "user.updated")]
+    UserUpdated {
+        /// The account.
+        user: UserId,
+        /// The contract's names of the changed fields.
+        fields: Vec<String>,
+    },
+    /// An account was deleted, and can be restored.
+    #[serde(rename = "user.deleted")]
+    UserDeleted {
+        /// The account.
+        user: UserId,
+    },
+    /// An account was restored.
+    #[serde(rename = "user.restored")]
+    UserRestored {
+        /// The account.
+        user: UserId,
+    },
+    /// A refresh token that had been exchanged already was shown again, and its session ended.
+    #[serde(rename = "session.reuse_detected")]
+    SessionReuseDetected {
+        /// Whose session.
+        user: UserId,
+        /// Which session.
+        session: Uuid,
+    },
+    /// A team was made.
+    #[serde(rename = "team.created")]
+    TeamCreated {
+        /// The team.
+        team: TeamId,
+    },
+    /// A team changed.
+    #[serde(rename = "team.updated")]
+    TeamUpdated {
+        /// The team.
+        team: TeamId,
+    },
+    /// A team was deleted for good.
+    #[serde(rename = "team.deleted")]
+    TeamDeleted {
+        /// The team.
+        team: TeamId,
+    },
+    /// Someone joined a team, or changed rank in it.
+    #[serde(rename = "team.member_set")]
+    TeamMemberSet {
+        /// The team.
+        team: TeamId,
+        /// The member.
+        user: UserId,
+        /// The rank now, by name.
+        role_in_team: String,
+    },
+    /// Someone left a team.
+    #[serde(rename = "team.member_removed")]
+    TeamMemberRemoved {
+        /// The team.
+        team: TeamId,
+        /// The former member.
+        user: UserId,
+    },
+}
+
+/// A stored payload that this version of the program cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Written by a newer program, or an older one whose reader was dropped.
+    #[error("payload version {0} is not known")]
+    Version(i16),
+    /// The payload does not have the shape of its kind.
+    #[error("payload of kind {kind} has another shape")]
+    Shape {
+        /// The event's kind.
+        kind: String,
+        /// What does not fit.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct TicketPayload {
+    cause: Cause,
+    ticket: TicketSummary,
+    data: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IdentityPayload {
+    cause: Cause,
+    data: Value,
+}
+
+impl Event {
+    /// The name of what happened: `ticket.created`.
+    ///
+    /// # Errors
+    /// See [`Event::encode`].
+    pub fn kind(&self) -> Result<String, serde_json::Error> {
+        self.encode().map(|(kind, _)| kind)
+    }
+
+    /// The kind and the payload, as stored with [`Fact::PAYLOAD_VERSION`].
+    ///
+    /// # Errors
+    /// None for any fact there is; serde's signature has one.
+    pub fn encode(&self) -> Result<(String, Value), serde_json::Error> {
+        let cause = self.cause.clone();
+        match &self.fact {
+            Fact::Ticket { ticket, what } => {
+                let (kind, data) = split(serde_json::to_value(what)?);
+                let payload = TicketPayload { cause, ticket: ticket.clone(), data };
+                Ok((kind, serde_json::to_value(payload)?))
+            }
+            Fact::Identity(fact) => {
+                let (kind, data) = split(serde_json::to_value(fact)?);
+                Ok((kind, serde_json::to_value(IdentityPayload { cause, data })?))
+            }
+        }
+    }
+
+    /// Reads what [`Event::encode`] made, also by earlier versions of the program.
+    ///
+    /// # Errors
+    /// When the version or the shape is not known.
+    pub fn decode(
+        id: EventId,
+        at: DateTime<Utc>,
+        kind: &str,
+        version: i16,
+        payload: Value,
+    ) -> Result<Self, DecodeError> {
+        if version != Fact::PAYLOAD_VERSION {
+            return Err(DecodeError::Version(version));
+        }
+        let shape = |source| DecodeError::Shape { kind: kind.to_owned(), source };
+        if kind.starts_with("ticket.") {
+            let TicketPayload { cause, ticket, data } = serde_json::from_value(payload).map_err(shape)?;
+            let what = serde_json::from_value(join(kind, data)).map_err(shape)?;
+            return Ok(Self { id, at, cause, fact: Fact::Ticket { ticket, what } });
+        }
+        let IdentityPayload { cause, data } = serde_json::from_value(payload).map_err(shape)?;
+        let fact = serde_json::from_value(join(kind, data)).map_err(shape)?;
+        Ok(Self { id, at, cause, fact: Fact::Identity(fact) })
+    }
+}
+
+impl Fact {
+    /// The version of all payloads that this program writes.
+    pub const PAYLOAD_VERSION: i16 = 1;
+
+    /// The thing whose events keep their order: the ticket, the account or the team.
+    #[must_use]
+    pub fn aggregate(&self) -> Uuid {
+        match self {
+            Fact::Ticket { ticket, .. } => ticket.id.0,
+            Fact::Identity(fact) => match fact {
+                IdentityFact::UserCreated { user }
+                | IdentityFact::UserUpdated { user, .. }
+                | IdentityFact::UserDeleted { user }
+                | IdentityFact::UserRestored { user }
+                | IdentityFact::SessionReuseDetected { user, .. } => user.0,
+                IdentityFact::TeamCreated { team }
+                | IdentityFact::TeamUpdated { team }
+                | IdentityFact::TeamDeleted { team }
+                | IdentityFact::TeamMemberSet { team, .. }
+                | IdentityFact::TeamMemberRemoved { team, .. } => team.0,
+            },
+        }
+    }
+}
+
+fn split(tagged: Value) -> (String, Value) {
+    match tagged {
+        Value::Object(mut map) => {
+            let kind = map.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+            (kind, map.remove("data").unwrap_or(Value::Null))
+        }
+        other => (String::new(), other),
+    }
+}
+
+fn join(kind: &str, data: Value) -> Value {
+    serde_json::json!({ "kind": kind, "data": data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(fact: Fact) -> Event {
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        Event { id: EventId(Uuid::from_u128(1)), at, cause: Cause::Person(UserId(Uuid::from_u128(2))), fact }
+    }
+
+    fn summary() -> TicketSummary {
+        TicketSummary {
+            id: TicketId(Uuid::from_u128(3)),
+            number: "TKT-00001".into(),
+            subject: "Printer".into(),
+            requester: UserId(Uuid::from_u128(2)),
+            assignee: None,
+            team: None,
+            status: TicketStatus::Open,
+            priority: TicketPriority::Medium,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn an_event_reads_back_as_it_was_written() {
+        let facts = [
+            Fact::Ticket { ticket: summary(), what: TicketFact::Created {} },
+            Fact::Ticket {
+                ticket: summary(),
+                what: TicketFact::StatusChanged { from: TicketStatus::Open, to: TicketStatus::Resolved },
+            },
+            Fact::Identity(IdentityFact::TeamMemberSet {
+                team: TeamId(Uuid::from_u128(4)),
+                user: UserId(Uuid::from_u128(2)),
+                role_in_team: "lead".into(),
+            }),
+        ];
+        for fact in facts {
+            let event = event(fact);
+            let (kind, payload) = event.encode().unwrap();
+            let read = Event::decode(event.id, event.at, &kind, Fact::PAYLOAD_VERSION, payload).unwrap();
+            assert_eq!(read, event);
+        }
+    }
+
+    /// Rows of an earlier release must stay readable: this text is what version 1 stored.
+    #[test]
+    fn a_stored_row_of_version_1_can_still_be_read() {
+        let stored = serde_json::json!({
+            "cause": { "system": "auto_close" },
+            "ticket": {
+                "id": "00000000-0000-0000-0000-000000000003", "number": "TKT-00001", "subject": "Printer",
+                "requester": "00000000-0000-0000-0000-000000000002", "assignee": null, "team": null,
+                "status": "closed", "priority": "medium", "version": 4,
+            },
+            "data": { "from": "resolved", "to": "closed" },
+        });
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let event =
+            Event::decode(EventId(Uuid::from_u128(1)), at, "ticket.status_changed", 1, stored).unwrap();
+        assert_eq!(event.cause, Cause::System("auto_close".into()));
+        let Fact::Ticket { what, .. } = event.fact else { panic!("not a ticket's fact") };
+        assert_eq!(what, TicketFact::StatusChanged { from: TicketStatus::Resolved, to: TicketStatus::Closed });
+    }
+
+    #[test]
+    fn an_unknown_version_or_kind_is_refused() {
+        let at = DateTime::from_timestamp(0, 0).unwrap();
+        let id = EventId(Uuid::from_u128(1));
+        assert!(matches!(Event::decode(id, at, "ticket.created", 9, Value::Null), Err(DecodeError::Version(9))));
+        let odd = serde_json::json!({ "cause": { "system": "x" }, "data": {} });
+        assert!(matches!(Event::decode(id, at, "moon.rose", 1, odd), Err(DecodeError::Shape { .. })));
+    }
+}

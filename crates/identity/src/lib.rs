@@ -1,0 +1,1 @@
+//! Accounts, sessions and teams of the InsightDesk help desk: rules and ports.

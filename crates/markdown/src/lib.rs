@@ -1,0 +1,1 @@
+//! Markdown to sanitised HTML, as InsightDesk shows it.

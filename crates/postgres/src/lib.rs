@@ -1,0 +1,1 @@
+//! PostgreSQL adapters (diesel) for the ports of InsightDesk's domains.

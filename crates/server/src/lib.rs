@@ -1,0 +1,1 @@
+//! The InsightDesk help desk server: wiring, configuration and command line.

@@ -1,0 +1,2 @@
+//! The InsightDesk help desk server.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Background work of InsightDesk: the outbox relay and the sweeps.

@@ -1,0 +1,1 @@
+//! Tests of InsightDesk as a whole, over HTTP and as a process.
