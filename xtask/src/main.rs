@@ -1,2 +1,60 @@
-//! Development tasks of InsightDesk.
-fn main() {}
+//! Development tasks of InsightDesk, run as `cargo xtask <command>`.
+//!
+//! Each command is a module with a `run` function and, when it takes arguments, an `Args` for them. A new one gets a
+//! module, a variant of [`Task`], and an arm in [`main`].
+
+#![expect(clippy::print_stdout, reason = "a command line tool")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod arch;
+mod fetch;
+mod postgres;
+mod run;
+mod test;
+
+/// What went wrong, as one line for the person at the terminal.
+type Outcome<T> = Result<T, String>;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Development tasks of InsightDesk",
+    disable_version_flag = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Start the help desk, with a PostgreSQL of its own unless DATABASE_URL is set.
+    Run(run::Args),
+    /// Run all tests on one throwaway PostgreSQL.
+    Test(test::Args),
+    /// Make sure of PostgreSQL's programs and print their folder.
+    Postgres(postgres::Args),
+    /// Check which crate may depend on what.
+    Arch,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Run(args) => run::run(args),
+        Task::Test(args) => test::run(args),
+        Task::Postgres(args) => postgres::run(args),
+        Task::Arch => arch::run(),
+    };
+    outcome.unwrap_or_else(|message| {
+        eprintln!("error: {message}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The cargo that runs this.
+fn cargo() -> std::process::Command {
+    std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}

@@ -1,1 +1,38 @@
 //! Accounts, sessions and teams of the InsightDesk help desk: rules and ports.
+//!
+//! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`] and [`team`] hold what is
+//!   stored; [`policy`] alone decides who may see and do what.
+//! - [`ports`] are the traits through which this crate reaches a store, a password hash, a token and randomness, and
+//!   the values that it commits through them, each whole or not at all.
+//! - [`service`] has the use cases: [`Accounts`], [`Sessions`], [`Teams`], and the [`Authenticator`] that every
+//!   request passes.
+//! - `testing` (feature of that name) has a world in memory that implements every store, and the suites that any
+//!   other implementation must pass too.
+//!
+//! To add a use case: a rule in [`policy`], a decision on the aggregate, a method on a service with an error enum of
+//! its own, and, where something new becomes durable, a field in a commit, which every store must then keep.
+//!
+//! The crate knows of no database, no HTTP and no runtime; another service can link it alone
+//! (see `examples/who_may_manage_a_team.rs`).
+
+pub mod policy;
+pub mod ports;
+pub mod service;
+pub mod session;
+pub mod team;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod user;
+pub mod value;
+
+pub use service::{
+    AccountLimits, Accounts, Authenticator, Principal, PrincipalCache, SessionLimits, Sessions, SignedIn,
+    Teams,
+};
+pub use session::{AccessClaims, AccessToken, Client, SecretToken, Session, SessionId, TokenHash};
+pub use team::{MemberId, Team, TeamMember};
+pub use user::{PersonCard, Profile, User, UserStatus, UserView};
+pub use value::{
+    AvatarUrl, EmailAddress, Password, PasswordAttempt, PasswordHash, PasswordPolicy, PersonName,
+    TeamDescription, TeamName,
+};

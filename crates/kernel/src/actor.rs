@@ -102,7 +102,10 @@ impl Person {
         if !self.is_staff() {
             return None;
         }
-        self.teams.iter().find(|membership| membership.team == team).map(|membership| membership.role)
+        self.teams
+            .iter()
+            .find(|membership| membership.team == team)
+            .map(|membership| membership.role)
     }
 }
 

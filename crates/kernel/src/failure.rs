@@ -5,6 +5,9 @@
 //! place in the HTTP crate maps kinds to statuses.
 
 use std::fmt;
+use std::time::Duration;
+
+use crate::Version;
 
 /// What sort of failure it is, as a client of any transport understands it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,7 +48,11 @@ pub struct Violation {
 impl Violation {
     /// A violation of the rule `code` at `pointer`.
     pub fn new(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code, message: message.into() }
+        Self {
+            pointer: pointer.into(),
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -118,6 +125,17 @@ pub trait Classify: std::error::Error {
     fn violations(&self) -> &[Violation] {
         &[]
     }
+
+    /// The version that the thing has now, for [`FailureKind::Stale`], where it is known.
+    fn current_version(&self) -> Option<Version> {
+        None
+    }
+
+    /// How long to wait before another try, for [`FailureKind::TooMany`] and [`FailureKind::Unavailable`], where it
+    /// is known.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Why a port could not do its work: the operator's half, the same for every port. A client hears only
@@ -176,7 +194,9 @@ impl Classify for PortError {
 
     fn detail(&self) -> String {
         match self {
-            PortError::Unavailable { .. } => "The server cannot reach its database just now; try again shortly.".into(),
+            PortError::Unavailable { .. } => {
+                "The server cannot reach its database just now; try again shortly.".into()
+            }
             PortError::Corrupt { .. } | PortError::Bug { .. } => {
                 "The server met an error of its own. The request id helps its operator to find it.".into()
             }

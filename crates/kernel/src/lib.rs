@@ -20,7 +20,7 @@ pub use failure::{Classify, FailureKind, PortError, Violation, Violations};
 pub use id::{EventId, IdSource, MessageId, SequentialIds, TeamId, TicketId, UserId};
 pub use page::{Page, PageLimit, Position};
 pub use patch::Patch;
-pub use receipt::{Answer, EventReceipt, Receipt, RequestKey, RequestReceipt};
+pub use receipt::{Answer, AnswerStore, EventReceipt, Receipt, RequestKey, RequestReceipt, StoredAnswer};
 
 /// Counts the changes of a stored aggregate, starting at 1. A commit names the version that it was decided on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,6 +3,9 @@
 //! A commit that carries a receipt is stored whole or not at all; where the receipt is there already, the adapter
 //! stores nothing and says so.
 
+use async_trait::async_trait;
+
+use crate::failure::PortError;
 use crate::id::{EventId, Uuid};
 
 /// Proof that something was done, kept in the transaction that did it.
@@ -58,6 +61,28 @@ pub struct RequestReceipt {
     pub key: RequestKey,
     /// What was answered.
     pub answer: Answer,
+}
+
+/// An answer as it was stored with the effect of its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// Method and path of the request.
+    pub route: String,
+    /// SHA-256 over the request's body and precondition.
+    pub request_sha256: [u8; 32],
+    /// What was answered.
+    pub answer: Answer,
+}
+
+/// Finds the answers that receipts of requests hold. Writing them is part of each domain's commit port.
+#[async_trait]
+pub trait AnswerStore: Send + Sync {
+    /// The answer that `principal` got to the request with the idempotency key `key`. Must find every receipt whose
+    /// commit has ended, and may forget it after 24 hours.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn find(&self, principal: Uuid, key: &str) -> Result<Option<StoredAnswer>, PortError>;
 }
 
 /// Makes the receipt of a command from what came of it, before that is committed. A use case calls it once its

@@ -28,13 +28,21 @@ impl TextRule {
     /// A text of one line.
     #[must_use]
     pub const fn line(min_chars: usize, max_chars: usize) -> Self {
-        Self { min_chars, max_chars, lines: Lines::One }
+        Self {
+            min_chars,
+            max_chars,
+            lines: Lines::One,
+        }
     }
 
     /// A text of any number of lines.
     #[must_use]
     pub const fn block(min_chars: usize, max_chars: usize) -> Self {
-        Self { min_chars, max_chars, lines: Lines::Many }
+        Self {
+            min_chars,
+            max_chars,
+            lines: Lines::Many,
+        }
     }
 
     /// Trims white space off both ends and checks what is left; `pointer` names the field in the violation.
@@ -55,7 +63,11 @@ impl TextRule {
             ));
         }
         // A text has at least one byte a character, so the cheap check on bytes settles most texts.
-        let chars = if text.len() < self.min_chars { text.len() } else { text.chars().count() };
+        let chars = if text.len() < self.min_chars {
+            text.len()
+        } else {
+            text.chars().count()
+        };
         if chars < self.min_chars {
             let message = match self.min_chars {
                 1 => "must not be empty".to_owned(),
@@ -85,7 +97,9 @@ mod tests {
 
     #[test]
     fn control_characters_are_refused_by_name() {
-        let violation = TextRule::block(1, 10).parse("/description", "a\u{0}b").unwrap_err();
+        let violation = TextRule::block(1, 10)
+            .parse("/description", "a\u{0}b")
+            .unwrap_err();
         assert_eq!(violation.code, "bad_character");
         assert!(violation.message.contains("U+0000"), "{}", violation.message);
         assert!(TextRule::block(1, 10).parse("/x", "a\nb\tc").is_ok());

@@ -39,7 +39,10 @@ impl RunAs {
         if !rustix::process::geteuid().is_root() {
             return Self::Myself;
         }
-        UNPRIVILEGED.iter().find_map(|name| lookup(name)).map_or(Self::Nobody, Self::Account)
+        UNPRIVILEGED
+            .iter()
+            .find_map(|name| lookup(name))
+            .map_or(Self::Nobody, Self::Account)
     }
 
     /// The owner of what already lies at `path` when this process is root, else as [`RunAs::unprivileged`].
@@ -68,7 +71,11 @@ impl RunAs {
 /// A command that runs as `account` (or as this process' user), with a small environment and no standard input.
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>, account: Option<&Account>) -> Command {
     let mut command = Command::new(program);
-    command.env_clear().env("LC_ALL", "C").current_dir("/").stdin(Stdio::null());
+    command
+        .env_clear()
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .stdin(Stdio::null());
     for name in INHERITED {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -96,13 +103,24 @@ fn lookup(name: &str) -> Option<Account> {
     if let Some(fields) = passwd(|fields| fields.first().is_some_and(|field| field == name)) {
         let uid = fields.get(2)?.parse().ok()?;
         let gid = fields.get(3)?.parse().ok()?;
-        return Some(Account { name: name.to_owned(), uid, gid });
+        return Some(Account {
+            name: name.to_owned(),
+            uid,
+            gid,
+        });
     }
     let ask = |flag: &str| -> Option<u32> {
         let output = command("id", None).args([flag, name]).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().parse().ok())?
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().parse().ok())?
     };
-    Some(Account { name: name.to_owned(), uid: ask("-u")?, gid: ask("-g")? })
+    Some(Account {
+        name: name.to_owned(),
+        uid: ask("-u")?,
+        gid: ask("-g")?,
+    })
 }
 
 fn name_of(uid: u32) -> Option<String> {

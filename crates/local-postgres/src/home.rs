@@ -36,7 +36,11 @@ pub fn default_data_dir() -> PathBuf {
 /// The major version of PostgreSQL that made the data in `data_dir`, if there is any.
 #[must_use]
 pub fn recorded_major(data_dir: &Path) -> Option<u32> {
-    fs::read_to_string(data_path(data_dir).join("PG_VERSION")).ok()?.trim().parse().ok()
+    fs::read_to_string(data_path(data_dir).join("PG_VERSION"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn data_path(data_dir: &Path) -> PathBuf {
@@ -72,15 +76,8 @@ impl Home {
         }
         let account = run_as.account().cloned();
 
-        if !data_dir.exists() {
-            let mode = if account.is_some() { 0o711 } else { 0o700 };
-            DirBuilder::new()
-                .recursive(true)
-                .mode(mode)
-                .create(data_dir)
-                .and_then(|()| fs::set_permissions(data_dir, Permissions::from_mode(mode)))
-                .map_err(io("create", data_dir))?;
-        }
+        let mode = if account.is_some() { 0o711 } else { 0o700 };
+        create_with_parents(data_dir, mode).map_err(io("create", data_dir))?;
         let dir = fs::canonicalize(data_dir).map_err(io("find", data_dir))?;
         if dir.to_str().is_none() {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "its name is not UTF-8");
@@ -110,7 +107,11 @@ impl Home {
     /// Opens the log for a new server process.
     pub(crate) fn open_log(&self) -> io::Result<File> {
         self.bound_log()?;
-        OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log)
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&self.log)
     }
 
     /// Puts the log aside when it is long. The server appends to the file, so emptying it under the server is safe.
@@ -155,19 +156,25 @@ impl Home {
         let raw = pid.as_raw_nonzero();
         if Path::new("/proc/self/cmdline").exists() {
             return fs::read(format!("/proc/{raw}/cmdline")).is_ok_and(|line| {
-                line.split(|byte| *byte == 0).any(|word| word == self.data.as_os_str().as_encoded_bytes())
+                line.split(|byte| *byte == 0)
+                    .any(|word| word == self.data.as_os_str().as_encoded_bytes())
             });
         }
         command("ps", None)
             .args(["-ww", "-o", "command=", "-p", &raw.to_string()])
             .output()
-            .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(&*self.data.to_string_lossy()))
+            .is_ok_and(|output| {
+                String::from_utf8_lossy(&output.stdout).contains(&*self.data.to_string_lossy())
+            })
     }
 
-    /// Processes whose current folder is the cluster: after a postmaster's death these are its orphans. Empty on
+    /// PostgreSQL processes whose current folder is the cluster: after a postmaster's death these are its orphans. Empty on
     /// systems without `/proc`; there `postgres` itself refuses to start until they are gone.
     pub(crate) fn orphans(&self) -> Vec<Pid> {
-        const SCRIPT: &str = r#"for p in /proc/[0-9]*; do [ "$p/cwd" -ef "$1" ] && echo "${p#/proc/}"; done"#;
+        const SCRIPT: &str = r#"
+            for p in /proc/[0-9]*; do
+                [ "$p/cwd" -ef "$1" ] && read -r name < "$p/comm" && [ "$name" = postgres ] && echo "${p#/proc/}"
+            done"#;
         command("/bin/sh", self.account.as_ref())
             .args(["-c", SCRIPT, "sh"])
             .arg(&self.data)
@@ -188,7 +195,10 @@ impl Home {
     /// A `postmaster.pid` of a dead process is left alone: `postgres` examines and replaces it. One whose number now
     /// belongs to another program would stop it, and so would the lock of the socket.
     pub(crate) fn remove_stale_files(&self) -> io::Result<()> {
-        if self.recorded_postmaster().is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH)) {
+        if self
+            .recorded_postmaster()
+            .is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+        {
             tracing::info!("removing a postmaster.pid whose process number belongs to another program now");
             remove_if_there(&self.data.join("postmaster.pid"))?;
         }
@@ -229,7 +239,10 @@ fn lock(dir: &Path) -> Result<File, StartError> {
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut text = String::new();
             let _ = file.read_to_string(&mut text);
-            return Err(StartError::InUse { data_dir: dir.to_owned(), pid: text.trim().parse().ok() });
+            return Err(StartError::InUse {
+                data_dir: dir.to_owned(),
+                pid: text.trim().parse().ok(),
+            });
         }
         Err(error) => return Err(io("lock")(error.into())),
     }
@@ -237,6 +250,18 @@ fn lock(dir: &Path) -> Result<File, StartError> {
         .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()))
         .map_err(io("write"))?;
     Ok(file)
+}
+
+/// Makes `dir` and what is absent above it, with these permissions whatever the umask says. What exists stays as it is.
+fn create_with_parents(dir: &Path, mode: u32) -> io::Result<()> {
+    if dir.as_os_str().is_empty() || dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        create_with_parents(parent, mode)?;
+    }
+    DirBuilder::new().mode(mode).create(dir)?;
+    fs::set_permissions(dir, Permissions::from_mode(mode))
 }
 
 /// Makes `dir` a folder that only `account` (or this process' user) may enter. One that belongs to somebody else or is
@@ -249,7 +274,10 @@ fn private_dir(dir: &Path, account: Option<&Account>) -> io::Result<()> {
     let meta = fs::symlink_metadata(dir)?;
     let me = rustix::process::geteuid().as_raw();
     if !meta.is_dir() || (meta.uid() != me && account.is_none_or(|account| account.uid != meta.uid())) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to somebody else"));
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "it belongs to somebody else",
+        ));
     }
     if let Some(account) = account {
         chown(dir, Some(account.uid), Some(account.gid))?;
@@ -265,14 +293,17 @@ fn socket_dir(dir: &Path, account: Option<&Account>) -> PathBuf {
         return run;
     }
     let uid = account.map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid);
-    PathBuf::from(format!("/tmp/insightdesk-{uid}-{:016x}", fnv1a(dir.as_os_str().as_encoded_bytes())))
+    PathBuf::from(format!(
+        "/tmp/insightdesk-{uid}-{:016x}",
+        fnv1a(dir.as_os_str().as_encoded_bytes())
+    ))
 }
 
 /// The FNV-1a hash: the same in every release, unlike the standard library's.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -285,7 +316,11 @@ mod tests {
         assert_eq!(socket_dir(short, None), short.join("run"));
         let long = PathBuf::from(format!("/srv/{}", "x".repeat(100)));
         let dir = socket_dir(&long, None);
-        assert!(dir.starts_with("/tmp") && dir.as_os_str().len() < 60, "{}", dir.display());
+        assert!(
+            dir.starts_with("/tmp") && dir.as_os_str().len() < 60,
+            "{}",
+            dir.display()
+        );
         assert_eq!(dir, socket_dir(&long, None));
         assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
     }

@@ -87,7 +87,9 @@ pub enum FindError {
         reason: String,
     },
     /// This process is root and there is nobody else to run PostgreSQL as.
-    #[error("PostgreSQL does not run as root, and this machine has no account postgres, _postgres or nobody to run it")]
+    #[error(
+        "PostgreSQL does not run as root, and this machine has no account postgres, _postgres or nobody to run it"
+    )]
     NoAccount,
 }
 
@@ -106,7 +108,10 @@ impl fmt::Display for Found {
 
 impl From<&Programs> for Found {
     fn from(programs: &Programs) -> Self {
-        Self { version: programs.version.clone(), bin_dir: programs.bin_dir.clone() }
+        Self {
+            version: programs.version.clone(),
+            bin_dir: programs.bin_dir.clone(),
+        }
     }
 }
 
@@ -135,7 +140,11 @@ pub fn find_for(data_dir: &Path) -> Result<Programs, FindError> {
 /// in `bin` there.
 #[must_use]
 pub fn cache_dir() -> Option<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let var = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     var(VAR_CACHE).or_else(|| {
         if rustix::process::geteuid().is_root() {
             return Some(PathBuf::from("/var/cache/insightdesk"));
@@ -162,8 +171,14 @@ impl Search {
     pub fn from_environment(cache_dir: Option<&Path>) -> Self {
         let hidden = std::env::var_os(VAR_HIDE).is_some_and(|value| value == "1");
         Self {
-            named: std::env::var_os(VAR_BIN).filter(|value| !value.is_empty()).map(PathBuf::from),
-            installed: if hidden { Vec::new() } else { installed(std::env::var_os("PATH")) },
+            named: std::env::var_os(VAR_BIN)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from),
+            installed: if hidden {
+                Vec::new()
+            } else {
+                installed(std::env::var_os("PATH"))
+            },
             cache_dir: cache_dir.map(Path::to_owned),
         }
     }
@@ -185,13 +200,19 @@ impl Search {
         let mut found = probe_all(&self.installed, Source::Installed, account);
         let cached = self.cache_dir.as_deref().map(cached).unwrap_or_default();
         found.extend(probe_all(&cached, Source::Cached, account));
-        let (usable, too_old): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|programs| programs.major >= MAJOR_MIN);
+        let (usable, too_old): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|programs| programs.major >= MAJOR_MIN);
         if usable.is_empty() {
-            return Err(FindError::NotFound { too_old: too_old.first().map(Found::from) });
+            return Err(FindError::NotFound {
+                too_old: too_old.first().map(Found::from),
+            });
         }
         let Some(required) = required_major else {
-            return usable.into_iter().next().ok_or(FindError::NotFound { too_old: None });
+            return usable
+                .into_iter()
+                .next()
+                .ok_or(FindError::NotFound { too_old: None });
         };
         let found = usable.iter().map(Found::from).collect();
         usable
@@ -206,7 +227,10 @@ fn find_named(
     required_major: Option<u32>,
     account: Option<&Account>,
 ) -> Result<Programs, FindError> {
-    let named = |reason| FindError::Named { dir: dir.to_owned(), reason };
+    let named = |reason| FindError::Named {
+        dir: dir.to_owned(),
+        reason,
+    };
     let programs = probe(dir, Source::Named, account).map_err(named)?;
     if programs.major < MAJOR_MIN {
         return Err(named(format!(
@@ -215,9 +239,10 @@ fn find_named(
         )));
     }
     match required_major {
-        Some(required) if required != programs.major => {
-            Err(FindError::WrongMajor { required, found: vec![Found::from(&programs)] })
-        }
+        Some(required) if required != programs.major => Err(FindError::WrongMajor {
+            required,
+            found: vec![Found::from(&programs)],
+        }),
         Some(_) | None => Ok(programs),
     }
 }
@@ -230,7 +255,11 @@ fn installed(path: Option<OsString>) -> Vec<PathBuf> {
     dirs.extend(below("/usr/lib/postgresql", "", "bin"));
     dirs.extend(below("/usr", "pgsql-", "bin"));
     dirs.push(PathBuf::from("/usr/local/pgsql/bin"));
-    for prefix in ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"] {
+    for prefix in [
+        "/opt/homebrew/opt",
+        "/usr/local/opt",
+        "/home/linuxbrew/.linuxbrew/opt",
+    ] {
         dirs.extend(below(prefix, "postgresql", "bin"));
     }
     dirs.extend(below("/Applications/Postgres.app/Contents/Versions", "", "bin"));
@@ -243,7 +272,9 @@ fn cached(cache_dir: &Path) -> Vec<PathBuf> {
 
 /// `parent/<prefix…>/child` for every such folder.
 fn below(parent: impl AsRef<Path>, prefix: &str, child: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(parent) else {
+        return Vec::new();
+    };
     let mut dirs: Vec<_> = entries
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
@@ -256,11 +287,18 @@ fn below(parent: impl AsRef<Path>, prefix: &str, child: &str) -> Vec<PathBuf> {
 /// What runs in `dirs`, the newest first, each place once.
 fn probe_all(dirs: &[PathBuf], source: Source, account: Option<&Account>) -> Vec<Programs> {
     let mut found: Vec<Programs> = Vec::new();
-    for dir in dirs.iter().filter(|dir| dir.is_absolute() && dir.join("initdb").exists()) {
+    for dir in dirs
+        .iter()
+        .filter(|dir| dir.is_absolute() && dir.join("initdb").exists())
+    {
         match probe(dir, source, account) {
-            Ok(programs) if found.iter().all(|known| known.bin_dir != programs.bin_dir) => found.push(programs),
+            Ok(programs) if found.iter().all(|known| known.bin_dir != programs.bin_dir) => {
+                found.push(programs)
+            }
             Ok(_) => {}
-            Err(reason) => tracing::debug!(dir = %dir.display(), reason, "PostgreSQL programs are passed over"),
+            Err(reason) => {
+                tracing::debug!(dir = %dir.display(), reason, "PostgreSQL programs are passed over")
+            }
         }
     }
     found.sort_by_key(|programs| std::cmp::Reverse((programs.major, minor(&programs.version))));
@@ -269,17 +307,34 @@ fn probe_all(dirs: &[PathBuf], source: Source, account: Option<&Account>) -> Vec
 
 /// Asks the programs in `dir` for their version, as the account that would run them.
 fn probe(dir: &Path, source: Source, account: Option<&Account>) -> Result<Programs, String> {
-    let initdb = fs::canonicalize(dir.join("initdb")).map_err(|error| format!("its initdb is not there: {error}"))?;
+    let initdb =
+        fs::canonicalize(dir.join("initdb")).map_err(|error| format!("its initdb is not there: {error}"))?;
     let bin_dir = initdb.parent().unwrap_or(dir).to_owned();
-    let who = account.map(|account| format!(" as {}", account.name)).unwrap_or_default();
+    let who = account
+        .map(|account| format!(" as {}", account.name))
+        .unwrap_or_default();
     let output = command(bin_dir.join("postgres"), account)
         .arg("--version")
         .output()
         .map_err(|error| format!("its postgres does not run{who}: {error}"))?;
-    let text = String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr });
+    let text = String::from_utf8_lossy(if output.status.success() {
+        &output.stdout
+    } else {
+        &output.stderr
+    });
     parse_version(&text)
-        .map(|(major, version)| Programs { bin_dir, major, version, source })
-        .ok_or_else(|| format!("its postgres does not run{who}: {}", text.lines().next().unwrap_or("no output")))
+        .map(|(major, version)| Programs {
+            bin_dir,
+            major,
+            version,
+            source,
+        })
+        .ok_or_else(|| {
+            format!(
+                "its postgres does not run{who}: {}",
+                text.lines().next().unwrap_or("no output")
+            )
+        })
 }
 
 /// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-1)`, `postgres (PostgreSQL) 19devel` and the like.
@@ -290,7 +345,11 @@ fn parse_version(text: &str) -> Option<(u32, String)> {
 }
 
 fn minor(version: &str) -> u32 {
-    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
+    version
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse().ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -300,7 +359,10 @@ mod tests {
     #[test]
     fn versions_are_read_as_vendors_write_them() {
         let read = |text| parse_version(text).unwrap();
-        assert_eq!(read("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), (15, "15.18".into()));
+        assert_eq!(
+            read("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            (15, "15.18".into())
+        );
         assert_eq!(read("postgres (PostgreSQL) 18beta2"), (18, "18beta2".into()));
         assert_eq!(parse_version("postgres: command not found"), None);
         assert!(minor("16.10") > minor("16.9"));
@@ -308,16 +370,30 @@ mod tests {
 
     #[test]
     fn the_messages_are_one_line_that_says_what_to_do() {
-        let old = Found { version: "14.2".into(), bin_dir: "/usr/lib/postgresql/14/bin".into() };
+        let old = Found {
+            version: "14.2".into(),
+            bin_dir: "/usr/lib/postgresql/14/bin".into(),
+        };
         let messages = [
             FindError::NotFound { too_old: None }.to_string(),
-            FindError::NotFound { too_old: Some(old.clone()) }.to_string(),
-            FindError::WrongMajor { required: 15, found: vec![old] }.to_string(),
+            FindError::NotFound {
+                too_old: Some(old.clone()),
+            }
+            .to_string(),
+            FindError::WrongMajor {
+                required: 15,
+                found: vec![old],
+            }
+            .to_string(),
         ];
         for message in &messages {
             assert!(!message.contains('\n') && !message.contains("  "), "{message}");
             assert!(message.contains("install"), "{message}");
         }
-        assert!(messages[1].contains("only 14.2 in /usr/lib/postgresql/14/bin"), "{}", messages[1]);
+        assert!(
+            messages[1].contains("only 14.2 in /usr/lib/postgresql/14/bin"),
+            "{}",
+            messages[1]
+        );
     }
 }

@@ -28,7 +28,11 @@ pub(crate) fn arguments(durability: Durability, data: &Path, socket_dir: &Path) 
         ("shared_buffers", "128MB".to_owned()),
     ];
     let own: &[(&str, &str)] = match durability {
-        Durability::Durable => &[("max_connections", "100"), ("fsync", "on"), ("full_page_writes", "on")],
+        Durability::Durable => &[
+            ("max_connections", "100"),
+            ("fsync", "on"),
+            ("full_page_writes", "on"),
+        ],
         Durability::Throwaway => &[
             ("max_connections", "200"),
             ("fsync", "off"),
@@ -40,8 +44,14 @@ pub(crate) fn arguments(durability: Durability, data: &Path, socket_dir: &Path) 
         ],
     };
     let own = own.iter().map(|(name, value)| (*name, (*value).to_owned()));
-    let settings = common.into_iter().chain(own).flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]);
-    ["-D".to_owned(), data.display().to_string()].into_iter().chain(settings).collect()
+    let settings = common
+        .into_iter()
+        .chain(own)
+        .flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]);
+    ["-D".to_owned(), data.display().to_string()]
+        .into_iter()
+        .chain(settings)
+        .collect()
 }
 
 /// The arguments of `initdb`, but for the locale.

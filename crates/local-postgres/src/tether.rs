@@ -23,7 +23,6 @@ const CLEAR_SECS_MAX: u64 = 20;
 /// `$1` is the data folder, `$2` a socket folder outside it, or empty. Only names that the cluster makes are removed.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
-postmaster=-
 while read -r postmaster; do last=$postmaster; done
 if [ "${last:--}" != - ]; then
     kill -QUIT "$last" 2>/dev/null
@@ -55,7 +54,10 @@ impl Tether {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let mut watcher = tokio::process::Command::from(watcher).spawn()?;
-        let pipe = watcher.stdin.take().ok_or_else(|| io::Error::other("the watcher has no pipe"))?;
+        let pipe = watcher
+            .stdin
+            .take()
+            .ok_or_else(|| io::Error::other("the watcher has no pipe"))?;
         Ok(Self { watcher, pipe })
     }
 

@@ -1,1 +1,23 @@
 //! PostgreSQL adapters (diesel) for the ports of InsightDesk's domains.
+//!
+//! One module for each domain implements that domain's ports; below them lie [the pool](Database) with its time limits
+//! and its rules of trying again, the meaning of the database's errors (`error`), raw SQL with cached statements
+//! (`sql`), the enums (`enums`) and the generated tables (`schema`).
+//!
+//! To add an adapter: a struct that holds a [`Database`], a row type for what is read, and one function for each
+//! transaction. A violated constraint that the domain knows becomes the domain's error by its name; everything else
+//! becomes a `kernel::PortError`.
+
+mod enums;
+mod error;
+mod jitter;
+mod pool;
+mod schema;
+mod settings;
+mod sql;
+mod tls;
+mod wake_ups;
+
+pub use pool::{ConnectError, Database};
+pub use settings::{Settings, SettingsError};
+pub use wake_ups::WakeUps;

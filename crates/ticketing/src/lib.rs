@@ -1,1 +1,77 @@
-//! Tickets of the InsightDesk help desk: state machine, authorization, use cases and ports.
+//! Tickets of the InsightDesk help desk: the state machine, who may do what, the use cases, and the ports they need.
+//!
+//! The crate knows nothing of HTTP or of a database, so that another service can link it alone:
+//! [`Standing`] is the state machine by itself, [`policy`] answers who may do what, and [`Tickets`] runs whole use
+//! cases over whatever implements [`TicketStore`], [`Directory`] and [`Markup`] (with the feature `testing`,
+//! [`testing::MemoryTickets`] does, in memory).
+//!
+//! A use case authorises, loads, decides and commits. The decision is a value, [`TicketCommit`], that holds all that
+//! must become durable: the ticket, messages, notes, its history, its events and a receipt. The store takes it whole
+//! or not at all.
+
+mod draft;
+mod error;
+mod machine;
+pub mod policy;
+mod port;
+mod query;
+mod service;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod ticket;
+mod value;
+
+use chrono::Duration;
+
+pub use error::TicketError;
+pub use events::{TicketChannel, TicketPriority, TicketStatus};
+pub use machine::{ClosedBy, Standing, TransitionRefused};
+pub use port::{
+    AssigneeFacts, CommitError, Directory, Markup, PersonCard, Reference, TeamCard, TicketCommit, TicketStore,
+    TicketWrite,
+};
+pub use query::{
+    COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery,
+};
+pub use service::{
+    AutoClose, Edit, Guard, Import, ImportRow, ImportStore, ImportedTicket, Imported, NewTicket, Related, Reply, TicketView,
+    Tickets, Written,
+};
+pub use ticket::{
+    Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,
+    action,
+};
+pub use value::{
+    BODY_MAX_BYTES, Body, CUSTOM_FIELDS_MAX, CustomFields, DOCUMENT_MAX_BYTES, Description, REMARK_MAX_CHARS,
+    Remark, Subject, TAG_MAX_CHARS, TAGS_MAX, Tags, within_document_bound,
+};
+
+/// The desk's own choices about tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How long after closing a ticket may be reopened; 14 days.
+    pub reopen_window: Duration,
+    /// How long a resolved ticket stays silent before it closes itself; 96 hours.
+    pub auto_close_after: Duration,
+    /// How long an author may edit a message; 5 minutes.
+    pub message_edit_window: Duration,
+    /// How long after its deletion a lead may restore a ticket; 30 days. Administrators always may.
+    pub restore_window: Duration,
+    /// Whether agents without a rank may assign tickets to others; no.
+    pub agents_assign_others: bool,
+    /// Whether customers may choose a priority when they open a ticket; yes.
+    pub requester_sets_priority: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reopen_window: Duration::days(14),
+            auto_close_after: Duration::hours(96),
+            message_edit_window: Duration::minutes(5),
+            restore_window: Duration::days(30),
+            agents_assign_others: false,
+            requester_sets_priority: true,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Who is asking: the bearer token of a request, turned into a person.
+//!
+//! A handler that takes a [`Caller`] runs for signed-in people alone; every other request gets 401 with
+//! `WWW-Authenticate`. What the person may do is the domain's business, never this crate's.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use kernel::{Actor, Person};
+use uuid::Uuid;
+
+use crate::app::AppState;
+use crate::context::RequestContext;
+use crate::problem::Problem;
+
+/// Finds the person behind an access token.
+#[async_trait]
+pub trait Authenticate: Send + Sync {
+    /// The person that `token` was given to.
+    ///
+    /// # Errors
+    /// 401 when the token proves nobody, 503 when that cannot be found out.
+    async fn authenticate(&self, token: &str) -> Result<Caller, Problem>;
+}
+
+/// A signed-in person.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The person.
+    pub person: Person,
+    /// The session that the token belongs to.
+    pub session: Uuid,
+}
+
+impl Caller {
+    /// Who it is.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.person.id.0
+    }
+
+    /// The person as the one who acts.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Person(self.person.clone())
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move {
+            let token = bearer(&request)?;
+            let caller = authenticate(&request, &token).await?;
+            crate::query::refuse_unknown(&request)?;
+            Ok(caller)
+        }
+        .boxed_local()
+    }
+}
+
+/// The token of the header `Authorization`.
+pub(crate) fn bearer(request: &HttpRequest) -> Result<String, Problem> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Problem::unauthenticated()) };
+    let token = value.to_str().ok().and_then(|value| value.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+            Ok(token.trim().to_owned())
+        }
+        _ => Err(Problem::unauthenticated()),
+    }
+}
+
+/// Finds the person behind a token, and notes them for the log.
+pub(crate) async fn authenticate(request: &HttpRequest, token: &str) -> Result<Caller, Problem> {
+    let app = request.app_data::<Data<AppState>>().ok_or_else(|| Problem::internal("the application has no state"))?;
+    let caller = app.authenticator.authenticate(token).await.map_err(|problem| {
+        // A client that showed a token learns that this one is no good (RFC 6750).
+        let value = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        if problem.status() == 401 { problem.with_header(header::WWW_AUTHENTICATE, value) } else { problem }
+    })?;
+    RequestContext::of(request).set_caller(caller.id());
+    Ok(caller)
+}

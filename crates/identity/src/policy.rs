@@ -1,0 +1,231 @@
+//! Who may see and do what with accounts, sessions, teams and memberships. Nothing else in the crate compares roles.
+//!
+//! | | `user` | agent | supervisor of the team | lead of the team | admin |
+//! |---|---|---|---|---|---|
+//! | own profile: read; name and picture: change | yes | yes | yes | yes | yes |
+//! | another's profile | hidden | card | card | card | full, deleted too |
+//! | list of people | no | cards | cards | cards | full, deleted too |
+//! | make, change, delete, restore accounts; role and status | no | no | no | no | yes |
+//! | own sessions: list, end | yes | yes | yes | yes | any person's |
+//! | teams: list, read | no | yes | yes | yes | yes |
+//! | a team's members: list | no | own teams | yes | yes | yes |
+//! | a team's name and description: change | no | no | no | yes | yes |
+//! | teams: make, delete | no | no | no | no | yes |
+//! | members: add, rank, remove | no | no | no | up to their rank | yes |
+//!
+//! A rule that denies says whether the caller may know that the thing exists. What is not listed is denied; the
+//! server's own parts do nothing here.
+
+use kernel::{Actor, Person, Role, TeamId, TeamRole, UserId};
+
+use crate::user::User;
+
+/// How a caller is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// The caller may not know that it exists: answered like an unknown id.
+    Hidden,
+    /// The caller may see it and not do it.
+    Forbidden,
+}
+
+/// How much of a person a caller sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Everything but secrets.
+    Full,
+    /// The card alone.
+    Card,
+}
+
+/// In what capacity someone changes an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capacity {
+    /// As its owner: name and picture.
+    Owner,
+    /// As an administrator of another's account: role and status, too.
+    Admin,
+    /// As an administrator of their own account: anything but shutting themselves out.
+    AdminOwner,
+}
+
+/// What a caller is, as far as people and teams are concerned.
+enum Standing<'a> {
+    Admin(&'a Person),
+    Agent(&'a Person),
+    Customer(&'a Person),
+    Server,
+}
+
+fn standing(actor: &Actor) -> Standing<'_> {
+    match actor {
+        Actor::System(_) => Standing::Server,
+        Actor::Person(person) => match person.role {
+            Role::Admin => Standing::Admin(person),
+            Role::Agent => Standing::Agent(person),
+            Role::User => Standing::Customer(person),
+        },
+    }
+}
+
+/// How much `actor` sees of the account.
+///
+/// # Errors
+/// [`Denial::Hidden`] of others' accounts for customers, and of deleted ones for all but admins.
+pub fn read_person(actor: &Actor, target: &User) -> Result<Sight, Denial> {
+    match standing(actor) {
+        Standing::Admin(_) => Ok(Sight::Full),
+        Standing::Agent(person) | Standing::Customer(person) if person.id == target.id => {
+            if target.deleted_at.is_some() {
+                Err(Denial::Hidden)
+            } else {
+                Ok(Sight::Full)
+            }
+        }
+        Standing::Agent(_) if target.deleted_at.is_none() => Ok(Sight::Card),
+        Standing::Agent(_) | Standing::Customer(_) | Standing::Server => Err(Denial::Hidden),
+    }
+}
+
+/// How much `actor` sees of the people in a list.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but staff.
+pub fn list_people(actor: &Actor) -> Result<Sight, Denial> {
+    match standing(actor) {
+        Standing::Admin(_) => Ok(Sight::Full),
+        Standing::Agent(_) => Ok(Sight::Card),
+        Standing::Customer(_) | Standing::Server => Err(Denial::Forbidden),
+    }
+}
+
+/// Whether `actor` may make accounts.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins.
+pub fn create_person(actor: &Actor) -> Result<(), Denial> {
+    administrate(actor)
+}
+
+/// In what capacity `actor` changes the account.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for staff, [`Denial::Hidden`] for whoever does not see the account.
+pub fn change_person(actor: &Actor, target: &User) -> Result<Capacity, Denial> {
+    read_person(actor, target)?;
+    match standing(actor) {
+        Standing::Admin(person) if person.id == target.id => Ok(Capacity::AdminOwner),
+        Standing::Admin(_) => Ok(Capacity::Admin),
+        Standing::Agent(person) | Standing::Customer(person) if person.id == target.id => Ok(Capacity::Owner),
+        Standing::Agent(_) | Standing::Customer(_) | Standing::Server => Err(Denial::Forbidden),
+    }
+}
+
+/// Whether `actor` may delete and restore the account. Shutting oneself out is not this rule's matter.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for whoever sees the account, [`Denial::Hidden`] for the others.
+pub fn delete_person(actor: &Actor, target: &User) -> Result<(), Denial> {
+    read_person(actor, target)?;
+    administrate(actor)
+}
+
+/// Whether `actor` may see deleted accounts among the others.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins.
+pub fn see_deleted(actor: &Actor) -> Result<(), Denial> {
+    administrate(actor)
+}
+
+/// Whether `actor` may list and end the sessions of `owner`.
+///
+/// # Errors
+/// [`Denial::Hidden`] for all but the owner and admins.
+pub fn manage_sessions(actor: &Actor, owner: UserId) -> Result<(), Denial> {
+    match standing(actor) {
+        Standing::Admin(_) => Ok(()),
+        Standing::Agent(person) | Standing::Customer(person) if person.id == owner => Ok(()),
+        Standing::Agent(_) | Standing::Customer(_) | Standing::Server => Err(Denial::Hidden),
+    }
+}
+
+/// Whether `actor` may list teams and read one.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but staff.
+pub fn read_teams(actor: &Actor) -> Result<(), Denial> {
+    match standing(actor) {
+        Standing::Admin(_) | Standing::Agent(_) => Ok(()),
+        Standing::Customer(_) | Standing::Server => Err(Denial::Forbidden),
+    }
+}
+
+/// Whether `actor` may make and delete teams.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins.
+pub fn manage_teams(actor: &Actor) -> Result<(), Denial> {
+    administrate(actor)
+}
+
+/// Whether `actor` may change the team's name and description.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins and the team's leads.
+pub fn change_team(actor: &Actor, team: TeamId) -> Result<(), Denial> {
+    manage_members(actor, team)
+}
+
+/// Whether `actor` may list the team's members.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins and the team's own.
+pub fn read_members(actor: &Actor, team: TeamId) -> Result<(), Denial> {
+    match standing(actor) {
+        Standing::Admin(_) => Ok(()),
+        Standing::Agent(person) if person.rank_in(team).is_some() => Ok(()),
+        Standing::Agent(_) | Standing::Customer(_) | Standing::Server => Err(Denial::Forbidden),
+    }
+}
+
+/// Whether `actor` may take a person from the rank `before` to the rank `after` in the team; `None` is no member.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins and the team's leads, and for a rank above the lead's own.
+pub fn manage_member(
+    actor: &Actor,
+    team: TeamId,
+    before: Option<TeamRole>,
+    after: Option<TeamRole>,
+) -> Result<(), Denial> {
+    manage_members(actor, team)?;
+    match standing(actor) {
+        Standing::Admin(_) => Ok(()),
+        // `None` ranks below every rank.
+        Standing::Agent(person) if before.max(after) <= person.rank_in(team) => Ok(()),
+        Standing::Agent(_) | Standing::Customer(_) | Standing::Server => Err(Denial::Forbidden),
+    }
+}
+
+fn administrate(actor: &Actor) -> Result<(), Denial> {
+    match standing(actor) {
+        Standing::Admin(_) => Ok(()),
+        Standing::Agent(_) | Standing::Customer(_) | Standing::Server => Err(Denial::Forbidden),
+    }
+}
+
+/// Whether `actor` manages the team at all; tells nothing of a single member.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins and the team's leads.
+pub fn manage_members(actor: &Actor, team: TeamId) -> Result<(), Denial> {
+    match standing(actor) {
+        Standing::Admin(_) => Ok(()),
+        Standing::Agent(person) => match person.rank_in(team) {
+            Some(TeamRole::Lead) => Ok(()),
+            Some(TeamRole::Supervisor | TeamRole::Agent) | None => Err(Denial::Forbidden),
+        },
+        Standing::Customer(_) | Standing::Server => Err(Denial::Forbidden),
+    }
+}

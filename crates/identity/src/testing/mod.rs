@@ -1,0 +1,15 @@
+//! For tests, here and in other crates: a world in memory that implements every store ([`MemoryIdentity`]), quick
+//! stand-ins for hashing, tokens and randomness, [builders](builders), a [`Desk`] of services over all of these, and
+//! the [suites](contract) that every store must pass.
+//!
+//! The mocks of the ports (`MockPasswordHasher` and so on) are beside their traits, in [`crate::ports`].
+
+pub mod builders;
+pub mod contract;
+mod desk;
+mod doubles;
+mod memory;
+
+pub use desk::Desk;
+pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets};
+pub use memory::MemoryIdentity;

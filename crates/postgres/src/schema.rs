@@ -1,0 +1,490 @@
+//! The tables as diesel knows them. Made from the catalogue of a migrated database by `cargo xtask schema`;
+//! a test keeps the two equal.
+
+/// Types of the database that diesel has no name for.
+#[expect(unreachable_pub, reason = "the tables, which are public to diesel, name them")]
+pub mod sql_types {
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "ArticleStatus"))]
+    pub struct ArticleStatus;
+
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "TeamRole"))]
+    pub struct TeamRole;
+
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "TicketChannel"))]
+    pub struct TicketChannel;
+
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "TicketPriority"))]
+    pub struct TicketPriority;
+
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "TicketStatus"))]
+    pub struct TicketStatus;
+
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "UserRole"))]
+    pub struct UserRole;
+
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "UserStatus"))]
+    pub struct UserStatus;
+
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "xid8"))]
+    pub struct Xid8;
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    agent_performance (id) {
+        id -> Uuid,
+        date -> Date,
+        agent_id -> Uuid,
+        tickets_handled -> Int4,
+        tickets_resolved -> Int4,
+        avg_response_time_min -> Nullable<Float8>,
+        avg_resolution_time_min -> Nullable<Float8>,
+        customer_satisfaction -> Nullable<Float8>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    automation_rules (id) {
+        id -> Uuid,
+        #[max_length = 100]
+        name -> Varchar,
+        description -> Nullable<Text>,
+        #[max_length = 50]
+        trigger -> Varchar,
+        conditions -> Jsonb,
+        actions -> Jsonb,
+        priority -> Int4,
+        enabled -> Bool,
+        last_triggered_at -> Nullable<Timestamptz>,
+        trigger_count -> Int4,
+        created_by -> Uuid,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    daily_ticket_metrics (id) {
+        id -> Uuid,
+        date -> Date,
+        team_id -> Nullable<Uuid>,
+        tickets_created -> Int4,
+        tickets_resolved -> Int4,
+        tickets_closed -> Int4,
+        avg_first_response_min -> Nullable<Float8>,
+        avg_resolution_min -> Nullable<Float8>,
+        sla_breaches -> Int4,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    desk_facts (name) {
+        #[max_length = 50]
+        name -> Varchar,
+        value -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    event_receipts (event_id, subscriber, step) {
+        #[max_length = 50]
+        subscriber -> Varchar,
+        event_id -> Uuid,
+        #[max_length = 50]
+        step -> Varchar,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    idempotency_keys (principal, key) {
+        principal -> Uuid,
+        #[max_length = 255]
+        key -> Varchar,
+        #[max_length = 200]
+        route -> Varchar,
+        request_sha256 -> Bytea,
+        status -> Int2,
+        #[max_length = 100]
+        etag -> Nullable<Varchar>,
+        #[max_length = 500]
+        location -> Nullable<Varchar>,
+        body -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::ArticleStatus;
+
+    kb_articles (id) {
+        id -> Uuid,
+        #[max_length = 200]
+        title -> Varchar,
+        #[max_length = 200]
+        slug -> Varchar,
+        content -> Text,
+        content_html -> Nullable<Text>,
+        #[max_length = 500]
+        excerpt -> Nullable<Varchar>,
+        category_id -> Uuid,
+        author_id -> Uuid,
+        status -> ArticleStatus,
+        published_at -> Nullable<Timestamptz>,
+        views -> Int4,
+        helpful_count -> Int4,
+        not_helpful_count -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    kb_categories (id) {
+        id -> Uuid,
+        #[max_length = 100]
+        name -> Varchar,
+        #[max_length = 100]
+        slug -> Varchar,
+        description -> Nullable<Text>,
+        parent_id -> Nullable<Uuid>,
+        #[max_length = 50]
+        icon -> Nullable<Varchar>,
+        order -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    notifications (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        #[max_length = 50]
+        #[sql_name = "type"]
+        type_ -> Varchar,
+        #[max_length = 200]
+        title -> Varchar,
+        message -> Text,
+        data -> Jsonb,
+        read -> Bool,
+        read_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        #[max_length = 200]
+        dedupe_key -> Nullable<Varchar>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    one_time_tokens (token_sha256) {
+        #[max_length = 64]
+        token_sha256 -> Varchar,
+        #[max_length = 30]
+        kind -> Varchar,
+        user_id -> Nullable<Uuid>,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::Xid8;
+
+    outbox (id) {
+        id -> Uuid,
+        position -> Int8,
+        transaction_id -> Xid8,
+        aggregate_id -> Uuid,
+        #[max_length = 50]
+        kind -> Varchar,
+        payload_version -> Int2,
+        payload -> Jsonb,
+        occurred_at -> Timestamptz,
+        available_at -> Timestamptz,
+        attempts -> Int4,
+        leased_until -> Nullable<Timestamptz>,
+        done_at -> Nullable<Timestamptz>,
+        buried_at -> Nullable<Timestamptz>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    session_rotated_tokens (token_sha256) {
+        #[max_length = 64]
+        token_sha256 -> Varchar,
+        session_id -> Uuid,
+        successor_salt -> Bytea,
+        rotated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        #[max_length = 500]
+        refresh_token -> Varchar,
+        #[max_length = 500]
+        user_agent -> Nullable<Varchar>,
+        ip_address -> Nullable<Inet>,
+        expires_at -> Timestamptz,
+        created_at -> Timestamptz,
+        last_used_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    sla_policies (id) {
+        id -> Uuid,
+        #[max_length = 100]
+        name -> Varchar,
+        description -> Nullable<Text>,
+        first_response_time -> Int4,
+        resolution_time -> Int4,
+        business_hours_only -> Bool,
+        business_hours -> Nullable<Jsonb>,
+        escalation_rules -> Jsonb,
+        priority_multipliers -> Jsonb,
+        is_default -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::TeamRole;
+
+    team_members (id) {
+        id -> Uuid,
+        team_id -> Uuid,
+        user_id -> Uuid,
+        role_in_team -> TeamRole,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    teams (id) {
+        id -> Uuid,
+        #[max_length = 100]
+        name -> Varchar,
+        description -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        version -> Int4,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    ticket_activities (id) {
+        id -> Uuid,
+        ticket_id -> Uuid,
+        actor_id -> Nullable<Uuid>,
+        #[max_length = 50]
+        action_type -> Varchar,
+        old_value -> Nullable<Jsonb>,
+        new_value -> Nullable<Jsonb>,
+        metadata -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    ticket_imports (source, external_id) {
+        #[max_length = 100]
+        source -> Varchar,
+        #[max_length = 200]
+        external_id -> Varchar,
+        ticket_id -> Uuid,
+        imported_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    ticket_messages (id) {
+        id -> Uuid,
+        ticket_id -> Uuid,
+        sender_id -> Uuid,
+        message -> Text,
+        message_html -> Nullable<Text>,
+        attachment_urls -> Jsonb,
+        is_internal -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    ticket_notes (id) {
+        id -> Uuid,
+        ticket_id -> Uuid,
+        agent_id -> Uuid,
+        message -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::TicketChannel;
+    use super::sql_types::TicketPriority;
+    use super::sql_types::TicketStatus;
+
+    tickets (id) {
+        id -> Uuid,
+        #[max_length = 20]
+        ticket_number -> Varchar,
+        #[max_length = 200]
+        subject -> Varchar,
+        description -> Text,
+        created_by -> Uuid,
+        assigned_to -> Nullable<Uuid>,
+        team_id -> Nullable<Uuid>,
+        priority -> TicketPriority,
+        status -> TicketStatus,
+        channel -> TicketChannel,
+        sla_policy_id -> Nullable<Uuid>,
+        first_response_at -> Nullable<Timestamptz>,
+        sla_due_at -> Nullable<Timestamptz>,
+        sla_breached -> Bool,
+        resolved_at -> Nullable<Timestamptz>,
+        closed_at -> Nullable<Timestamptz>,
+        auto_closed_at -> Nullable<Timestamptz>,
+        tags -> Jsonb,
+        custom_fields -> Jsonb,
+        metadata -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        deleted_at -> Nullable<Timestamptz>,
+        version -> Int4,
+        public_version -> Int4,
+        public_updated_at -> Timestamptz,
+        message_count -> Int4,
+        public_message_count -> Int4,
+        last_message_at -> Nullable<Timestamptz>,
+        public_last_message_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::UserRole;
+    use super::sql_types::UserStatus;
+
+    users (id) {
+        id -> Uuid,
+        #[max_length = 255]
+        email -> Varchar,
+        #[max_length = 100]
+        name -> Varchar,
+        #[max_length = 255]
+        password_hash -> Varchar,
+        role -> UserRole,
+        status -> UserStatus,
+        #[max_length = 500]
+        avatar_url -> Nullable<Varchar>,
+        email_verified_at -> Nullable<Timestamptz>,
+        last_login_at -> Nullable<Timestamptz>,
+        two_factor_enabled -> Bool,
+        #[max_length = 255]
+        two_factor_secret -> Nullable<Varchar>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        deleted_at -> Nullable<Timestamptz>,
+        version -> Int4,
+    }
+}
+
+diesel::joinable!(automation_rules -> users (created_by));
+diesel::joinable!(kb_articles -> kb_categories (category_id));
+diesel::joinable!(kb_articles -> users (author_id));
+diesel::joinable!(notifications -> users (user_id));
+diesel::joinable!(one_time_tokens -> users (user_id));
+diesel::joinable!(session_rotated_tokens -> sessions (session_id));
+diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(team_members -> teams (team_id));
+diesel::joinable!(team_members -> users (user_id));
+diesel::joinable!(ticket_activities -> tickets (ticket_id));
+diesel::joinable!(ticket_activities -> users (actor_id));
+diesel::joinable!(ticket_imports -> tickets (ticket_id));
+diesel::joinable!(ticket_messages -> tickets (ticket_id));
+diesel::joinable!(ticket_messages -> users (sender_id));
+diesel::joinable!(ticket_notes -> tickets (ticket_id));
+diesel::joinable!(ticket_notes -> users (agent_id));
+diesel::joinable!(tickets -> sla_policies (sla_policy_id));
+diesel::joinable!(tickets -> teams (team_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    agent_performance,
+    automation_rules,
+    daily_ticket_metrics,
+    desk_facts,
+    event_receipts,
+    idempotency_keys,
+    kb_articles,
+    kb_categories,
+    notifications,
+    one_time_tokens,
+    outbox,
+    session_rotated_tokens,
+    sessions,
+    sla_policies,
+    team_members,
+    teams,
+    ticket_activities,
+    ticket_imports,
+    ticket_messages,
+    ticket_notes,
+    tickets,
+    users,
+);

@@ -1,0 +1,389 @@
+//! A change while it is decided: the ticket as it is to be, together with every trace that the change must leave.
+//!
+//! Use cases call the methods here and never touch a ticket's fields themselves, so that no change can go without
+//! its activity and its event. To add a kind of change, add a method that does all three.
+
+use chrono::{DateTime, Utc};
+use events::{Event, Fact, TicketFact, TicketPriority, TicketStatus};
+use kernel::{Actor, IdSource, MessageId, TeamId, UserId};
+use serde_json::{Map, Value, json};
+
+use crate::Settings;
+use crate::error::TicketError;
+use crate::machine::ClosedBy;
+use crate::policy::{Operation, Relation, permits};
+use crate::port::{Markup, TicketCommit, TicketWrite};
+use crate::ticket::{Activity, ActivityId, Audience, Message, Note, NoteId, Ticket, Visibility, action};
+use crate::value::{Body, CustomFields, Description, Remark, Subject, Tags};
+
+/// What a decision may consult: who acts, when, and by which rules.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) actor: &'a Actor,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) ids: &'a dyn IdSource,
+    pub(crate) settings: &'a Settings,
+    pub(crate) markup: &'a dyn Markup,
+}
+
+/// Who notices a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Notice {
+    Staff,
+    Everyone,
+}
+
+/// A ticket in the middle of a change.
+pub(crate) struct Draft<'a> {
+    circumstances: &'a Circumstances<'a>,
+    before: Option<Ticket>,
+    ticket: Ticket,
+    relation: Relation,
+    notice: Option<Notice>,
+    messages: Vec<Message>,
+    edited_messages: Vec<Message>,
+    notes: Vec<Note>,
+    activities: Vec<Activity>,
+    facts: Vec<TicketFact>,
+}
+
+impl<'a> Draft<'a> {
+    /// Begins to change a ticket that exists.
+    pub(crate) fn change(circumstances: &'a Circumstances<'a>, ticket: Ticket) -> Self {
+        let relation = Relation::of(circumstances.actor, &ticket);
+        Self::new(circumstances, Some(ticket.clone()), ticket, relation)
+    }
+
+    /// Begins with a ticket that is new.
+    pub(crate) fn create(circumstances: &'a Circumstances<'a>, ticket: Ticket) -> Self {
+        let relation = Relation::of(circumstances.actor, &ticket);
+        let mut draft = Self::new(circumstances, None, ticket, relation);
+        let value = json!({
+            "subject": draft.ticket.subject.as_str(),
+            "priority": draft.ticket.priority,
+            "status": draft.ticket.status(),
+            "channel": draft.ticket.channel,
+        });
+        draft.trace(Notice::Everyone, action::CREATED, None, Some(value), json!({}));
+        draft.facts.push(TicketFact::Created {});
+        draft
+    }
+
+    fn new(
+        circumstances: &'a Circumstances<'a>,
+        before: Option<Ticket>,
+        ticket: Ticket,
+        relation: Relation,
+    ) -> Self {
+        Self {
+            circumstances,
+            before,
+            ticket,
+            relation,
+            notice: None,
+            messages: Vec::new(),
+            edited_messages: Vec::new(),
+            notes: Vec::new(),
+            activities: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// The ticket as decided so far.
+    pub(crate) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// What the actor is to the ticket.
+    pub(crate) fn relation(&self) -> Relation {
+        self.relation
+    }
+
+    /// The time of the decision.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.circumstances.now
+    }
+
+    /// Refuses unless the actor may carry out `operation`; `what` completes "you may not …".
+    pub(crate) fn require(&self, operation: Operation, what: &'static str) -> Result<(), TicketError> {
+        // The rights are those that the actor has on the ticket as it was: a change cannot grant the next one.
+        let ticket = self.before.as_ref().unwrap_or(&self.ticket);
+        if permits(self.relation, operation, ticket, self.circumstances.settings) {
+            Ok(())
+        } else {
+            Err(TicketError::Forbidden(what))
+        }
+    }
+
+    fn trace(
+        &mut self,
+        notice: Notice,
+        action: &str,
+        old_value: Option<Value>,
+        new_value: Option<Value>,
+        mut metadata: Value,
+    ) {
+        if let (Actor::System(system), Some(map)) = (self.circumstances.actor, metadata.as_object_mut()) {
+            map.insert("system".to_owned(), Value::from(system.as_str()));
+        }
+        self.activities.push(Activity {
+            id: ActivityId::new(self.circumstances.ids),
+            ticket: self.ticket.id,
+            actor: self.circumstances.actor.user_id(),
+            action: action.to_owned(),
+            old_value,
+            new_value,
+            metadata,
+            created_at: self.circumstances.now,
+        });
+        self.notice = self.notice.max(Some(notice));
+    }
+
+    /// Changes subject, description and metadata, as far as they differ.
+    pub(crate) fn edit(
+        &mut self,
+        subject: Option<Subject>,
+        description: Option<Description>,
+        metadata: Option<Map<String, Value>>,
+    ) {
+        let (mut old, mut new) = (Map::new(), Map::new());
+        let mut notice = Notice::Staff;
+        if let Some(subject) = subject.filter(|subject| *subject != self.ticket.subject) {
+            old.insert("subject".to_owned(), Value::from(self.ticket.subject.as_str()));
+            new.insert("subject".to_owned(), Value::from(subject.as_str()));
+            self.ticket.subject = subject;
+            notice = Notice::Everyone;
+        }
+        if let Some(description) = description.filter(|description| *description != self.ticket.description) {
+            old.insert("description".to_owned(), Value::from(self.ticket.description.as_str()));
+            new.insert("description".to_owned(), Value::from(description.as_str()));
+            self.ticket.description = description;
+            notice = Notice::Everyone;
+        }
+        if let Some(metadata) = metadata.filter(|metadata| *metadata != self.ticket.metadata) {
+            old.insert("metadata".to_owned(), Value::Object(self.ticket.metadata.clone()));
+            new.insert("metadata".to_owned(), Value::Object(metadata.clone()));
+            self.ticket.metadata = metadata;
+        }
+        if new.is_empty() {
+            return;
+        }
+        self.facts.push(TicketFact::Updated { fields: new.keys().cloned().collect() });
+        self.trace(notice, action::UPDATED, Some(Value::Object(old)), Some(Value::Object(new)), json!({}));
+    }
+
+    /// Replaces the custom fields.
+    pub(crate) fn set_custom_fields(&mut self, fields: CustomFields) {
+        if fields == self.ticket.custom_fields {
+            return;
+        }
+        let (old, new) = (self.ticket.custom_fields.to_json(), fields.to_json());
+        self.ticket.custom_fields = fields;
+        self.facts.push(TicketFact::Updated { fields: vec!["customFields".to_owned()] });
+        self.trace(Notice::Everyone, action::CUSTOM_FIELDS_CHANGED, Some(old), Some(new), json!({}));
+    }
+
+    /// Replaces the tags.
+    pub(crate) fn set_tags(&mut self, tags: Tags) {
+        if tags == self.ticket.tags {
+            return;
+        }
+        let (old, new) = (self.ticket.tags.to_json(), tags.to_json());
+        self.ticket.tags = tags;
+        self.facts.push(TicketFact::Updated { fields: vec!["tags".to_owned()] });
+        self.trace(Notice::Everyone, action::TAGS_CHANGED, Some(old), Some(new), json!({}));
+    }
+
+    /// Changes the priority.
+    pub(crate) fn set_priority(&mut self, priority: TicketPriority) {
+        let from = self.ticket.priority;
+        if priority == from {
+            return;
+        }
+        self.ticket.priority = priority;
+        self.facts.push(TicketFact::PriorityChanged { from, to: priority });
+        let (old, new) = (Some(json!(from)), Some(json!(priority)));
+        self.trace(Notice::Everyone, action::PRIORITY_CHANGED, old, new, json!({}));
+    }
+
+    /// Moves in the state machine; `remark` is kept in the history, for staff.
+    pub(crate) fn set_status(
+        &mut self,
+        to: TicketStatus,
+        by: ClosedBy,
+        remark: Option<&Remark>,
+    ) -> Result<(), TicketError> {
+        let from = self.ticket.status();
+        let window = self.circumstances.settings.reopen_window;
+        self.ticket.standing = self.ticket.standing.to(to, self.circumstances.now, by, window)?;
+        self.facts.push(TicketFact::StatusChanged { from, to });
+        let mut metadata = Map::new();
+        if let Some(remark) = remark {
+            metadata.insert("remark".to_owned(), Value::from(remark.as_str()));
+        }
+        let (old, new) = (Some(json!(from)), Some(json!(to)));
+        self.trace(Notice::Everyone, action::STATUS_CHANGED, old, new, Value::Object(metadata));
+        Ok(())
+    }
+
+    /// Makes someone, or nobody, the assignee.
+    pub(crate) fn set_assignee(&mut self, to: Option<UserId>) {
+        let from = self.ticket.assignee;
+        if to == from {
+            return;
+        }
+        self.ticket.assignee = to;
+        self.facts.push(TicketFact::Assigned { from, to });
+        self.trace(Notice::Everyone, action::ASSIGNED, Some(json!(from)), Some(json!(to)), json!({}));
+    }
+
+    /// Moves the ticket to a team.
+    pub(crate) fn set_team(&mut self, to: TeamId) {
+        let from = self.ticket.team;
+        if Some(to) == from {
+            return;
+        }
+        self.ticket.team = Some(to);
+        self.facts.push(TicketFact::Transferred { from, to: Some(to) });
+        self.trace(Notice::Everyone, action::TRANSFERRED, Some(json!(from)), Some(json!(to)), json!({}));
+    }
+
+    /// Adds a message. The requester's own opens a pending or resolved ticket again; the first public one of the
+    /// desk is its first response.
+    pub(crate) fn add_message(
+        &mut self,
+        sender: UserId,
+        body: Body,
+        visibility: Visibility,
+    ) -> Result<Message, TicketError> {
+        let now = self.circumstances.now;
+        let by_staff = self.relation.audience() == Some(Audience::Staff) && sender != self.ticket.requester;
+        let message = Message {
+            id: MessageId::new(self.circumstances.ids),
+            ticket: self.ticket.id,
+            sender,
+            html: Some(self.circumstances.markup.to_html(body.as_str())),
+            body,
+            attachment_urls: json!([]),
+            visibility,
+            created_at: now,
+            updated_at: now,
+        };
+        let metadata = json!({ "messageId": message.id });
+        self.ticket.staff_face.message_count += 1;
+        self.ticket.staff_face.last_message_at = Some(now);
+        match visibility {
+            Visibility::Public => {
+                self.ticket.public_face.message_count += 1;
+                self.ticket.public_face.last_message_at = Some(now);
+                if by_staff {
+                    self.ticket.first_response_at = self.ticket.first_response_at.or(Some(now));
+                }
+                self.facts.push(TicketFact::MessageAdded { message: message.id, author: sender, by_staff });
+                self.trace(Notice::Everyone, action::MESSAGE_ADDED, None, None, metadata);
+                match self.ticket.status() {
+                    TicketStatus::Pending | TicketStatus::Resolved if !by_staff => {
+                        self.set_status(TicketStatus::Open, ClosedBy::Person, None)?;
+                    }
+                    TicketStatus::Open
+                    | TicketStatus::Pending
+                    | TicketStatus::Resolved
+                    | TicketStatus::Closed => {}
+                }
+            }
+            Visibility::Internal => {
+                self.facts.push(TicketFact::InternalMessageAdded { message: message.id, author: sender });
+                self.trace(Notice::Staff, action::INTERNAL_MESSAGE_ADDED, None, None, metadata);
+            }
+        }
+        self.messages.push(message.clone());
+        Ok(message)
+    }
+
+    /// Changes a message's text; the old one stays in the history, for staff.
+    pub(crate) fn edit_message(&mut self, mut message: Message, body: Body) -> Message {
+        if body == message.body {
+            return message;
+        }
+        let old = json!({ "message": message.body.as_str() });
+        let new = json!({ "message": body.as_str() });
+        message.html = Some(self.circumstances.markup.to_html(body.as_str()));
+        message.body = body;
+        message.updated_at = self.circumstances.now;
+        let internal = message.visibility == Visibility::Internal;
+        let notice = if internal { Notice::Staff } else { Notice::Everyone };
+        self.facts.push(TicketFact::MessageEdited { message: message.id, internal });
+        let metadata = json!({ "messageId": message.id });
+        self.trace(notice, action::MESSAGE_EDITED, Some(old), Some(new), metadata);
+        self.edited_messages.push(message.clone());
+        message
+    }
+
+    /// Adds a note for staff.
+    pub(crate) fn add_note(&mut self, author: UserId, body: Body) -> Note {
+        let note = Note {
+            id: NoteId::new(self.circumstances.ids),
+            ticket: self.ticket.id,
+            author,
+            body,
+            created_at: self.circumstances.now,
+        };
+        self.facts.push(TicketFact::NoteAdded { note: note.id.0, author });
+        self.trace(Notice::Staff, action::NOTE_ADDED, None, None, json!({ "noteId": note.id }));
+        self.notes.push(note.clone());
+        note
+    }
+
+    /// Deletes the ticket, so that it can be restored.
+    pub(crate) fn delete(&mut self) {
+        self.ticket.deleted_at = Some(self.circumstances.now);
+        self.facts.push(TicketFact::Deleted {});
+        self.trace(Notice::Everyone, action::DELETED, None, None, json!({}));
+    }
+
+    /// Brings a deleted ticket back.
+    pub(crate) fn restore(&mut self) {
+        self.ticket.deleted_at = None;
+        self.facts.push(TicketFact::Restored {});
+        self.trace(Notice::Everyone, action::RESTORED, None, None, json!({}));
+    }
+
+    /// Ends the decision: the commit, without a receipt yet, and the ticket as it will stand.
+    pub(crate) fn finish(self) -> (TicketCommit, Ticket) {
+        let Self {
+            circumstances,
+            before,
+            mut ticket,
+            relation: _,
+            notice,
+            messages,
+            edited_messages,
+            notes,
+            activities,
+            facts,
+        } = self;
+        let write = match (before, notice) {
+            (None, _) => TicketWrite::Insert(Box::new(ticket.clone())),
+            (Some(_), None) => TicketWrite::Unchanged,
+            (Some(before), Some(notice)) => {
+                ticket.staff_face.version = before.staff_face.version.next();
+                ticket.staff_face.updated_at = circumstances.now;
+                if notice == Notice::Everyone {
+                    ticket.public_face.version = before.public_face.version.next();
+                    ticket.public_face.updated_at = circumstances.now;
+                }
+                TicketWrite::Update { ticket: Box::new(ticket.clone()), expected: before.version() }
+            }
+        };
+        let summary = ticket.summary();
+        let events = facts
+            .into_iter()
+            .map(|what| {
+                let fact = Fact::Ticket { ticket: summary.clone(), what };
+                Event::new(circumstances.ids, circumstances.now, circumstances.actor, fact)
+            })
+            .collect();
+        let commit =
+            TicketCommit { ticket: write, messages, edited_messages, notes, activities, events, receipt: None };
+        (commit, ticket)
+    }
+}

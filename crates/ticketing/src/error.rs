@@ -1,0 +1,163 @@
+//! What can go wrong with a ticket, for its use cases.
+
+use events::TicketStatus;
+use kernel::{Classify, FailureKind, PortError, UserId, Version, Violation, Violations};
+
+use crate::machine::TransitionRefused;
+
+/// Why a use case on a ticket failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TicketError {
+    /// The input breaks rules.
+    #[error("the input breaks a rule: {0}")]
+    Invalid(Violations),
+    /// There is no such ticket, or the caller may not know of it.
+    #[error("no such ticket for this caller")]
+    NotFound,
+    /// There is no such message in this ticket, or the caller may not know of it.
+    #[error("no such message for this caller")]
+    MessageNotFound,
+    /// The caller sees the ticket and may not do this with it.
+    #[error("the caller may not {0}")]
+    Forbidden(&'static str),
+    /// The state machine does not move so.
+    #[error(transparent)]
+    Transition(#[from] TransitionRefused),
+    /// A closed ticket takes no more messages.
+    #[error("the ticket is closed")]
+    Closed,
+    /// Someone else has it already.
+    #[error("the ticket is assigned to {0}")]
+    AlreadyClaimed(UserId),
+    /// The ticket is deleted, and must be restored first.
+    #[error("the ticket is deleted")]
+    Deleted,
+    /// It is not deleted, so that it cannot be restored.
+    #[error("the ticket is not deleted")]
+    NotDeleted,
+    /// A message can no longer be changed.
+    #[error("the time to edit the message is over")]
+    EditWindowOver,
+    /// It changed since the caller looked.
+    #[error("the ticket is at another version")]
+    Stale {
+        /// The version that the caller would see now; `None` when writers kept overtaking each other.
+        current: Option<Version>,
+    },
+    /// The request was carried out before; its answer is stored.
+    #[error("the request was carried out before")]
+    Repeated,
+    /// A port failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl From<Violation> for TicketError {
+    fn from(violation: Violation) -> Self {
+        TicketError::Invalid(violation.into())
+    }
+}
+
+impl From<Violations> for TicketError {
+    fn from(violations: Violations) -> Self {
+        TicketError::Invalid(violations)
+    }
+}
+
+fn names(statuses: &[TicketStatus]) -> String {
+    let names: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+impl Classify for TicketError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            TicketError::Invalid(_) => FailureKind::Invalid,
+            TicketError::NotFound | TicketError::MessageNotFound => FailureKind::NotFound,
+            TicketError::Forbidden(_) => FailureKind::Forbidden,
+            TicketError::Transition(_)
+            | TicketError::Closed
+            | TicketError::AlreadyClaimed(_)
+            | TicketError::Deleted
+            | TicketError::NotDeleted
+            | TicketError::EditWindowOver
+            | TicketError::Repeated => FailureKind::Conflict,
+            TicketError::Stale { current: Some(_) } => FailureKind::Stale,
+            // Nobody named a version: the ticket was too busy, and the request may be sent again.
+            TicketError::Stale { current: None } => FailureKind::Unavailable,
+            TicketError::Port(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            TicketError::Invalid(_) => "request.invalid",
+            TicketError::NotFound => "ticket.not_found",
+            TicketError::MessageNotFound => "message.not_found",
+            TicketError::Forbidden(_) => "access.forbidden",
+            TicketError::Transition(_) => "ticket.transition_not_allowed",
+            TicketError::Closed => "ticket.closed",
+            TicketError::AlreadyClaimed(_) => "ticket.already_claimed",
+            TicketError::Deleted => "ticket.deleted",
+            TicketError::NotDeleted => "ticket.not_deleted",
+            TicketError::EditWindowOver => "message.edit_window_over",
+            TicketError::Stale { current: Some(_) } => "request.stale",
+            TicketError::Stale { current: None } => "server.busy",
+            TicketError::Repeated => "request.repeated",
+            TicketError::Port(error) => error.code(),
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            TicketError::Invalid(_) => "The request breaks the rules listed in `errors`.".into(),
+            TicketError::NotFound => "There is no such ticket.".into(),
+            TicketError::MessageNotFound => "There is no such message in this ticket.".into(),
+            TicketError::Forbidden(what) => format!("You may not {what}."),
+            TicketError::Transition(refused) => {
+                let window = if refused.reopen_window_over {
+                    " It was closed too long ago to be reopened; open a new ticket instead."
+                } else {
+                    ""
+                };
+                format!(
+                    "A ticket that is {} cannot become {}. Allowed now: {}.{window}",
+                    refused.from.as_str(),
+                    refused.to.as_str(),
+                    names(&refused.allowed),
+                )
+            }
+            TicketError::Closed => "The ticket is closed; reopen it before you write.".into(),
+            TicketError::AlreadyClaimed(_) => "Someone else has claimed the ticket already.".into(),
+            TicketError::Deleted => "The ticket is deleted; restore it first.".into(),
+            TicketError::NotDeleted => "The ticket is not deleted.".into(),
+            TicketError::EditWindowOver => "The time in which a message can be edited is over.".into(),
+            TicketError::Stale { current: Some(_) } => {
+                "The ticket has changed since the version named in If-Match; read it again.".into()
+            }
+            TicketError::Stale { current: None } => {
+                "Too many changes of this ticket at once; send the request again.".into()
+            }
+            TicketError::Repeated => "The request was carried out before.".into(),
+            TicketError::Port(error) => error.detail(),
+        }
+    }
+
+    fn violations(&self) -> &[Violation] {
+        match self {
+            TicketError::Invalid(violations) => violations.as_slice(),
+            TicketError::NotFound
+            | TicketError::MessageNotFound
+            | TicketError::Forbidden(_)
+            | TicketError::Transition(_)
+            | TicketError::Closed
+            | TicketError::AlreadyClaimed(_)
+            | TicketError::Deleted
+            | TicketError::NotDeleted
+            | TicketError::EditWindowOver
+            | TicketError::Stale { .. }
+            | TicketError::Repeated
+            | TicketError::Port(_) => &[],
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Writing and reading a ticket's messages, notes and history.
+
+use events::TicketStatus;
+use kernel::{Actor, MessageId, Page, PageLimit, Position, Violation};
+
+use super::{Guard, Tickets};
+use crate::error::TicketError;
+use crate::policy::{Operation, Relation, permits};
+use crate::service::view::Written;
+use crate::ticket::{Activity, Audience, Message, Note, TicketKey, Visibility};
+use crate::value::Body;
+
+/// A message to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The text.
+    pub body: Body,
+    /// Who may read it.
+    pub visibility: Visibility,
+}
+
+impl Tickets {
+    /// Writes a message. Who the caller is decides what it does: see [`Relation`] and the crate's documentation.
+    ///
+    /// # Errors
+    /// [`TicketError::Closed`] for a public message on a closed ticket, [`TicketError::Invalid`] for an internal one
+    /// by the requester.
+    pub async fn reply(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        reply: &Reply,
+        guard: Guard<'_, Written<Message>>,
+    ) -> Result<Written<Message>, TicketError> {
+        let sender = actor.user_id().ok_or(TicketError::Forbidden("write messages"))?;
+        self.change(actor, key, guard, |draft| {
+            draft.require(Operation::Reply, "reply to this ticket")?;
+            match reply.visibility {
+                Visibility::Internal if draft.require(Operation::Internal, "").is_err() => {
+                    let message = "is for staff who work on the ticket";
+                    return Err(Violation::new("/isInternal", "not_allowed", message).into());
+                }
+                Visibility::Public if draft.ticket().status() == TicketStatus::Closed => {
+                    return Err(TicketError::Closed);
+                }
+                Visibility::Internal | Visibility::Public => {}
+            }
+            draft.add_message(sender, reply.body.clone(), reply.visibility)
+        })
+        .await
+    }
+
+    /// Changes the text of one's own message within the edit window; the old text stays in the history.
+    ///
+    /// # Errors
+    /// [`TicketError::MessageNotFound`] for one the caller may not read, [`TicketError::Forbidden`] for someone
+    /// else's, [`TicketError::EditWindowOver`] later.
+    pub async fn edit_message(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        message: MessageId,
+        body: &Body,
+        guard: Guard<'_, Written<Message>>,
+    ) -> Result<Written<Message>, TicketError> {
+        let window = self.settings.message_edit_window;
+        let (ticket, relation) = self.live(actor, key).await?;
+        let found = self.store.message(ticket.id, message).await?;
+        let found = found.filter(|found| readable(relation, found)).ok_or(TicketError::MessageNotFound)?;
+        self.change(actor, key, guard, |draft| {
+            if actor.user_id() != Some(found.sender) {
+                return Err(TicketError::Forbidden("edit someone else's message"));
+            }
+            if draft.now() - found.created_at > window {
+                return Err(TicketError::EditWindowOver);
+            }
+            Ok(draft.edit_message(found.clone(), body.clone()))
+        })
+        .await
+    }
+
+    /// Adds a note for staff.
+    ///
+    /// # Errors
+    /// [`TicketError::NotFound`] for the requester: notes do not exist for them.
+    pub async fn add_note(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        body: &Body,
+        guard: Guard<'_, Written<Note>>,
+    ) -> Result<Written<Note>, TicketError> {
+        let author = actor.user_id().ok_or(TicketError::Forbidden("write notes"))?;
+        self.change(actor, key, guard, |draft| {
+            draft.require(Operation::Internal, "").map_err(|_| TicketError::NotFound)?;
+            Ok(draft.add_note(author, body.clone()))
+        })
+        .await
+    }
+
+    /// One page of the messages that the caller may read, oldest first.
+    ///
+    /// # Errors
+    /// [`TicketError::NotFound`] for a ticket that the caller may not see.
+    pub async fn messages(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        after: Option<Position>,
+        limit: PageLimit,
+    ) -> Result<Page<Message>, TicketError> {
+        let (ticket, relation) = self.live(actor, key).await?;
+        let audience = relation.audience().ok_or(TicketError::NotFound)?;
+        Ok(self.store.messages(ticket.id, audience, after, limit).await?)
+    }
+
+    /// One message.
+    ///
+    /// # Errors
+    /// [`TicketError::MessageNotFound`] for one the caller may not read.
+    pub async fn message(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        message: MessageId,
+    ) -> Result<Message, TicketError> {
+        let (ticket, relation) = self.live(actor, key).await?;
+        let found = self.store.message(ticket.id, message).await?;
+        found.filter(|found| readable(relation, found)).ok_or(TicketError::MessageNotFound)
+    }
+
+    /// One page of the notes, oldest first.
+    ///
+    /// # Errors
+    /// [`TicketError::NotFound`] for the requester: notes do not exist for them.
+    pub async fn notes(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        after: Option<Position>,
+        limit: PageLimit,
+    ) -> Result<Page<Note>, TicketError> {
+        let (ticket, relation) = self.live(actor, key).await?;
+        if !permits(relation, Operation::Internal, &ticket, &self.settings) {
+            return Err(TicketError::NotFound);
+        }
+        Ok(self.store.notes(ticket.id, after, limit).await?)
+    }
+
+    /// One page of the history, oldest first; the requester gets the public kinds, without values of other fields.
+    ///
+    /// # Errors
+    /// [`TicketError::NotFound`] for a ticket that the caller may not see.
+    pub async fn activities(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        after: Option<Position>,
+        limit: PageLimit,
+    ) -> Result<(Audience, Page<Activity>), TicketError> {
+        let (ticket, relation) = self.live(actor, key).await?;
+        let audience = relation.audience().ok_or(TicketError::NotFound)?;
+        Ok((audience, self.store.activities(ticket.id, audience, after, limit).await?))
+    }
+}
+
+fn readable(relation: Relation, message: &Message) -> bool {
+    match (relation.audience(), message.visibility) {
+        (Some(Audience::Staff), _) | (Some(Audience::Customer), Visibility::Public) => true,
+        (Some(Audience::Customer), Visibility::Internal) | (None, _) => false,
+    }
+}

@@ -1,0 +1,144 @@
+//! Changing a ticket's fields, deleting and restoring it.
+
+use events::{TicketPriority, TicketStatus};
+use kernel::{Actor, Violation};
+use serde_json::{Map, Value};
+
+use super::{Existence, Guard, Tickets};
+use crate::draft::Draft;
+use crate::error::TicketError;
+use crate::machine::ClosedBy;
+use crate::policy::{Operation, Relation};
+use crate::service::view::Written;
+use crate::ticket::TicketKey;
+use crate::value::{Description, Subject, Tags, within_document_bound};
+
+/// A merge patch of a ticket's writable fields; `None` keeps a field. None of them can be emptied by null, but
+/// for single custom fields and single members of the metadata.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Edit {
+    /// Another subject.
+    pub subject: Option<Subject>,
+    /// Another description.
+    pub description: Option<Description>,
+    /// Another priority.
+    pub priority: Option<TicketPriority>,
+    /// Another status.
+    pub status: Option<TicketStatus>,
+    /// All tags.
+    pub tags: Option<Tags>,
+    /// Custom fields to set, or to take away by null.
+    pub custom_fields: Option<Map<String, Value>>,
+    /// Metadata to set, or to take away by null (administrators).
+    pub metadata: Option<Map<String, Value>>,
+}
+
+impl Tickets {
+    /// Changes fields of a ticket, all of them or none.
+    ///
+    /// # Errors
+    /// [`TicketError::Forbidden`] when the caller may not change one of the fields, [`TicketError::Transition`] for
+    /// a status that cannot follow, [`TicketError::Stale`] for a failed precondition.
+    pub async fn edit(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        edit: &Edit,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.change(actor, key, guard, |draft| apply(draft, edit)).await
+    }
+
+    /// Deletes a ticket, so that it can be restored.
+    ///
+    /// # Errors
+    /// [`TicketError::Forbidden`] below the rank of a lead.
+    pub async fn delete(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.change(actor, key, guard, |draft| {
+            draft.require(Operation::Delete, "delete this ticket")?;
+            draft.delete();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Restores a deleted ticket: administrators always, a lead of its team within the window.
+    ///
+    /// # Errors
+    /// [`TicketError::NotDeleted`] for a live ticket, [`TicketError::NotFound`] for all who may not know.
+    pub async fn restore(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        let window = self.settings.restore_window;
+        self.change_if(actor, key, guard, Existence::Any, |draft| {
+            draft.require(Operation::Restore, "restore this ticket")?;
+            let deleted_at = draft.ticket().deleted_at.ok_or(TicketError::NotDeleted)?;
+            if draft.relation() != Relation::Admin && draft.now() - deleted_at > window {
+                return Err(TicketError::NotFound);
+            }
+            draft.restore();
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn apply(draft: &mut Draft<'_>, edit: &Edit) -> Result<(), TicketError> {
+    let Edit { subject, description, priority, status, tags, custom_fields, metadata } = edit.clone();
+    // Every right is checked before anything is decided: the order of the fields must not matter.
+    if subject.is_some() || description.is_some() {
+        draft.require(Operation::EditText, "edit the subject or description of this ticket")?;
+    }
+    if priority.is_some() {
+        draft.require(Operation::SetPriority, "set the priority of this ticket")?;
+    }
+    if let Some(status) = status {
+        draft.require(Operation::SetStatus(status), "give this ticket that status")?;
+    }
+    if tags.is_some() {
+        draft.require(Operation::EditTags, "edit the tags of this ticket")?;
+    }
+    if custom_fields.is_some() {
+        draft.require(Operation::EditCustomFields, "edit the custom fields of this ticket")?;
+    }
+    if metadata.is_some() {
+        draft.require(Operation::EditMetadata, "edit the metadata of this ticket")?;
+    }
+    let metadata = metadata.map(|changes| merged(&draft.ticket().metadata, changes)).transpose()?;
+    draft.edit(subject, description, metadata);
+    if let Some(priority) = priority {
+        draft.set_priority(priority);
+    }
+    if let Some(tags) = tags {
+        draft.set_tags(tags);
+    }
+    if let Some(changes) = custom_fields {
+        let fields = draft.ticket().custom_fields.merged("/customFields", changes)?;
+        draft.set_custom_fields(fields);
+    }
+    if let Some(status) = status.filter(|status| *status != draft.ticket().status()) {
+        draft.set_status(status, ClosedBy::Person, None)?;
+    }
+    Ok(())
+}
+
+fn merged(present: &Map<String, Value>, changes: Map<String, Value>) -> Result<Map<String, Value>, Violation> {
+    let mut result = present.clone();
+    for (name, value) in changes {
+        if value.is_null() {
+            result.remove(&name);
+        } else {
+            result.insert(name, value);
+        }
+    }
+    within_document_bound("/metadata", &result)?;
+    Ok(result)
+}

@@ -1,0 +1,200 @@
+//! The use cases: authorise, load, decide, commit.
+//!
+//! Each module adds methods to [`Tickets`] for one kind of work. All changes of an existing ticket go through
+//! [`Tickets::change`], which loads, checks the precondition, lets the decision be made on a draft, commits it, and
+//! decides anew when someone else was faster.
+
+mod auto_close;
+mod conversation;
+mod create;
+mod edit;
+mod import;
+mod read;
+mod view;
+mod workflow;
+
+use std::sync::Arc;
+
+use kernel::receipt::ReceiptFor;
+use kernel::{Actor, Clock, IdSource, Version, Violation};
+
+use crate::Settings;
+use crate::draft::{Circumstances, Draft};
+use crate::error::TicketError;
+use crate::policy::{Operation, Relation, permits};
+use crate::port::{CommitError, Directory, Markup, Reference, TicketStore, TicketWrite};
+use crate::ticket::{Ticket, TicketKey};
+
+pub use auto_close::AutoClose;
+pub use conversation::Reply;
+pub use create::NewTicket;
+pub use edit::Edit;
+pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket};
+pub use view::{Related, TicketView, Written};
+
+/// How often a decision is made anew when others keep changing the ticket first.
+const STALE_TRIES_MAX: u32 = 8;
+/// How often a new ticket takes the next number when another writer used one of ours.
+const NUMBER_TRIES_MAX: u32 = 5;
+
+/// The use cases on tickets.
+pub struct Tickets {
+    store: Arc<dyn TicketStore>,
+    directory: Arc<dyn Directory>,
+    markup: Arc<dyn Markup>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    settings: Settings,
+}
+
+/// What comes with a command besides its content.
+#[derive(Clone, Copy)]
+pub struct Guard<'a, T> {
+    /// The version that the caller saw (`If-Match`), as its audience counts; `None` to change whatever is there.
+    pub expected: Option<Version>,
+    /// Makes the receipt from the outcome, to be stored with it.
+    pub receipt: ReceiptFor<'a, T>,
+}
+
+impl<T: 'static> Guard<'_, T> {
+    /// No precondition and no receipt.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { expected: None, receipt: &kernel::receipt::no_receipt }
+    }
+}
+
+impl Tickets {
+    /// The use cases over these ports.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn TicketStore>,
+        directory: Arc<dyn Directory>,
+        markup: Arc<dyn Markup>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        settings: Settings,
+    ) -> Self {
+        Self { store, directory, markup, clock, ids, settings }
+    }
+
+    /// The desk's choices in force.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn circumstances<'a>(&'a self, actor: &'a Actor) -> Circumstances<'a> {
+        Circumstances {
+            actor,
+            now: self.clock.now(),
+            ids: self.ids.as_ref(),
+            settings: &self.settings,
+            markup: self.markup.as_ref(),
+        }
+    }
+
+    /// Loads a ticket that the actor may see, whatever became of it since.
+    async fn visible(&self, actor: &Actor, key: &TicketKey) -> Result<(Ticket, Relation), TicketError> {
+        let ticket = self.store.find(key).await?.ok_or(TicketError::NotFound)?;
+        let relation = Relation::of(actor, &ticket);
+        let restorable = permits(relation, Operation::Restore, &ticket, &self.settings);
+        if relation == Relation::None || (ticket.deleted_at.is_some() && !restorable) {
+            return Err(TicketError::NotFound);
+        }
+        Ok((ticket, relation))
+    }
+
+    /// Loads a ticket that the actor may see and that is not deleted. An administrator hears that it is.
+    async fn live(&self, actor: &Actor, key: &TicketKey) -> Result<(Ticket, Relation), TicketError> {
+        let (ticket, relation) = self.visible(actor, key).await?;
+        match (ticket.deleted_at, relation) {
+            (None, _) => Ok((ticket, relation)),
+            (Some(_), Relation::Admin) => Err(TicketError::Deleted),
+            (Some(_), _) => Err(TicketError::NotFound),
+        }
+    }
+
+    /// Changes a live ticket by one decision.
+    async fn change<T, D>(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        guard: Guard<'_, Written<T>>,
+        decide: D,
+    ) -> Result<Written<T>, TicketError>
+    where
+        D: Fn(&mut Draft<'_>) -> Result<T, TicketError> + Send + Sync,
+        T: Send + Sync,
+    {
+        self.change_if(actor, key, guard, Existence::Live, decide).await
+    }
+
+    async fn change_if<T, D>(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        guard: Guard<'_, Written<T>>,
+        existence: Existence,
+        decide: D,
+    ) -> Result<Written<T>, TicketError>
+    where
+        D: Fn(&mut Draft<'_>) -> Result<T, TicketError> + Send + Sync,
+        T: Send + Sync,
+    {
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = match existence {
+                Existence::Live => self.live(actor, key).await?,
+                Existence::Any => self.visible(actor, key).await?,
+            };
+            let audience = relation.audience().ok_or(TicketError::NotFound)?;
+            let current = ticket.face(audience).version;
+            if guard.expected.is_some_and(|expected| expected != current) {
+                return Err(TicketError::Stale { current: Some(current) });
+            }
+            let circumstances = self.circumstances(actor);
+            let mut draft = Draft::change(&circumstances, ticket);
+            let detail = decide(&mut draft)?;
+            let (mut commit, ticket) = draft.finish();
+            let view = TicketView::new(ticket, relation, actor, circumstances.now, &self.settings);
+            let written = Written { view, detail };
+            commit.receipt = (guard.receipt)(&written);
+            let nothing_to_store = commit.ticket == TicketWrite::Unchanged && commit.receipt.is_none();
+            if nothing_to_store {
+                return Ok(written);
+            }
+            match self.store.commit(commit).await {
+                Ok(()) => return Ok(written),
+                Err(CommitError::Stale) => {}
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        Err(TicketError::Stale { current: None })
+    }
+}
+
+/// Whether a deleted ticket can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Existence {
+    Live,
+    Any,
+}
+
+/// Gives a refused commit its meaning. Staleness and number clashes are settled before it comes to this.
+fn refused(error: CommitError) -> TicketError {
+    match error {
+        CommitError::Stale | CommitError::NumberTaken => TicketError::Stale { current: None },
+        CommitError::Repeated => TicketError::Repeated,
+        CommitError::Dangling(reference) => dangling(reference).into(),
+        CommitError::Port(error) => error.into(),
+    }
+}
+
+fn dangling(reference: Reference) -> Violation {
+    let pointer = match reference {
+        Reference::Requester => "/createdById",
+        Reference::Assignee => "/agentId",
+        Reference::Team => "/teamId",
+    };
+    Violation::new(pointer, "unknown", format!("{reference} does not exist"))
+}

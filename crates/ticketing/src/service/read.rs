@@ -1,0 +1,116 @@
+//! Showing and listing tickets.
+
+use kernel::{Actor, Page, Role, UserId};
+
+use super::Tickets;
+use crate::error::TicketError;
+use crate::policy::Relation;
+use crate::query::{Count, Maybe, Scope, TicketQuery};
+use crate::service::view::{Related, TicketView};
+use crate::ticket::TicketKey;
+
+impl Tickets {
+    /// One ticket. Administrators reach deleted ones by `include_deleted`.
+    ///
+    /// # Errors
+    /// [`TicketError::NotFound`] for one that the caller may not see.
+    pub async fn show(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        include_deleted: bool,
+    ) -> Result<TicketView, TicketError> {
+        let (ticket, relation) = self.visible(actor, key).await?;
+        if ticket.deleted_at.is_some() && !(include_deleted && relation == Relation::Admin) {
+            return Err(TicketError::NotFound);
+        }
+        Ok(TicketView::new(ticket, relation, actor, self.clock.now(), &self.settings))
+    }
+
+    /// One page of the tickets that the caller may see: customers those that they asked for, agents those that they
+    /// work on (or, when they filter by themselves as requester, those that they asked for), administrators all.
+    ///
+    /// # Errors
+    /// [`TicketError::Forbidden`] for deleted tickets by anyone but an administrator.
+    pub async fn list(&self, actor: &Actor, query: &TicketQuery) -> Result<Page<TicketView>, TicketError> {
+        let scope = scope(actor, query)?;
+        if is_out_of_reach(&scope, query) {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
+        let now = self.clock.now();
+        let page = self.store.list(&scope, query).await?;
+        Ok(page.map(|ticket| {
+            let relation = match &scope {
+                Scope::RequestedBy(_) => Relation::Requester,
+                Scope::WorkOf { .. } | Scope::Desk => Relation::of(actor, &ticket),
+            };
+            TicketView::new(ticket, relation, actor, now, &self.settings)
+        }))
+    }
+
+    /// How many tickets [`Tickets::list`] would go through.
+    ///
+    /// # Errors
+    /// As for [`Tickets::list`].
+    pub async fn count(&self, actor: &Actor, query: &TicketQuery) -> Result<Count, TicketError> {
+        let scope = scope(actor, query)?;
+        if is_out_of_reach(&scope, query) {
+            return Ok(Count::Exact(0));
+        }
+        Ok(self.store.count(&scope, query).await?)
+    }
+
+    /// The people and teams that tickets name, by one query each however many tickets there are.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    pub async fn related(&self, views: &[TicketView]) -> Result<Related, TicketError> {
+        let mut users: Vec<UserId> = Vec::new();
+        let mut teams = Vec::new();
+        for view in views {
+            users.push(view.ticket.requester);
+            users.extend(view.ticket.assignee);
+            teams.extend(view.ticket.team);
+        }
+        users.sort_unstable();
+        users.dedup();
+        teams.sort_unstable();
+        teams.dedup();
+        let people = if users.is_empty() { Vec::new() } else { self.directory.people(&users).await? };
+        let teams = if teams.is_empty() { Vec::new() } else { self.directory.teams(&teams).await? };
+        Ok(Related { people, teams })
+    }
+}
+
+fn scope(actor: &Actor, query: &TicketQuery) -> Result<Scope, TicketError> {
+    let scope = match actor {
+        Actor::System(_) => Scope::Desk,
+        Actor::Person(person) => match person.role {
+            Role::Admin => Scope::Desk,
+            Role::User => Scope::RequestedBy(person.id),
+            Role::Agent if query.filter.requester == Some(person.id) => Scope::RequestedBy(person.id),
+            Role::Agent => {
+                let teams = person.teams.iter().map(|membership| membership.team).collect();
+                Scope::WorkOf { agent: person.id, teams }
+            }
+        },
+    };
+    if query.include_deleted && scope != Scope::Desk {
+        return Err(TicketError::Forbidden("list deleted tickets"));
+    }
+    Ok(scope)
+}
+
+/// Whether scope and filter exclude each other, so that the store need not be asked.
+fn is_out_of_reach(scope: &Scope, query: &TicketQuery) -> bool {
+    match scope {
+        Scope::RequestedBy(user) => query.filter.requester.is_some_and(|wanted| wanted != *user),
+        Scope::WorkOf { agent, teams } => match (query.filter.team, query.filter.assignee) {
+            (Some(Maybe::Is(team)), assignee) => {
+                !teams.contains(&team) && assignee.is_some_and(|wanted| wanted != Maybe::Is(*agent))
+            }
+            (Some(Maybe::Nothing) | None, _) => false,
+        },
+        Scope::Desk => false,
+    }
+}

@@ -1,0 +1,105 @@
+//! What a use case gives back: a ticket as its caller may see it.
+
+use chrono::{DateTime, Utc};
+use events::TicketStatus;
+use kernel::{Actor, Version};
+
+use crate::Settings;
+use crate::policy::{Operation, Relation, permits};
+use crate::port::{PersonCard, TeamCard};
+use crate::ticket::{Audience, Face, Ticket};
+
+/// A ticket with what its caller may see of it and do with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TicketView {
+    /// The ticket. What of it may be shown depends on `audience`.
+    pub ticket: Ticket,
+    /// As whom the caller sees it.
+    pub audience: Audience,
+    /// What the caller could do with it now: the names of the actions.
+    pub allowed_actions: Vec<&'static str>,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written<T> {
+    /// The ticket afterwards.
+    pub view: TicketView,
+    /// What else the command made: a message, a note, or nothing.
+    pub detail: T,
+}
+
+/// The people and teams that a page of tickets names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Related {
+    /// People, each once.
+    pub people: Vec<PersonCard>,
+    /// Teams, each once.
+    pub teams: Vec<TeamCard>,
+}
+
+impl TicketView {
+    pub(crate) fn new(
+        ticket: Ticket,
+        relation: Relation,
+        actor: &Actor,
+        now: DateTime<Utc>,
+        settings: &Settings,
+    ) -> Self {
+        let audience = relation.audience().unwrap_or(Audience::Customer);
+        let allowed_actions = allowed_actions(&ticket, relation, actor, now, settings);
+        Self { ticket, audience, allowed_actions }
+    }
+
+    /// The figures of the ticket's course as this caller sees them.
+    #[must_use]
+    pub fn face(&self) -> &Face {
+        self.ticket.face(self.audience)
+    }
+
+    /// The version as this caller counts.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.face().version
+    }
+}
+
+fn allowed_actions(
+    ticket: &Ticket,
+    relation: Relation,
+    actor: &Actor,
+    now: DateTime<Utc>,
+    settings: &Settings,
+) -> Vec<&'static str> {
+    let may = |operation| permits(relation, operation, ticket, settings);
+    if ticket.deleted_at.is_some() {
+        return if may(Operation::Restore) { vec!["restore"] } else { vec![] };
+    }
+    let status = ticket.status();
+    let reachable = ticket.standing.allowed(now, settings.reopen_window);
+    let can_become = |status| reachable.contains(&status) && may(Operation::SetStatus(status));
+    let mine = actor.user_id().is_some() && ticket.assignee == actor.user_id();
+    let offers = [
+        ("reply", status != TicketStatus::Closed && may(Operation::Reply)),
+        ("edit", may(Operation::EditText)),
+        ("message_internally", may(Operation::Internal)),
+        ("add_note", may(Operation::Internal)),
+        ("set_priority", may(Operation::SetPriority)),
+        ("edit_tags", may(Operation::EditTags)),
+        ("claim", ticket.assignee.is_none() && may(Operation::AssignSelf)),
+        ("assign", may(Operation::AssignOther)),
+        (
+            "unassign",
+            ticket.assignee.is_some()
+                && may(if mine { Operation::UnassignSelf } else { Operation::AssignOther }),
+        ),
+        ("transfer", may(Operation::Transfer)),
+        ("set_pending", can_become(TicketStatus::Pending)),
+        ("resolve", can_become(TicketStatus::Resolved)),
+        ("close", can_become(TicketStatus::Closed)),
+        ("reopen", status != TicketStatus::Pending && can_become(TicketStatus::Open)),
+        ("set_open", status == TicketStatus::Pending && can_become(TicketStatus::Open)),
+        ("delete", may(Operation::Delete)),
+    ];
+    offers.into_iter().filter_map(|(name, offered)| offered.then_some(name)).collect()
+}

@@ -1,0 +1,188 @@
+//! The actions on a ticket: who answers it, which team has it, where it stands.
+
+use events::TicketStatus;
+use kernel::{Actor, TeamId, UserId, Violation};
+
+use super::{Guard, Tickets, dangling};
+use crate::error::TicketError;
+use crate::machine::ClosedBy;
+use crate::policy::Operation;
+use crate::port::{AssigneeFacts, Reference};
+use crate::service::view::Written;
+use crate::ticket::{Ticket, TicketKey};
+use crate::value::{Body, Remark};
+
+impl Tickets {
+    /// Takes an unassigned ticket for oneself. Of two at once one wins; claiming one's own ticket again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`TicketError::AlreadyClaimed`] when someone else has it.
+    pub async fn claim(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.change(actor, key, guard, |draft| {
+            draft.require(Operation::AssignSelf, "claim this ticket")?;
+            let claimer = actor.user_id().ok_or(TicketError::Forbidden("claim this ticket"))?;
+            match draft.ticket().assignee {
+                Some(other) if other != claimer => Err(TicketError::AlreadyClaimed(other)),
+                Some(_) => Ok(()),
+                None => {
+                    draft.set_assignee(Some(claimer));
+                    Ok(())
+                }
+            }
+        })
+        .await
+    }
+
+    /// Gives a ticket to an agent of its team, whoever had it before.
+    ///
+    /// # Errors
+    /// [`TicketError::Invalid`] when `assignee` is no active agent or works in another team.
+    pub async fn assign(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        assignee: UserId,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        let facts = self.directory.assignee(assignee).await?;
+        self.change(actor, key, guard, |draft| {
+            let oneself = actor.user_id() == Some(assignee);
+            let operation = if oneself { Operation::AssignSelf } else { Operation::AssignOther };
+            draft.require(operation, "assign this ticket to someone else")?;
+            let facts = facts.as_ref().ok_or_else(|| dangling(Reference::Assignee))?;
+            if !works_on(facts, draft.ticket()) {
+                let message = "must be a member of the ticket's team";
+                return Err(Violation::new("/agentId", "not_in_team", message).into());
+            }
+            draft.set_assignee(Some(assignee));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Leaves a ticket without assignee. Nothing changes when it has none.
+    ///
+    /// # Errors
+    /// [`TicketError::Forbidden`] when it is someone else's and the caller may not assign others.
+    pub async fn unassign(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.change(actor, key, guard, |draft| {
+            let own = draft.ticket().assignee.is_none_or(|assignee| actor.user_id() == Some(assignee));
+            let operation = if own { Operation::UnassignSelf } else { Operation::AssignOther };
+            draft.require(operation, "take this ticket from its assignee")?;
+            draft.set_assignee(None);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Hands a ticket to another team. An assignee who does not work there loses it; a note goes along for staff.
+    ///
+    /// # Errors
+    /// [`TicketError::Invalid`] when the team does not exist.
+    pub async fn transfer(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        team: TeamId,
+        note: Option<&Body>,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        // Rights come before any answer about the team.
+        let (ticket, _) = self.live(actor, key).await?;
+        let team_exists = self.directory.team_exists(team).await?;
+        let assignee = match ticket.assignee {
+            Some(assignee) => self.directory.assignee(assignee).await?.map(|facts| (assignee, facts)),
+            None => None,
+        };
+        self.change(actor, key, guard, |draft| {
+            draft.require(Operation::Transfer, "transfer this ticket")?;
+            if !team_exists {
+                return Err(dangling(Reference::Team).into());
+            }
+            draft.set_team(team);
+            let stays = assignee.as_ref().is_some_and(|(user, facts)| {
+                draft.ticket().assignee == Some(*user) && works_on(facts, draft.ticket())
+            });
+            if !stays {
+                draft.set_assignee(None);
+            }
+            if let (Some(note), Some(author)) = (note, actor.user_id()) {
+                draft.add_note(author, note.clone());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Marks a ticket as resolved; the resolution is kept in its history, for staff.
+    ///
+    /// # Errors
+    /// [`TicketError::Transition`] when it is resolved or closed.
+    pub async fn resolve(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        resolution: Option<&Remark>,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.move_to(actor, key, TicketStatus::Resolved, "resolve this ticket", resolution, guard).await
+    }
+
+    /// Closes a ticket.
+    ///
+    /// # Errors
+    /// [`TicketError::Transition`] when it is closed.
+    pub async fn close(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.move_to(actor, key, TicketStatus::Closed, "close this ticket", None, guard).await
+    }
+
+    /// Opens a resolved or closed ticket again; the reason is kept in its history, for staff.
+    ///
+    /// # Errors
+    /// [`TicketError::Transition`] when it is open, or was closed longer ago than the window.
+    pub async fn reopen(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        reason: Option<&Remark>,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.move_to(actor, key, TicketStatus::Open, "reopen this ticket", reason, guard).await
+    }
+
+    async fn move_to(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        to: TicketStatus,
+        what: &'static str,
+        remark: Option<&Remark>,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.change(actor, key, guard, |draft| {
+            draft.require(Operation::SetStatus(to), what)?;
+            draft.set_status(to, ClosedBy::Person, remark)
+        })
+        .await
+    }
+}
+
+fn works_on(assignee: &AssigneeFacts, ticket: &Ticket) -> bool {
+    assignee.is_admin || ticket.team.is_none_or(|team| assignee.teams.contains(&team))
+}
