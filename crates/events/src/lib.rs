@@ -10,6 +10,8 @@
 
 mod fact;
 mod outbox;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod vocabulary;
 
 pub use fact::{Cause, DecodeError, Event, Fact, IdentityFact, TicketFact, TicketSummary};

@@ -23,7 +23,9 @@ impl AddressBlock {
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
         let (base, address, width) = match (self.base, address.to_canonical()) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => (u128::from(base.to_bits()), u128::from(address.to_bits()), 32),
+            (IpAddr::V4(base), IpAddr::V4(address)) => {
+                (u128::from(base.to_bits()), u128::from(address.to_bits()), 32)
+            }
             (IpAddr::V6(base), IpAddr::V6(address)) => (base.to_bits(), address.to_bits(), 128),
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
         };
@@ -52,7 +54,11 @@ impl FromStr for AddressBlock {
             Some(prefix) => prefix.trim().parse().map_err(|_| error())?,
             None => width,
         };
-        if prefix_bits > width { Err(error()) } else { Ok(Self { base, prefix_bits }) }
+        if prefix_bits > width {
+            Err(error())
+        } else {
+            Ok(Self { base, prefix_bits })
+        }
     }
 }
 
@@ -60,12 +66,19 @@ impl FromStr for AddressBlock {
 #[must_use]
 pub fn client_address(request: &HttpRequest, trusted_proxies: &[AddressBlock]) -> IpAddr {
     // A unix socket has no address; whoever sits behind it is on this machine.
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip().to_canonical());
+    let peer = request
+        .peer_addr()
+        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
+            address.ip().to_canonical()
+        });
     let trusted = |address: IpAddr| trusted_proxies.iter().any(|block| block.contains(address));
     if !trusted(peer) {
         return peer;
     }
-    let values = request.headers().get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok());
+    let values = request
+        .headers()
+        .get_all(X_FORWARDED_FOR)
+        .filter_map(|value| value.to_str().ok());
     let hops: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
     let mut client = peer;
     for hop in hops.iter().rev() {
@@ -97,10 +110,19 @@ mod tests {
     fn a_client_cannot_choose_its_address() {
         assert_eq!(client("203.0.113.9", "10.1.1.1", &[]), "203.0.113.9");
         assert_eq!(client("203.0.113.9", "10.1.1.1", &["10.0.0.0/8"]), "203.0.113.9");
-        assert_eq!(client("10.0.0.1", "1.1.1.1, 203.0.113.9", &["10.0.0.0/8"]), "203.0.113.9");
-        assert_eq!(client("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.0.0.2", &["10.0.0.0/8"]), "203.0.113.9");
+        assert_eq!(
+            client("10.0.0.1", "1.1.1.1, 203.0.113.9", &["10.0.0.0/8"]),
+            "203.0.113.9"
+        );
+        assert_eq!(
+            client("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.0.0.2", &["10.0.0.0/8"]),
+            "203.0.113.9"
+        );
         assert_eq!(client("10.0.0.1", "nonsense", &["10.0.0.1"]), "10.0.0.1");
-        assert_eq!(client("::ffff:10.0.0.1", "2001:db8::1", &["10.0.0.0/8"]), "2001:db8::1");
+        assert_eq!(
+            client("::ffff:10.0.0.1", "2001:db8::1", &["10.0.0.0/8"]),
+            "2001:db8::1"
+        );
     }
 
     #[test]

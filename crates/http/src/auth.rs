@@ -7,46 +7,36 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
-use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use kernel::{Actor, Person};
-use uuid::Uuid;
+use identity::Principal;
+use kernel::{Actor, Classify, FailureKind, Person, UserId};
 
 use crate::app::AppState;
 use crate::context::RequestContext;
 use crate::problem::Problem;
 
-/// Finds the person behind an access token.
-#[async_trait]
-pub trait Authenticate: Send + Sync {
-    /// The person that `token` was given to.
-    ///
-    /// # Errors
-    /// 401 when the token proves nobody, 503 when that cannot be found out.
-    async fn authenticate(&self, token: &str) -> Result<Caller, Problem>;
-}
-
-/// A signed-in person.
+/// A signed-in person, with the session through which they speak.
 #[derive(Debug, Clone)]
-pub struct Caller {
-    /// The person.
-    pub person: Person,
-    /// The session that the token belongs to.
-    pub session: Uuid,
-}
+pub struct Caller(pub Principal);
 
 impl Caller {
     /// Who it is.
     #[must_use]
-    pub fn id(&self) -> Uuid {
-        self.person.id.0
+    pub fn id(&self) -> UserId {
+        self.0.person.id
+    }
+
+    /// The person.
+    #[must_use]
+    pub fn person(&self) -> &Person {
+        &self.0.person
     }
 
     /// The person as the one who acts.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor::Person(self.person.clone())
+        self.0.actor()
     }
 }
 
@@ -69,7 +59,9 @@ impl FromRequest for Caller {
 /// The token of the header `Authorization`.
 pub(crate) fn bearer(request: &HttpRequest) -> Result<String, Problem> {
     let mut values = request.headers().get_all(header::AUTHORIZATION);
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(Problem::unauthenticated()) };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(Problem::unauthenticated());
+    };
     let token = value.to_str().ok().and_then(|value| value.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
@@ -81,12 +73,21 @@ pub(crate) fn bearer(request: &HttpRequest) -> Result<String, Problem> {
 
 /// Finds the person behind a token, and notes them for the log.
 pub(crate) async fn authenticate(request: &HttpRequest, token: &str) -> Result<Caller, Problem> {
-    let app = request.app_data::<Data<AppState>>().ok_or_else(|| Problem::internal("the application has no state"))?;
-    let caller = app.authenticator.authenticate(token).await.map_err(|problem| {
+    let app = request
+        .app_data::<Data<AppState>>()
+        .ok_or_else(|| Problem::internal("the application has no state"))?;
+    let principal = app.authenticator.authenticate(token).await.map_err(|error| {
         // A client that showed a token learns that this one is no good (RFC 6750).
+        let shown = matches!(error.kind(), FailureKind::Unauthenticated);
+        let problem = Problem::from(error);
         let value = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-        if problem.status() == 401 { problem.with_header(header::WWW_AUTHENTICATE, value) } else { problem }
+        if shown {
+            problem.with_header(header::WWW_AUTHENTICATE, value)
+        } else {
+            problem
+        }
     })?;
-    RequestContext::of(request).set_caller(caller.id());
+    let caller = Caller(principal);
+    RequestContext::of(request).set_caller(caller.id().0);
     Ok(caller)
 }

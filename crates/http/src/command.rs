@@ -91,21 +91,46 @@ impl<B: DeserializeOwned + 'static> FromRequest for Command<B> {
             let if_match = IfMatch::of(&request)?;
             let key = request_key(&request, &caller, &raw)?;
             let body = raw.parse()?;
-            Ok(Self(Call { caller, if_match, kind: None, key, app }, body))
+            Ok(Self(
+                Call {
+                    caller,
+                    if_match,
+                    kind: None,
+                    key,
+                    app,
+                },
+                body,
+            ))
         }
         .boxed_local()
     }
 }
 
-fn request_key(request: &HttpRequest, caller: &Caller, body: &RawBody) -> Result<Option<RequestKey>, Problem> {
+fn request_key(
+    request: &HttpRequest,
+    caller: &Caller,
+    body: &RawBody,
+) -> Result<Option<RequestKey>, Problem> {
     let mut values = request.headers().get_all(&IDEMPOTENCY_KEY);
-    let Some(value) = values.next() else { return Ok(None) };
-    let valid = |key: &&str| (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    let key = value.to_str().ok().filter(valid).filter(|_| values.next().is_none());
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let valid = |key: &&str| {
+        (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .filter(valid)
+        .filter(|_| values.next().is_none());
     let Some(key) = key else {
         let message = format!("must be given once, as 1 to {KEY_CHARS_MAX} visible ASCII characters");
         let detail = format!("The header Idempotency-Key {message}.");
-        let fault = Fault { place: Place::Header("Idempotency-Key"), code: "invalid", message };
+        let fault = Fault {
+            place: Place::Header("Idempotency-Key"),
+            code: "invalid",
+            message,
+        };
         return Err(Problem::unreadable("request.invalid_header", detail).with_faults(vec![fault]));
     };
     let mut hash = digest::Context::new(&digest::SHA256);
@@ -123,7 +148,7 @@ fn request_key(request: &HttpRequest, caller: &Caller, body: &RawBody) -> Result
     let mut request_sha256 = [0; 32];
     request_sha256.copy_from_slice(hash.finish().as_ref());
     Ok(Some(RequestKey {
-        principal: caller.id(),
+        principal: caller.id().0,
         key: key.to_owned(),
         route: format!("{} {}", request.method(), request.path()),
         request_sha256,
@@ -160,13 +185,22 @@ impl Call {
     where
         E: Into<Problem>,
     {
-        let Self { caller: _, if_match: _, kind, key, app } = self;
+        let Self {
+            caller: _,
+            if_match: _,
+            kind,
+            key,
+            app,
+        } = self;
         let rendered = Mutex::new(None::<Rendered>);
         let receipt_for = |outcome: &T| {
             let key = key.as_ref()?;
             let answer = render(outcome);
             let receipt = answer.0.as_ref().ok().map(|answer| {
-                Receipt::Request(RequestReceipt { key: key.clone(), answer: answer.clone() })
+                Receipt::Request(RequestReceipt {
+                    key: key.clone(),
+                    answer: answer.clone(),
+                })
             });
             *rendered.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             receipt
@@ -179,7 +213,9 @@ impl Call {
             Err(error) => {
                 let problem: Problem = error.into();
                 match &key {
-                    Some(key) if !problem.status().is_server_error() => replay(&app, key, problem, kind).await,
+                    Some(key) if !problem.status().is_server_error() => {
+                        replay(&app, key, problem, kind).await
+                    }
                     _ => Err(with_current_tag(problem, kind)),
                 }
             }
@@ -194,16 +230,30 @@ async fn replay(
     problem: Problem,
     kind: Option<&'static str>,
 ) -> Result<HttpResponse, Problem> {
-    let stored = app.answers.find(key.principal, &key.key).await.map_err(Problem::from)?;
+    let stored = app
+        .answers
+        .find(key.principal, &key.key)
+        .await
+        .map_err(Problem::from)?;
     match stored {
-        Some(StoredAnswer { route, request_sha256, answer }) => {
+        Some(StoredAnswer {
+            route,
+            request_sha256,
+            answer,
+        }) => {
             if route == key.route && request_sha256 == key.request_sha256 {
                 let mut response = Rendered(Ok(answer)).into_response()?;
-                response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+                response
+                    .headers_mut()
+                    .insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
                 return Ok(response);
             }
             let message = "was used for another request; take a new one".to_owned();
-            let fault = Fault { place: Place::Header("Idempotency-Key"), code: "reused", message };
+            let fault = Fault {
+                place: Place::Header("Idempotency-Key"),
+                code: "reused",
+                message,
+            };
             Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "request.idempotency_key_reused",
@@ -212,7 +262,8 @@ async fn replay(
             .with_faults(vec![fault]))
         }
         None if problem.code() == REPEATED => {
-            let detail = "The first request with this Idempotency-Key is still running; send it again shortly.";
+            let detail =
+                "The first request with this Idempotency-Key is still running; send it again shortly.";
             Err(Problem::new(StatusCode::CONFLICT, "request.in_progress", detail).with_retry_after(1))
         }
         None => Err(with_current_tag(problem, kind)),
@@ -221,7 +272,9 @@ async fn replay(
 
 /// A failed precondition shows the tag that would have done.
 fn with_current_tag(problem: Problem, kind: Option<&'static str>) -> Problem {
-    let (Some(kind), Some(version)) = (kind, problem.current_version()) else { return problem };
+    let (Some(kind), Some(version)) = (kind, problem.current_version()) else {
+        return problem;
+    };
     match HeaderValue::try_from(etag::version_tag(kind, version)) {
         Ok(tag) => problem.with_header(header::ETAG, tag),
         Err(_) => problem,
@@ -235,7 +288,9 @@ pub struct Rendered(Result<Answer, serde_json::Error>);
 impl Rendered {
     /// 201 with the new resource, its tag and its address.
     pub fn created(kind: &str, version: Version, location: String, body: &impl Serialize) -> Self {
-        Self::of(StatusCode::CREATED, body).with_tag(kind, version).with_location(location)
+        Self::of(StatusCode::CREATED, body)
+            .with_tag(kind, version)
+            .at(location)
     }
 
     /// 200 with the resource and its tag.
@@ -245,22 +300,40 @@ impl Rendered {
 
     /// `status` with a body that has no version.
     pub fn of(status: StatusCode, body: &impl Serialize) -> Self {
-        Self(serde_json::to_string(body).map(|body| Answer { status: status.as_u16(), etag: None, location: None, body }))
+        Self(serde_json::to_string(body).map(|body| Answer {
+            status: status.as_u16(),
+            etag: None,
+            location: None,
+            body,
+        }))
     }
 
     /// 204.
     #[must_use]
     pub fn no_content() -> Self {
         let status = StatusCode::NO_CONTENT.as_u16();
-        Self(Ok(Answer { status, etag: None, location: None, body: String::new() }))
+        Self(Ok(Answer {
+            status,
+            etag: None,
+            location: None,
+            body: String::new(),
+        }))
     }
 
     fn with_tag(self, kind: &str, version: Version) -> Self {
-        Self(self.0.map(|answer| Answer { etag: Some(etag::body_tag(kind, version, answer.body.as_bytes())), ..answer }))
+        Self(self.0.map(|answer| Answer {
+            etag: Some(etag::body_tag(kind, version, answer.body.as_bytes())),
+            ..answer
+        }))
     }
 
-    fn with_location(self, location: String) -> Self {
-        Self(self.0.map(|answer| Answer { location: Some(location), ..answer }))
+    /// The same with the address of what was made.
+    #[must_use]
+    pub fn at(self, location: String) -> Self {
+        Self(self.0.map(|answer| Answer {
+            location: Some(location),
+            ..answer
+        }))
     }
 
     /// The answer to a question: 304 if the client has this very one, else the whole.
@@ -272,7 +345,9 @@ impl Rendered {
         if let Some(tag) = &answer.etag
             && etag::is_known(request, tag)?
         {
-            return Ok(HttpResponse::NotModified().insert_header((header::ETAG, tag.as_str())).finish());
+            return Ok(HttpResponse::NotModified()
+                .insert_header((header::ETAG, tag.as_str()))
+                .finish());
         }
         Self(Ok(answer)).into_response()
     }
@@ -282,7 +357,12 @@ impl Rendered {
     /// # Errors
     /// Only by a fault of the server.
     pub fn into_response(self) -> Result<HttpResponse, Problem> {
-        let Answer { status, etag, location, body } = self.0.map_err(Problem::internal)?;
+        let Answer {
+            status,
+            etag,
+            location,
+            body,
+        } = self.0.map_err(Problem::internal)?;
         let status = StatusCode::from_u16(status).map_err(Problem::internal)?;
         let mut response = HttpResponse::build(status);
         if let Some(etag) = etag {

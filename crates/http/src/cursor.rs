@@ -59,8 +59,15 @@ impl CursorKey {
         let (position, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG_BYTES)?)?;
         let genuine = self.tag(scope, position);
         // Looks at every byte whatever they are, so that the time tells nothing.
-        let difference = genuine.iter().zip(tag).fold(0_u8, |difference, (a, b)| difference | (a ^ b));
-        if difference == 0 { P::from_bytes(position) } else { None }
+        let difference = genuine
+            .iter()
+            .zip(tag)
+            .fold(0_u8, |difference, (a, b)| difference | (a ^ b));
+        if difference == 0 {
+            P::from_bytes(position)
+        } else {
+            None
+        }
     }
 
     fn tag(&self, scope: &CursorScope, position: &[u8]) -> [u8; TAG_BYTES] {
@@ -83,12 +90,15 @@ impl fmt::Debug for CursorKey {
 }
 
 fn invalid() -> Problem {
-    Problem::unreadable("request.invalid_cursor", "The cursor is not one that this list gave out for this query.")
-        .with_faults(vec![Fault {
-            place: Place::Parameter("cursor".to_owned()),
-            code: "invalid_cursor",
-            message: "is not one that this list gave out for this query".to_owned(),
-        }])
+    Problem::unreadable(
+        "request.invalid_cursor",
+        "The cursor is not one that this list gave out for this query.",
+    )
+    .with_faults(vec![Fault {
+        place: Place::Parameter("cursor".to_owned()),
+        code: "invalid_cursor",
+        message: "is not one that this list gave out for this query".to_owned(),
+    }])
 }
 
 /// What a cursor is good for: one caller's view of one path with one filter and order.
@@ -136,7 +146,10 @@ impl Seek for Position {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (micros, id) = bytes.split_at_checked(8)?;
         let at = DateTime::from_timestamp_micros(i64::from_be_bytes(micros.try_into().ok()?))?;
-        Some(Self { at, id: Uuid::from_slice(id).ok()? })
+        Some(Self {
+            at,
+            id: Uuid::from_slice(id).ok()?,
+        })
     }
 }
 
@@ -152,17 +165,24 @@ mod tests {
 
     fn position() -> impl Strategy<Value = Position> {
         // Every moment from the year 1 to 9999, in microseconds.
-        (-62_135_596_800_000_000_i64..253_402_300_800_000_000, any::<u128>()).prop_map(|(micros, id)| Position {
-            at: DateTime::from_timestamp_micros(micros).unwrap(),
-            id: Uuid::from_u128(id),
-        })
+        (
+            -62_135_596_800_000_000_i64..253_402_300_800_000_000,
+            any::<u128>(),
+        )
+            .prop_map(|(micros, id)| Position {
+                at: DateTime::from_timestamp_micros(micros).unwrap(),
+                id: Uuid::from_u128(id),
+            })
     }
 
     #[test]
     fn a_cursor_is_good_for_its_own_list_alone() {
         let key = CursorKey::new(b"secret");
         let own = scope(1, "/tickets", &[("status", "open"), ("sort", "-updatedAt")]);
-        let at = Position { at: DateTime::from_timestamp_micros(1).unwrap(), id: Uuid::nil() };
+        let at = Position {
+            at: DateTime::from_timestamp_micros(1).unwrap(),
+            id: Uuid::nil(),
+        };
         let text = key.seal(&own, &at);
         assert_eq!(key.open::<Position>(&own, &text).unwrap(), at);
         // The order in which parameters are written does not matter.
@@ -177,7 +197,10 @@ mod tests {
             scope(1, "/tickets", &[]),
         ] {
             let problem = key.open::<Position>(&foreign, &text).unwrap_err();
-            assert_eq!((problem.status().as_u16(), problem.code()), (400, "request.invalid_cursor"));
+            assert_eq!(
+                (problem.status().as_u16(), problem.code()),
+                (400, "request.invalid_cursor")
+            );
         }
         assert!(CursorKey::new(b"other").open::<Position>(&own, &text).is_err());
     }

@@ -27,7 +27,11 @@ pub fn version_tag(kind: &str, version: Version) -> String {
 #[must_use]
 pub fn body_tag(kind: &str, version: Version, body: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, body);
-    let digest = hash.as_ref().iter().take(6).fold(0_u64, |digest, byte| digest << 8 | u64::from(*byte));
+    let digest = hash
+        .as_ref()
+        .iter()
+        .take(6)
+        .fold(0_u64, |digest, byte| digest << 8 | u64::from(*byte));
     format!("\"{kind}-{}.{digest:012x}\"", version.0)
 }
 
@@ -53,7 +57,9 @@ impl IfMatch {
             None => Self::Absent,
             Some(Tags::Any) => Self::Any,
             // A weak tag never matches: If-Match compares strongly.
-            Some(Tags::Listed(tags)) => Self::Tags(tags.into_iter().filter(|tag| !tag.starts_with("W/")).collect()),
+            Some(Tags::Listed(tags)) => {
+                Self::Tags(tags.into_iter().filter(|tag| !tag.starts_with("W/")).collect())
+            }
         })
     }
 
@@ -63,7 +69,12 @@ impl IfMatch {
     pub fn expected(&self, kind: &str) -> Option<Version> {
         match self {
             Self::Absent | Self::Any => None,
-            Self::Tags(tags) => Some(tags.iter().filter_map(|tag| version_of(kind, tag)).max().unwrap_or(NEVER)),
+            Self::Tags(tags) => Some(
+                tags.iter()
+                    .filter_map(|tag| version_of(kind, tag))
+                    .max()
+                    .unwrap_or(NEVER),
+            ),
         }
     }
 }
@@ -73,7 +84,10 @@ fn version_of(kind: &str, tag: &str) -> Option<Version> {
     let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
     let version = tag.strip_prefix(kind)?.strip_prefix('-')?;
     let version = version.split_once('.').map_or(version, |(version, _)| version);
-    version.bytes().all(|byte| byte.is_ascii_digit()).then(|| version.parse().ok().map(Version))?
+    version
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| version.parse().ok().map(Version))?
 }
 
 /// Whether the client has the very answer already (`If-None-Match`).
@@ -84,7 +98,9 @@ pub fn is_known(request: &HttpRequest, tag: &str) -> Result<bool, Problem> {
     Ok(match tags(request, header::IF_NONE_MATCH, "If-None-Match")? {
         None => false,
         Some(Tags::Any) => true,
-        Some(Tags::Listed(tags)) => tags.iter().any(|known| known.strip_prefix("W/").unwrap_or(known) == tag),
+        Some(Tags::Listed(tags)) => tags
+            .iter()
+            .any(|known| known.strip_prefix("W/").unwrap_or(known) == tag),
     })
 }
 
@@ -129,8 +145,11 @@ fn parse_list(mut rest: &str, tags: &mut Vec<String>) -> Option<()> {
 fn invalid(name: &'static str) -> Problem {
     let message = format!("must be * or up to {TAGS_MAX} entity tags in double quotes");
     let detail = format!("The header {name} {message}.");
-    Problem::unreadable("request.invalid_header", detail)
-        .with_faults(vec![Fault { place: Place::Header(name), code: "invalid", message }])
+    Problem::unreadable("request.invalid_header", detail).with_faults(vec![Fault {
+        place: Place::Header(name),
+        code: "invalid",
+        message,
+    }])
 }
 
 #[cfg(test)]
@@ -141,7 +160,11 @@ mod tests {
     use super::*;
 
     fn if_match(value: &str) -> Result<IfMatch, Problem> {
-        IfMatch::of(&TestRequest::default().insert_header((header::IF_MATCH, value)).to_http_request())
+        IfMatch::of(
+            &TestRequest::default()
+                .insert_header((header::IF_MATCH, value))
+                .to_http_request(),
+        )
     }
 
     #[test]
@@ -150,24 +173,54 @@ mod tests {
         assert_eq!(expected("*"), None);
         assert_eq!(expected("\"ticket-7\""), Some(Version(7)));
         assert_eq!(expected("\"ticket-7.0123456789ab\""), Some(Version(7)));
-        assert_eq!(expected("\"ticket-3\", \"ticket-9.ab\",\"x,y\""), Some(Version(9)));
-        for never in ["\"user-7\"", "W/\"ticket-7\"", "\"ticket-x\"", "\"ticket-+7\"", "\"ticket--7\"", "\"7\"", "\"ticket-99999999999\""] {
+        assert_eq!(
+            expected("\"ticket-3\", \"ticket-9.ab\",\"x,y\""),
+            Some(Version(9))
+        );
+        for never in [
+            "\"user-7\"",
+            "W/\"ticket-7\"",
+            "\"ticket-x\"",
+            "\"ticket-+7\"",
+            "\"ticket--7\"",
+            "\"7\"",
+            "\"ticket-99999999999\"",
+        ] {
             assert_eq!(expected(never), Some(NEVER), "{never}");
         }
-        assert_eq!(IfMatch::of(&TestRequest::default().to_http_request()).unwrap().expected("ticket"), None);
+        assert_eq!(
+            IfMatch::of(&TestRequest::default().to_http_request())
+                .unwrap()
+                .expected("ticket"),
+            None
+        );
     }
 
     #[test]
     fn what_is_no_list_of_tags_is_refused() {
-        for bad in ["", "ticket-7", "\"ticket-7", "\"a\"\"b\"", ",", "W/ticket", "\"a\" x"] {
-            assert_eq!(if_match(bad).unwrap_err().code(), "request.invalid_header", "{bad}");
+        for bad in [
+            "",
+            "ticket-7",
+            "\"ticket-7",
+            "\"a\"\"b\"",
+            ",",
+            "W/ticket",
+            "\"a\" x",
+        ] {
+            assert_eq!(
+                if_match(bad).unwrap_err().code(),
+                "request.invalid_header",
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn an_answer_is_known_by_every_byte() {
         let known = |value: &str, tag: &str| {
-            let request = TestRequest::default().insert_header((header::IF_NONE_MATCH, value)).to_http_request();
+            let request = TestRequest::default()
+                .insert_header((header::IF_NONE_MATCH, value))
+                .to_http_request();
             is_known(&request, tag).unwrap()
         };
         let tag = body_tag("user", Version(2), b"{}");

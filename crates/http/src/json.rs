@@ -21,8 +21,8 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use kernel::Patch;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::app::AppState;
 use crate::context::RequestContext;
@@ -66,8 +66,22 @@ impl RawBody {
 
     /// Reads the body as a DTO.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        let bytes: &[u8] = if self.0.trim_ascii().is_empty() { b"{}" } else { &self.0 };
+        let bytes: &[u8] = if self.0.trim_ascii().is_empty() {
+            b"{}"
+        } else {
+            &self.0
+        };
         check(bytes)?;
+        // A derived `Deserialize` would take an array for the fields in their order.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            let message = "must be an object".to_owned();
+            let fault = Fault {
+                place: Place::Body(String::new()),
+                code: "wrong_type",
+                message,
+            };
+            return Err(Problem::invalid_body(vec![fault]));
+        }
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         serde_path_to_error::deserialize(&mut deserializer)
             .map_err(|error| Problem::invalid_body(vec![shape_fault(&error)]))
@@ -80,26 +94,32 @@ pub(crate) async fn read_body(request: &HttpRequest, mut payload: Payload) -> Re
     if announced > BODY_BYTES_MAX {
         return Err(too_large());
     }
-    let first = match payload.next().now_or_never() {
-        // Most bodies came with their head and need no timer.
-        Some(first) => first,
-        None => return read_slowly(request, payload, BytesMut::with_capacity(announced)).await,
-    };
-    let Some(chunk) = first else { return Ok(RawBody::default()) };
-    let chunk = chunk.map_err(unreadable)?;
-    if chunk.len() == announced && announced > 0 {
-        media_type(request)?;
-        return Ok(RawBody(chunk));
+    // Most bodies came with their head, in one piece: no timer, no copy.
+    let mut body = BytesMut::new();
+    match payload.next().now_or_never() {
+        Some(None) => return Ok(RawBody::default()),
+        Some(Some(chunk)) => {
+            let chunk = chunk.map_err(unreadable)?;
+            if chunk.len() <= BODY_BYTES_MAX && matches!(payload.next().now_or_never(), Some(None)) {
+                media_type(request)?;
+                return Ok(RawBody(chunk));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        None => {}
     }
-    let mut body = BytesMut::with_capacity(announced.max(chunk.len()));
-    body.extend_from_slice(&chunk);
+    body.reserve(announced.saturating_sub(body.len()));
     read_slowly(request, payload, body).await
 }
 
-async fn read_slowly(request: &HttpRequest, mut payload: Payload, mut body: BytesMut) -> Result<RawBody, Problem> {
-    let limits = AppState::limits_of(request);
+async fn read_slowly(
+    request: &HttpRequest,
+    mut payload: Payload,
+    mut body: BytesMut,
+) -> Result<RawBody, Problem> {
+    let deadlines = AppState::deadlines_of(request);
     let context = RequestContext::of(request);
-    context.allow(limits.body_deadline + Duration::from_secs(1));
+    context.allow(deadlines.body_deadline + Duration::from_secs(1));
     let read = async {
         loop {
             if body.len() > BODY_BYTES_MAX {
@@ -111,11 +131,16 @@ async fn read_slowly(request: &HttpRequest, mut payload: Payload, mut body: Byte
             }
         }
     };
-    let body = tokio::time::timeout(limits.body_deadline, read).await.map_err(|_| {
-        let detail = format!("The body did not arrive within {} seconds.", limits.body_deadline.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "request.timeout", detail).closing()
-    })??;
-    context.allow(limits.request_deadline);
+    let body = tokio::time::timeout(deadlines.body_deadline, read)
+        .await
+        .map_err(|_| {
+            let detail = format!(
+                "The body did not arrive within {} seconds.",
+                deadlines.body_deadline.as_secs()
+            );
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "request.timeout", detail).closing()
+        })??;
+    context.allow(deadlines.request_deadline);
     if !body.is_empty() {
         media_type(request)?;
     }
@@ -123,9 +148,12 @@ async fn read_slowly(request: &HttpRequest, mut payload: Payload, mut body: Byte
 }
 
 fn content_length(request: &HttpRequest) -> Result<usize, Problem> {
-    let Some(value) = request.headers().get(header::CONTENT_LENGTH) else { return Ok(0) };
+    let Some(value) = request.headers().get(header::CONTENT_LENGTH) else {
+        return Ok(0);
+    };
     let length = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-    let length = length.ok_or_else(|| Problem::unreadable("request.invalid_header", "Content-Length is no number."))?;
+    let length = length
+        .ok_or_else(|| Problem::unreadable("request.invalid_header", "Content-Length is no number."))?;
     Ok(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
@@ -142,14 +170,19 @@ fn unreadable(error: actix_web::error::PayloadError) -> Problem {
 
 /// Refuses a body of another type than JSON in UTF-8.
 fn media_type(request: &HttpRequest) -> Result<(), Problem> {
-    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let value = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
     if value == "application/json" {
         return Ok(());
     }
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or("");
     let known = essence.eq_ignore_ascii_case("application/json")
-        || (*request.method() == Method::PATCH && essence.eq_ignore_ascii_case("application/merge-patch+json"));
+        || (*request.method() == Method::PATCH
+            && essence.eq_ignore_ascii_case("application/merge-patch+json"));
     let utf8 = parts.all(|part| match part.split_once('=') {
         Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => {
             charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
@@ -160,8 +193,15 @@ fn media_type(request: &HttpRequest) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "The body must be JSON in UTF-8, with Content-Type: application/json.";
-    let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request.unsupported_media_type", detail);
-    Err(problem.with_header(header::ACCEPT, header::HeaderValue::from_static("application/json")))
+    let problem = Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "request.unsupported_media_type",
+        detail,
+    );
+    Err(problem.with_header(
+        header::ACCEPT,
+        header::HeaderValue::from_static("application/json"),
+    ))
 }
 
 /// Why well-formed JSON is refused all the same.
@@ -176,8 +216,14 @@ enum Refusal {
 fn check(bytes: &[u8]) -> Result<(), Problem> {
     let refusal = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let walked = Walk { depth: 0, refusal: &refusal }.deserialize(&mut deserializer);
-    let Err(error) = walked.and_then(|()| deserializer.end()) else { return Ok(()) };
+    let walked = Walk {
+        depth: 0,
+        refusal: &refusal,
+    }
+    .deserialize(&mut deserializer);
+    let Err(error) = walked.and_then(|()| deserializer.end()) else {
+        return Ok(());
+    };
     let place = format!("line {} column {}", error.line(), error.column());
     let detail = match refusal.take() {
         Some(Refusal::TooDeep) => format!("The body nests deeper than {DEPTH_MAX} levels at {place}."),
@@ -202,8 +248,15 @@ impl Walk<'_> {
     }
 
     fn enter<E: serde::de::Error>(self) -> Result<Self, E> {
-        let inner = Self { depth: self.depth + 1, ..self };
-        if inner.depth > DEPTH_MAX { Err(self.refuse(Refusal::TooDeep)) } else { Ok(inner) }
+        let inner = Self {
+            depth: self.depth + 1,
+            ..self
+        };
+        if inner.depth > DEPTH_MAX {
+            Err(self.refuse(Refusal::TooDeep))
+        } else {
+            Ok(inner)
+        }
     }
 }
 
@@ -243,7 +296,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        if text.contains('\0') { Err(self.refuse(Refusal::Nul)) } else { Ok(()) }
+        if text.contains('\0') {
+            Err(self.refuse(Refusal::Nul))
+        } else {
+            Ok(())
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
@@ -307,7 +364,9 @@ fn shape_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
     }
     let text = error.inner().to_string();
     // serde_json appends the place in the text; the pointer says it better.
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(message, _)| message);
     let quoted = || text.split('`').nth(1).unwrap_or("");
     let (code, message) = if text.starts_with("missing field") {
         push_token(&mut pointer, quoted());
@@ -318,7 +377,10 @@ fn shape_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
         if !pointer.ends_with(&suffix) {
             pointer.push_str(&suffix);
         }
-        ("unknown_field", format!("is not a field here; {}", expected(text)))
+        (
+            "unknown_field",
+            format!("is not a field here; {}", expected(text)),
+        )
     } else if text.starts_with("unknown variant") {
         ("not_allowed", format!("is not allowed; {}", expected(text)))
     } else if text.starts_with("invalid type") {
@@ -326,12 +388,18 @@ fn shape_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
     } else {
         ("invalid", format!("is not valid: {text}"))
     };
-    Fault { place: Place::Body(pointer), code, message }
+    Fault {
+        place: Place::Body(pointer),
+        code,
+        message,
+    }
 }
 
 /// The part of serde's message that says what would do, without the names of our types.
 fn expected(text: &str) -> String {
-    let expected = text.rsplit_once("expected ").map_or("something else", |(_, expected)| expected);
+    let expected = text
+        .rsplit_once("expected ")
+        .map_or("something else", |(_, expected)| expected);
     let expected = match expected {
         "internally tagged enum" | "map" => "an object",
         "a sequence" => "an array",
@@ -353,7 +421,11 @@ fn push_token(pointer: &mut String, key: &str) {
 
 /// A key as a reference token of a JSON pointer (RFC 6901).
 fn token(key: &str) -> Cow<'_, str> {
-    if key.contains(['~', '/']) { Cow::Owned(key.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(key) }
+    if key.contains(['~', '/']) {
+        Cow::Owned(key.replace('~', "~0").replace('/', "~1"))
+    } else {
+        Cow::Borrowed(key)
+    }
 }
 
 /// Reads a field of a merge patch: absent keeps (with `#[serde(default)]`), null clears, a value sets.
@@ -366,21 +438,6 @@ where
     D: Deserializer<'de>,
 {
     Option::<T>::deserialize(deserializer).map(|value| value.map_or(Patch::Clear, Patch::Set))
-}
-
-/// Reads a field of a merge patch that cannot be cleared: absent keeps, null is refused.
-///
-/// # Errors
-/// When the value is null or has another type.
-pub fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    match Option::<T>::deserialize(deserializer)? {
-        Some(value) => Ok(Some(value)),
-        None => Err(D::Error::custom("null does not go here, leave the field out to keep it as it is")),
-    }
 }
 
 #[cfg(test)]
@@ -401,8 +458,6 @@ mod tests {
         tags: Vec<String>,
         #[serde(default, deserialize_with = "patch")]
         team_id: Patch<u32>,
-        #[serde(default, deserialize_with = "present")]
-        title: Option<String>,
         #[serde(default)]
         extra: BTreeMap<String, Value>,
     }
@@ -414,7 +469,13 @@ mod tests {
     fn fault(text: &str) -> (u16, String, &'static str) {
         let problem = parse(text).unwrap_err();
         match problem.faults() {
-            [Fault { place: Place::Body(pointer), code, .. }] => (problem.status().as_u16(), pointer.clone(), code),
+            [
+                Fault {
+                    place: Place::Body(pointer),
+                    code,
+                    ..
+                },
+            ] => (problem.status().as_u16(), pointer.clone(), code),
             _ => (problem.status().as_u16(), String::new(), problem.code()),
         }
     }
@@ -422,41 +483,82 @@ mod tests {
     #[test]
     fn absent_null_and_value_are_three_things() {
         assert_eq!(parse(r#"{"subject":"a"}"#).unwrap().team_id, Patch::Keep);
-        assert_eq!(parse(r#"{"subject":"a","teamId":null}"#).unwrap().team_id, Patch::Clear);
-        assert_eq!(parse(r#"{"subject":"a","teamId":7}"#).unwrap().team_id, Patch::Set(7));
+        assert_eq!(
+            parse(r#"{"subject":"a","teamId":null}"#).unwrap().team_id,
+            Patch::Clear
+        );
+        assert_eq!(
+            parse(r#"{"subject":"a","teamId":7}"#).unwrap().team_id,
+            Patch::Set(7)
+        );
     }
 
     #[test]
     fn a_wrong_shape_is_named_by_pointer() {
         assert_eq!(fault(r#"{"subject":1}"#), (422, "/subject".into(), "wrong_type"));
-        assert_eq!(fault(r#"{"subject":"a","tags":["x",2]}"#), (422, "/tags/1".into(), "wrong_type"));
-        assert_eq!(fault(r#"{"subject":"a","colour":1}"#), (422, "/colour".into(), "unknown_field"));
-        assert_eq!(fault(r#"{"subject":"a","a/b~c":1}"#), (422, "/a~1b~0c".into(), "unknown_field"));
+        assert_eq!(
+            fault(r#"{"subject":"a","tags":["x",2]}"#),
+            (422, "/tags/1".into(), "wrong_type")
+        );
+        assert_eq!(
+            fault(r#"{"subject":"a","colour":1}"#),
+            (422, "/colour".into(), "unknown_field")
+        );
+        assert_eq!(
+            fault(r#"{"subject":"a","a/b~c":1}"#),
+            (422, "/a~1b~0c".into(), "unknown_field")
+        );
         assert_eq!(fault(r#"{"tags":[]}"#), (422, "/subject".into(), "required"));
-        assert_eq!(fault(r#"{"subject":"a","title":null}"#), (422, "/title".into(), "invalid"));
         assert_eq!(fault(r#"[]"#), (422, String::new(), "wrong_type"));
         assert_eq!(fault("  "), (422, "/subject".into(), "required"));
     }
 
     #[test]
     fn a_message_about_shape_names_none_of_our_types() {
-        for text in [r#""x""#, r#"[1]"#, "1", "null", r#"{"subject":{}}"#, r#"{"subject":"a","extra":1}"#] {
+        for text in [
+            r#""x""#,
+            r#"[1]"#,
+            "1",
+            "null",
+            r#"{"subject":{}}"#,
+            r#"{"subject":"a","extra":1}"#,
+        ] {
             let problem = parse(text).unwrap_err();
             let message = &problem.faults()[0].message;
-            assert!(!message.contains("Sample") && !message.contains("struct"), "{text}: {message}");
+            assert!(
+                !message.contains("Sample") && !message.contains("struct"),
+                "{text}: {message}"
+            );
         }
     }
 
     #[test]
     fn unreadable_json_is_a_400_with_its_place() {
         for text in [
-            "{", "{\"a\":}", "{\"a\":1,}", "{} {}", "\u{feff}{}", "{\"subject\":1e999}", "{\"subject\":\"\\ud800\"}",
-            "{\"subject\":\"\\u0000\"}", "{\"subject\":\"a\",\"subject\":\"b\"}", "{\"extra\":{\"a\":1,\"\\u0061\":2}}",
-            "{\"extra\":{\"a\\u0000\":1}}", "NaN", "'a'",
+            "{",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{} {}",
+            "\u{feff}{}",
+            "{\"subject\":1e999}",
+            "{\"subject\":\"\\ud800\"}",
+            "{\"subject\":\"\\u0000\"}",
+            "{\"subject\":\"a\",\"subject\":\"b\"}",
+            "{\"extra\":{\"a\":1,\"\\u0061\":2}}",
+            "{\"extra\":{\"a\\u0000\":1}}",
+            "NaN",
+            "'a'",
         ] {
             let problem = parse(text).unwrap_err();
-            assert_eq!((problem.status().as_u16(), problem.code()), (400, "request.malformed_json"), "{text}");
-            assert!(format!("{problem:?}").contains("line 1 column"), "{text}: {problem:?}");
+            assert_eq!(
+                (problem.status().as_u16(), problem.code()),
+                (400, "request.malformed_json"),
+                "{text}"
+            );
+            assert!(
+                format!("{problem:?}").contains("line 1 column"),
+                "{text}: {problem:?}"
+            );
         }
         let invalid_utf8 = RawBody(Bytes::from_static(b"{\"subject\":\"\xff\"}"));
         assert_eq!(invalid_utf8.parse::<Sample>().unwrap_err().status(), 400);

@@ -1,1 +1,28 @@
 //! The HTTP API of InsightDesk on actix-web.
+//!
+//! The crate is an edge: it reads requests strictly, asks the domains' services, and writes answers. It knows no
+//! database. A request passes the [edge] (id, deadline, log, security headers), the extractors
+//! ([`auth::Caller`], [`query::Query`], [`path::Path`], [`json::Json`] or [`command::Command`]), a handler in
+//! [`api`], and leaves as a DTO with its [entity tag](etag) or as a [problem].
+//!
+//! To add an operation, see [`routes`]; to add a domain, see [`app`].
+
+pub mod address;
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod command;
+pub mod context;
+pub mod cursor;
+pub mod edge;
+pub mod etag;
+pub mod json;
+pub mod openapi;
+pub mod operator;
+pub mod path;
+pub mod problem;
+pub mod query;
+pub mod rate;
+pub mod routes;
+pub mod server;
+pub mod wire;

@@ -51,12 +51,18 @@ impl<A: PathKey, B: PathKey> FromRequest for Path2<A, B> {
 
 fn key<K: PathKey>(request: &HttpRequest, index: usize) -> Result<K, Problem> {
     let segment = request.match_info().iter().nth(index).map(|(_, segment)| segment);
-    segment.and_then(K::parse).ok_or_else(|| Problem::not_found(K::NOT_FOUND, K::NOT_FOUND_DETAIL))
+    segment
+        .and_then(K::parse)
+        .ok_or_else(|| Problem::not_found(K::NOT_FOUND, K::NOT_FOUND_DETAIL))
 }
 
 /// A UUID in its usual form, and in no other.
 pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
-    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+    if text.len() == 36 {
+        Uuid::try_parse(text).ok()
+    } else {
+        None
+    }
 }
 
 /// Makes ids over UUIDs usable in paths.
@@ -89,10 +95,24 @@ mod tests {
     #[test]
     fn what_is_no_uuid_is_not_found() {
         let good = "01890a5d-ac96-774b-bcce-b302099a8057";
-        for bad in ["", "1", "me", &good[1..], &format!("{{{good}}}"), &good.replace('-', ""), &format!("urn:uuid:{good}")] {
-            let request = TestRequest::default().param("id", bad.to_owned()).to_http_request();
+        for bad in [
+            "",
+            "1",
+            "me",
+            &good[1..],
+            &format!("{{{good}}}"),
+            &good.replace('-', ""),
+            &format!("urn:uuid:{good}"),
+        ] {
+            let request = TestRequest::default()
+                .param("id", bad.to_owned())
+                .to_http_request();
             let problem = key::<UserId>(&request, 0).unwrap_err();
-            assert_eq!((problem.status().as_u16(), problem.code()), (404, "user.not_found"), "{bad}");
+            assert_eq!(
+                (problem.status().as_u16(), problem.code()),
+                (404, "user.not_found"),
+                "{bad}"
+            );
         }
         let request = TestRequest::default().param("id", good).to_http_request();
         assert_eq!(key::<UserId>(&request, 0).unwrap().to_string(), good);

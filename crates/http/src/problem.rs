@@ -68,13 +68,25 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("auth.required", 401, "Sign in first"),
     entry("resource.not_found", 404, "No such thing"),
     entry("request.unknown_path", 404, "No such path"),
-    entry("request.method_not_allowed", 405, "The path does not have this method"),
+    entry(
+        "request.method_not_allowed",
+        405,
+        "The path does not have this method",
+    ),
     entry("request.timeout", 408, "The request came too slowly"),
     entry("request.in_progress", 409, "The same request is still running"),
     entry("request.too_large", 413, "The body is too large"),
-    entry("request.unsupported_media_type", 415, "The body has a type that is not understood"),
+    entry(
+        "request.unsupported_media_type",
+        415,
+        "The body has a type that is not understood",
+    ),
     entry("request.invalid", 422, "The input breaks a rule"),
-    entry("request.idempotency_key_reused", 422, "The idempotency key belongs to another request"),
+    entry(
+        "request.idempotency_key_reused",
+        422,
+        "The idempotency key belongs to another request",
+    ),
     entry("request.rate_limited", 429, "Too many requests"),
     entry("server.internal", 500, "The server met an error of its own"),
     entry("server.unavailable", 503, "The server cannot answer just now"),
@@ -132,8 +144,16 @@ pub struct Fault {
 
 impl From<&Violation> for Fault {
     fn from(violation: &Violation) -> Self {
-        let Violation { pointer, code, message } = violation;
-        Self { place: Place::Body(pointer.clone()), code, message: message.clone() }
+        let Violation {
+            pointer,
+            code,
+            message,
+        } = violation;
+        Self {
+            place: Place::Body(pointer.clone()),
+            code,
+            message: message.clone(),
+        }
     }
 }
 
@@ -185,7 +205,13 @@ impl Problem {
     #[must_use]
     pub fn invalid_parameters(faults: Vec<Fault>) -> Self {
         let detail = match faults.as_slice() {
-            [Fault { place: Place::Parameter(name), message, .. }] => format!("The parameter {name} {message}."),
+            [
+                Fault {
+                    place: Place::Parameter(name),
+                    message,
+                    ..
+                },
+            ] => format!("The parameter {name} {message}."),
             _ => "Some query parameters are wrong; errors lists them.".to_owned(),
         };
         Self::unreadable("request.invalid_parameter", detail).with_faults(faults)
@@ -207,7 +233,11 @@ impl Problem {
     /// 401 for a request that needs a signed-in caller.
     #[must_use]
     pub fn unauthenticated() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "auth.required", "This needs a valid access token (Authorization: Bearer …).")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "auth.required",
+            "This needs a valid access token (Authorization: Bearer …).",
+        )
     }
 
     /// 500 with an operator's text, which only the log sees.
@@ -228,12 +258,21 @@ impl Problem {
         let (code, detail) = match status.as_u16() {
             401 => return Self::unauthenticated(),
             404 => ("request.unknown_path", "There is nothing at this path."),
-            405 => ("request.method_not_allowed", "This path does not have this method."),
+            405 => (
+                "request.method_not_allowed",
+                "This path does not have this method.",
+            ),
             408 => ("request.timeout", "The request took too long to arrive."),
             413 => ("request.too_large", "The body is too large."),
-            415 => ("request.unsupported_media_type", "The body has a type that this operation does not take."),
+            415 => (
+                "request.unsupported_media_type",
+                "The body has a type that this operation does not take.",
+            ),
             429 => ("request.rate_limited", "Too many requests; wait a little."),
-            503 => ("server.unavailable", "The server cannot answer just now; try again shortly."),
+            503 => (
+                "server.unavailable",
+                "The server cannot answer just now; try again shortly.",
+            ),
             400..=499 => ("request.bad_request", "The request could not be read."),
             _ => return Self::internal(format!("the framework answered {status}")),
         };
@@ -372,7 +411,8 @@ where
 {
     fn from(error: E) -> Self {
         let faults = error.violations().iter().map(Fault::from).collect();
-        let mut problem = Self::new(status_of(error.kind()), error.code(), error.detail()).with_faults(faults);
+        let mut problem =
+            Self::new(status_of(error.kind()), error.code(), error.detail()).with_faults(faults);
         problem.0.current = error.current_version();
         if let Some(wait) = error.retry_after() {
             let secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -416,7 +456,7 @@ impl ResponseError for Problem {
 #[schema(as = Problem)]
 pub struct ProblemBody {
     /// Names the sort of problem; a page at this address, relative to the server, explains it.
-    #[schema(format = UriReference, examples("/problems/request.invalid"))]
+    #[schema(format = "uri-reference", examples("/problems/request.invalid"))]
     r#type: String,
     /// The sort of problem in a few words.
     #[schema(examples("The input breaks a rule"))]
@@ -428,7 +468,7 @@ pub struct ProblemBody {
     detail: String,
     /// The path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = UriReference, examples("/api/v1/users"))]
+    #[schema(format = "uri-reference", examples("/api/v1/users"))]
     instance: Option<String>,
     /// A stable code that programs may branch on.
     #[schema(examples("request.invalid"))]
@@ -472,7 +512,13 @@ impl From<&Fault> for FaultBody {
             Place::Parameter(name) => (None, Some(name.clone()), None),
             Place::Header(name) => (None, None, Some((*name).to_owned())),
         };
-        Self { pointer, parameter, header, code: (*code).to_owned(), message: message.clone() }
+        Self {
+            pointer,
+            parameter,
+            header,
+            code: (*code).to_owned(),
+            message: message.clone(),
+        }
     }
 }
 
@@ -487,7 +533,11 @@ mod tests {
     #[test]
     fn the_catalogue_names_each_code_once_with_a_status_that_fails() {
         for (index, entry) in CATALOGUE.iter().enumerate() {
-            assert!(CATALOGUE[..index].iter().all(|other| other.code != entry.code), "{} twice", entry.code);
+            assert!(
+                CATALOGUE[..index].iter().all(|other| other.code != entry.code),
+                "{} twice",
+                entry.code
+            );
             assert!((400..600).contains(&entry.status), "{}", entry.code);
             assert!(entry.code.contains('.'), "{}", entry.code);
             assert!(!entry.title.ends_with('.'), "{}", entry.code);
@@ -497,11 +547,17 @@ mod tests {
     #[actix_web::test]
     async fn the_cause_of_a_failure_never_reaches_the_client() {
         let cause = std::io::Error::other("password=hunter2 at db.internal:5432");
-        let problem = Problem::from(PortError::Unavailable { port: "users", source: Box::new(cause) });
+        let problem = Problem::from(PortError::Unavailable {
+            port: "users",
+            source: Box::new(cause),
+        });
         let response = problem.to_response(Some("r-1"), Some("/api/v1/users"));
         assert_eq!(response.status(), 503);
         assert!(response.headers().contains_key(header::RETRY_AFTER));
-        assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), PROBLEM_JSON);
+        assert_eq!(
+            response.headers().get(header::CONTENT_TYPE).unwrap(),
+            PROBLEM_JSON
+        );
         let body = to_bytes(response.into_body()).await.unwrap();
         let text = std::str::from_utf8(&body).unwrap();
         assert!(!text.contains("hunter2") && !text.contains("5432"), "{text}");
@@ -516,6 +572,9 @@ mod tests {
     #[test]
     fn a_401_says_how_to_sign_in() {
         let response = Problem::unauthenticated().to_response(None, None);
-        assert_eq!(response.headers().get(header::WWW_AUTHENTICATE).unwrap(), "Bearer");
+        assert_eq!(
+            response.headers().get(header::WWW_AUTHENTICATE).unwrap(),
+            "Bearer"
+        );
     }
 }

@@ -54,7 +54,8 @@ impl FromRequest for Query {
 
 /// Refuses every parameter, where the operation documents none.
 pub(crate) fn refuse_unknown(request: &HttpRequest) -> Result<(), Problem> {
-    if request.query_string().is_empty() || RouteInfo::of(request).is_some_and(|route| route.takes_query(request.method()))
+    if request.query_string().is_empty()
+        || RouteInfo::of(request).is_some_and(|route| route.takes_query(request.method()))
     {
         return Ok(());
     }
@@ -71,11 +72,19 @@ impl Query {
                 if pairs.iter().any(|pair| pair.name == name) {
                     faults.push(fault(&name, "repeated", "must be given once".to_owned()));
                 } else {
-                    pairs.push(Pair { name, value, read: false });
+                    pairs.push(Pair {
+                        name,
+                        value,
+                        read: false,
+                    });
                 }
             }
         }
-        Self { request: request.clone(), pairs, faults }
+        Self {
+            request: request.clone(),
+            pairs,
+            faults,
+        }
     }
 
     /// Takes a parameter's value out.
@@ -100,9 +109,17 @@ impl Query {
         if value.trim().is_empty() {
             self.refuse(name, "too_short", "must not be empty".to_owned());
         } else if chars > chars_max {
-            self.refuse(name, "too_long", format!("must have at most {chars_max} characters, has {chars}"));
+            self.refuse(
+                name,
+                "too_long",
+                format!("must have at most {chars_max} characters, has {chars}"),
+            );
         } else if value.chars().any(char::is_control) {
-            self.refuse(name, "bad_character", "must not contain control characters".to_owned());
+            self.refuse(
+                name,
+                "bad_character",
+                "must not contain control characters".to_owned(),
+            );
         } else {
             return Some(value);
         }
@@ -110,19 +127,33 @@ impl Query {
     }
 
     /// One of `all`, by its name.
-    pub fn choice<T: Copy>(&mut self, name: &str, all: &[T], name_of: impl Fn(T) -> &'static str) -> Option<T> {
+    pub fn choice<T: Copy>(
+        &mut self,
+        name: &str,
+        all: &[T],
+        name_of: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
         let value = self.take(name)?;
         self.pick(name, &value, all, &name_of)
     }
 
     /// Some of `all`, by their names with commas between. Empty when the parameter is absent.
     pub fn choices<T: Copy>(&mut self, name: &str, all: &[T], name_of: impl Fn(T) -> &'static str) -> Vec<T> {
-        let Some(value) = self.take(name) else { return Vec::new() };
+        let Some(value) = self.take(name) else {
+            return Vec::new();
+        };
         if value.split(',').count() > LIST_VALUES_MAX {
-            self.refuse(name, "too_many", format!("must have at most {LIST_VALUES_MAX} values"));
+            self.refuse(
+                name,
+                "too_many",
+                format!("must have at most {LIST_VALUES_MAX} values"),
+            );
             return Vec::new();
         }
-        value.split(',').filter_map(|item| self.pick(name, item, all, &name_of)).collect()
+        value
+            .split(',')
+            .filter_map(|item| self.pick(name, item, all, &name_of))
+            .collect()
     }
 
     fn pick<T: Copy>(
@@ -142,10 +173,16 @@ impl Query {
 
     /// Texts with commas between, each as [`text`](Self::text). Empty when the parameter is absent.
     pub fn texts(&mut self, name: &str, chars_max: usize) -> Vec<String> {
-        let Some(value) = self.take(name) else { return Vec::new() };
+        let Some(value) = self.take(name) else {
+            return Vec::new();
+        };
         let items: Vec<_> = value.split(',').map(|item| item.trim().to_owned()).collect();
         if items.len() > LIST_VALUES_MAX {
-            self.refuse(name, "too_many", format!("must have at most {LIST_VALUES_MAX} values"));
+            self.refuse(
+                name,
+                "too_many",
+                format!("must have at most {LIST_VALUES_MAX} values"),
+            );
         } else if items.iter().any(|item| {
             item.is_empty() || item.chars().count() > chars_max || item.chars().any(char::is_control)
         }) {
@@ -204,16 +241,25 @@ impl Query {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        TimeSpan { from: from.max(after), before: earliest }
+        TimeSpan {
+            from: from.max(after),
+            before: earliest,
+        }
     }
 
     fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let value = self.take(name)?;
         // An offset's plus sign that was not percent-encoded arrives as a blank.
         let parsed = DateTime::parse_from_rfc3339(&value.replace(' ', "+")).ok();
-        let time = parsed.map(|time| time.to_utc().trunc_subsecs(6)).filter(|time| (1..=9999).contains(&time.year()));
+        let time = parsed
+            .map(|time| time.to_utc().trunc_subsecs(6))
+            .filter(|time| (1..=9999).contains(&time.year()));
         if time.is_none() {
-            self.refuse(name, "not_a_time", "must be a time as in RFC 3339: 2026-01-31T09:00:00Z".to_owned());
+            self.refuse(
+                name,
+                "not_a_time",
+                "must be a time as in RFC 3339: 2026-01-31T09:00:00Z".to_owned(),
+            );
         }
         time
     }
@@ -225,42 +271,65 @@ impl Query {
             Some(key) => (Direction::Descending, key),
             None => (Direction::Ascending, value.as_str()),
         };
-        let found = offered.iter().find(|(name, _)| *name == key).map(|(_, key)| (*key, direction));
+        let found = offered
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, key)| (*key, direction));
         if found.is_none() {
             let allowed = allowed(offered.iter().map(|(name, _)| *name));
-            self.refuse("sort", "not_allowed", format!("must be one of {allowed}, with - in front for descending"));
+            self.refuse(
+                "sort",
+                "not_allowed",
+                format!("must be one of {allowed}, with - in front for descending"),
+            );
         }
         found
     }
 
     /// The page asked for: `limit`, `cursor` and `count`. `principal` is the caller, whose cursors no one else can use.
-    pub fn page<P: Seek>(&mut self, principal: Uuid) -> PageRequest<P> {
+    pub fn page<P: Seek>(&mut self, principal: impl Into<Uuid>) -> PageRequest<P> {
         let counted = self.flag("count");
-        self.page_uncounted_with(principal, counted)
+        self.page_with(principal.into(), counted)
     }
 
     /// The page asked for, of a list that does not count its rows: `limit` and `cursor`.
-    pub fn page_uncounted<P: Seek>(&mut self, principal: Uuid) -> PageRequest<P> {
-        self.page_uncounted_with(principal, false)
+    pub fn page_uncounted<P: Seek>(&mut self, principal: impl Into<Uuid>) -> PageRequest<P> {
+        self.page_with(principal.into(), false)
     }
 
-    fn page_uncounted_with<P: Seek>(&mut self, principal: Uuid, counted: bool) -> PageRequest<P> {
+    fn page_with<P: Seek>(&mut self, principal: Uuid, counted: bool) -> PageRequest<P> {
         let limit = self.limit();
         let scope = {
-            let pairs = self.pairs.iter().filter(|pair| !NOT_IN_SCOPE.contains(&pair.name.as_str()));
+            let pairs = self
+                .pairs
+                .iter()
+                .filter(|pair| !NOT_IN_SCOPE.contains(&pair.name.as_str()));
             let pairs = pairs.map(|pair| (pair.name.as_str(), pair.value.as_str()));
             CursorScope::new(principal, self.request.path(), pairs)
         };
         let cursor = self.take("cursor");
         let app = self.request.app_data::<Data<AppState>>().cloned();
-        PageRequest { limit, counted, cursor, scope, app, seek: std::marker::PhantomData }
+        PageRequest {
+            limit,
+            counted,
+            cursor,
+            scope,
+            app,
+            seek: std::marker::PhantomData,
+        }
     }
 
     fn limit(&mut self) -> PageLimit {
-        let Some(value) = self.take("limit") else { return PageLimit::DEFAULT };
+        let Some(value) = self.take("limit") else {
+            return PageLimit::DEFAULT;
+        };
         let limit = value.parse().ok().and_then(PageLimit::new);
         if limit.is_none() {
-            self.refuse("limit", "out_of_range", format!("must be a number from 1 to {}", PageLimit::MAX));
+            self.refuse(
+                "limit",
+                "out_of_range",
+                format!("must be a number from 1 to {}", PageLimit::MAX),
+            );
         }
         limit.unwrap_or_default()
     }
@@ -272,14 +341,26 @@ impl Query {
     pub fn finish(mut self) -> Result<(), Problem> {
         for pair in self.pairs.iter().filter(|pair| !pair.read) {
             let name: String = pair.name.chars().take(64).collect();
-            self.faults.push(fault(&name, "unknown_parameter", "is not a parameter of this operation".to_owned()));
+            self.faults.push(fault(
+                &name,
+                "unknown_parameter",
+                "is not a parameter of this operation".to_owned(),
+            ));
         }
-        if self.faults.is_empty() { Ok(()) } else { Err(Problem::invalid_parameters(self.faults)) }
+        if self.faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid_parameters(self.faults))
+        }
     }
 }
 
 fn fault(name: &str, code: &'static str, message: String) -> Fault {
-    Fault { place: Place::Parameter(name.to_owned()), code, message }
+    Fault {
+        place: Place::Parameter(name.to_owned()),
+        code,
+        message,
+    }
 }
 
 /// `a, b, c`.
@@ -341,7 +422,9 @@ impl<P: Seek> PageRequest<P> {
     /// # Errors
     /// 400 `request.invalid_cursor` for a cursor that this list did not give out for this query.
     pub fn after(&self) -> Result<Option<P>, Problem> {
-        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let Some(cursor) = &self.cursor else {
+            return Ok(None);
+        };
         self.key()?.open(&self.scope, cursor).map(Some)
     }
 
@@ -354,7 +437,10 @@ impl<P: Seek> PageRequest<P> {
     }
 
     fn key(&self) -> Result<&crate::cursor::CursorKey, Problem> {
-        let app = self.app.as_ref().ok_or_else(|| Problem::internal("the application has no state"))?;
+        let app = self
+            .app
+            .as_ref()
+            .ok_or_else(|| Problem::internal("the application has no state"))?;
         Ok(&app.cursors)
     }
 }
@@ -395,8 +481,7 @@ pub struct TotalCount {
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(bound = "")]
-pub struct ListBody<D: ToSchema> {
+pub struct ListBody<D> {
     /// The rows.
     pub data: Vec<D>,
     /// Where the list goes on.
@@ -435,12 +520,17 @@ mod tests {
             Place::Parameter(name) => name.clone(),
             other => panic!("{other:?}"),
         };
-        problem.faults().iter().map(|fault| (place(fault), fault.code)).collect()
+        problem
+            .faults()
+            .iter()
+            .map(|fault| (place(fault), fault.code))
+            .collect()
     }
 
     #[test]
     fn every_fault_of_a_query_is_named_at_once() {
-        let mut query = query("role=king,user&limit=0&colour=red&deleted=yes&id=1&sort=age&limit=5&at[gte]=noon&at[lt]=");
+        let mut query =
+            query("role=king,user&limit=0&colour=red&deleted=yes&id=1&sort=age&limit=5&at[gte]=noon&at[lt]=");
         assert_eq!(query.choices("role", &Role::ALL, Role::as_str), [Role::User]);
         assert!(!query.flag("deleted"));
         assert_eq!(query.id::<Uuid>("id"), None);
@@ -448,7 +538,10 @@ mod tests {
         assert_eq!(query.span("at"), TimeSpan::default());
         query.limit();
         let problem = query.finish().unwrap_err();
-        assert_eq!((problem.status().as_u16(), problem.code()), (400, "request.invalid_parameter"));
+        assert_eq!(
+            (problem.status().as_u16(), problem.code()),
+            (400, "request.invalid_parameter")
+        );
         let expected = [
             ("limit", "repeated"),
             ("role", "not_allowed"),
@@ -460,7 +553,10 @@ mod tests {
             ("limit", "out_of_range"),
             ("colour", "unknown_parameter"),
         ];
-        assert_eq!(names(&problem), expected.map(|(name, code)| (name.to_owned(), code)));
+        assert_eq!(
+            names(&problem),
+            expected.map(|(name, code)| (name.to_owned(), code))
+        );
     }
 
     #[test]

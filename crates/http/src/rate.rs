@@ -36,7 +36,10 @@ impl Rate {
     /// `requests` a minute; none at all for 0.
     #[must_use]
     pub fn per_minute(requests: u32) -> Option<Self> {
-        NonZeroU32::new(requests).map(|requests| Self { requests, per: Duration::from_secs(60) })
+        NonZeroU32::new(requests).map(|requests| Self {
+            requests,
+            per: Duration::from_secs(60),
+        })
     }
 }
 
@@ -133,7 +136,11 @@ impl Gate {
             let quota = Quota::with_period(rate.per / rate.requests.get())?.allow_burst(rate.requests);
             Some((rate, RateLimiter::keyed(quota).with_middleware()))
         });
-        Self { name, limit, checks: AtomicU32::new(0) }
+        Self {
+            name,
+            limit,
+            checks: AtomicU32::new(0),
+        }
     }
 
     /// Counts a request from an address. IPv6 clients own a /64 and are counted by it.
@@ -157,12 +164,18 @@ impl Gate {
             return Ok(());
         }
         let hash = digest::digest(&digest::SHA256, email.trim().to_lowercase().as_bytes());
-        let key = hash.as_ref().iter().take(16).fold(0_u128, |key, byte| key << 8 | u128::from(*byte));
+        let key = hash
+            .as_ref()
+            .iter()
+            .take(16)
+            .fold(0_u128, |key, byte| key << 8 | u128::from(*byte));
         self.pass(context, key)
     }
 
     fn pass(&self, context: &RequestContext, key: u128) -> Result<(), Problem> {
-        let Some((rate, limiter)) = &self.limit else { return Ok(()) };
+        let Some((rate, limiter)) = &self.limit else {
+            return Ok(());
+        };
         if self.checks.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_SWEEP == CHECKS_PER_SWEEP - 1 {
             limiter.retain_recent();
             limiter.shrink_to_fit();
@@ -178,8 +191,13 @@ impl Gate {
                 let wait_secs = wait.as_secs_f64().ceil().max(1.0);
                 self.tell(context, rate, 0, wait_secs);
                 let detail = format!("Too many requests; wait {wait_secs} seconds.");
-                let secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-                Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "request.rate_limited", detail).with_retry_after(secs))
+                let secs = u32::try_from(wait.as_secs())
+                    .unwrap_or(u32::MAX)
+                    .saturating_add(1);
+                Err(
+                    Problem::new(StatusCode::TOO_MANY_REQUESTS, "request.rate_limited", detail)
+                        .with_retry_after(secs),
+                )
             }
         }
     }
@@ -212,19 +230,34 @@ mod tests {
         assert!(gate.pass_address(&context(), here).is_ok());
         let told = context();
         let problem = gate.pass_address(&told, here).unwrap_err();
-        assert_eq!((problem.status().as_u16(), problem.code()), (429, "request.rate_limited"));
+        assert_eq!(
+            (problem.status().as_u16(), problem.code()),
+            (429, "request.rate_limited")
+        );
         assert!(gate.pass_address(&context(), there).is_ok());
         let headers = told.take_headers();
         assert_eq!(headers[0].1, "\"login\";q=2;w=60");
-        assert!(headers[1].1.to_str().unwrap().starts_with("\"login\";r=0;t="), "{headers:?}");
+        assert!(
+            headers[1].1.to_str().unwrap().starts_with("\"login\";r=0;t="),
+            "{headers:?}"
+        );
     }
 
     #[test]
     fn one_network_of_ipv6_counts_as_one_and_so_does_one_account() {
         let gate = Gate::new("login", Rate::per_minute(1));
-        assert!(gate.pass_address(&context(), "2001:db8::1".parse().unwrap()).is_ok());
-        assert!(gate.pass_address(&context(), "2001:db8::2".parse().unwrap()).is_err());
-        assert!(gate.pass_address(&context(), "2001:db8:0:1::1".parse().unwrap()).is_ok());
+        assert!(
+            gate.pass_address(&context(), "2001:db8::1".parse().unwrap())
+                .is_ok()
+        );
+        assert!(
+            gate.pass_address(&context(), "2001:db8::2".parse().unwrap())
+                .is_err()
+        );
+        assert!(
+            gate.pass_address(&context(), "2001:db8:0:1::1".parse().unwrap())
+                .is_ok()
+        );
         assert!(gate.pass_account(&context(), "Ann@example.com").is_ok());
         assert!(gate.pass_account(&context(), " ann@EXAMPLE.com").is_err());
     }

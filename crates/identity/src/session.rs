@@ -105,6 +105,12 @@ impl SecretToken {
         fits.then(|| Self(raw.to_owned()))
     }
 
+    /// A token that a port has just made; it must hold letters, digits, `-` and `_` only.
+    #[must_use]
+    pub fn fresh(text: String) -> Self {
+        Self(text)
+    }
+
     /// The token itself: for the answer to its owner, and for hashing.
     #[must_use]
     pub fn expose(&self) -> &str {

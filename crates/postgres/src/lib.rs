@@ -11,13 +11,23 @@
 mod enums;
 mod error;
 mod jitter;
+mod migrations;
+mod outbox;
 mod pool;
+mod receipts;
 mod schema;
 mod settings;
 mod sql;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod ticketing;
 mod tls;
 mod wake_ups;
 
+pub use migrations::MigrateError;
+pub use outbox::PgOutbox;
 pub use pool::{ConnectError, Database};
+pub use receipts::PgAnswers;
 pub use settings::{Settings, SettingsError};
+pub use ticketing::{PgDirectory, PgTickets};
 pub use wake_ups::WakeUps;

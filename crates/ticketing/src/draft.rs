@@ -233,7 +233,8 @@ impl<'a> Draft<'a> {
         }
         self.ticket.assignee = to;
         self.facts.push(TicketFact::Assigned { from, to });
-        self.trace(Notice::Everyone, action::ASSIGNED, Some(json!(from)), Some(json!(to)), json!({}));
+        let (old, new) = (from.map(|id| json!(id)), to.map(|id| json!(id)));
+        self.trace(Notice::Everyone, action::ASSIGNED, old, new, json!({}));
     }
 
     /// Moves the ticket to a team.
@@ -244,7 +245,7 @@ impl<'a> Draft<'a> {
         }
         self.ticket.team = Some(to);
         self.facts.push(TicketFact::Transferred { from, to: Some(to) });
-        self.trace(Notice::Everyone, action::TRANSFERRED, Some(json!(from)), Some(json!(to)), json!({}));
+        self.trace(Notice::Everyone, action::TRANSFERRED, from.map(|id| json!(id)), Some(json!(to)), json!({}));
     }
 
     /// Adds a message. The requester's own opens a pending or resolved ticket again; the first public one of the

@@ -163,7 +163,7 @@ fn page<T>(
     position: impl Fn(&T) -> Position,
 ) -> Page<T> {
     let key = |position: &Position| (position.at, position.id);
-    let mut rows: Vec<(((DateTime<Utc>, Uuid)), T)> =
+    let mut rows: Vec<((DateTime<Utc>, Uuid), T)> =
         rows.into_iter().map(|row| (key(&position(&row)), row)).collect();
     rows.sort_by_key(|(key, _)| *key);
     if matches!(order, Order::NewestFirst) {

@@ -9,6 +9,8 @@ pub mod contract;
 mod desk;
 mod doubles;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 pub use desk::Desk;
 pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets};

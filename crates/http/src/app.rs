@@ -1,0 +1,165 @@
+//! The application: what handlers share, how it is configured, and how it is put together.
+//!
+//! The server's wiring makes an [`AppState`] of services and hands it to [`serve`](crate::server::serve). To add a
+//! domain, give [`AppState`] its service as one more field.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::web::{self, Data};
+use async_trait::async_trait;
+use identity::{Accounts, Authenticator, Sessions, Teams};
+use kernel::{AnswerStore, Clock, IdSource, PortError};
+
+use crate::address::AddressBlock;
+use crate::cursor::CursorKey;
+use crate::openapi::Reference;
+use crate::operator::{self, MetricsText};
+use crate::rate::{Gates, RateSettings};
+use crate::routes::{Operation, RouteTable};
+
+/// Whether the server can do its work.
+#[async_trait]
+pub trait Health: Send + Sync {
+    /// Tries the database.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    async fn ping(&self) -> Result<(), PortError>;
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// A handler, once the request is there.
+    pub request_deadline: Duration,
+    /// The arrival of a body.
+    pub body_deadline: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            request_deadline: Duration::from_secs(10),
+            body_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How the API is configured.
+#[derive(Debug, Clone, Default)]
+pub struct HttpSettings {
+    /// Whether clients reach the server by HTTPS alone; then browsers are told to stay with it.
+    pub behind_tls: bool,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<AddressBlock>,
+    /// How long things may take.
+    pub deadlines: Deadlines,
+    /// How often strangers may call.
+    pub rates: RateSettings,
+    /// The token that `/metrics` asks for; without one the path is not there (it may have a listener of its own).
+    pub metrics_token: Option<String>,
+}
+
+/// What an [`AppState`] is made of: one field for each service and port that handlers use.
+pub struct AppParts {
+    /// The configuration.
+    pub settings: HttpSettings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids, of requests too.
+    pub ids: Arc<dyn IdSource>,
+    /// Finds the person behind an access token.
+    pub authenticator: Arc<Authenticator>,
+    /// Accounts.
+    pub accounts: Arc<Accounts>,
+    /// Sessions.
+    pub sessions: Arc<Sessions>,
+    /// Teams.
+    pub teams: Arc<Teams>,
+    /// The first answers to requests with an idempotency key.
+    pub answers: Arc<dyn AnswerStore>,
+    /// The secret of cursors.
+    pub cursors: CursorKey,
+    /// Whether the database answers.
+    pub health: Arc<dyn Health>,
+    /// The text of `/metrics`.
+    pub metrics: Option<Arc<dyn MetricsText>>,
+}
+
+/// Everything that handlers share: the [parts](AppParts), to which it dereferences, and what is made of them once.
+pub struct AppState {
+    parts: AppParts,
+    pub(crate) gates: Gates,
+    pub(crate) table: RouteTable,
+    pub(crate) reference: Reference,
+    draining: AtomicBool,
+}
+
+impl fmt::Debug for AppState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppState(…)")
+    }
+}
+
+impl Deref for AppState {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.parts
+    }
+}
+
+impl AppState {
+    /// The state of an application with the whole API.
+    #[must_use]
+    pub fn new(parts: AppParts) -> Self {
+        Self::with_operations(parts, crate::api::operations())
+    }
+
+    /// The state of an application with some operations: for tests.
+    #[must_use]
+    pub fn with_operations(parts: AppParts, operations: Vec<Operation>) -> Self {
+        let table = RouteTable::new(operations);
+        let reference = Reference::of(&table);
+        let gates = Gates::new(&parts.settings.rates);
+        Self {
+            parts,
+            gates,
+            table,
+            reference,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Says that the server is about to stop: `/readyz` answers 503 from now on.
+    pub fn begin_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The deadlines that hold for `request`.
+    pub(crate) fn deadlines_of(request: &HttpRequest) -> Deadlines {
+        request
+            .app_data::<Data<Self>>()
+            .map(|app| app.settings.deadlines)
+            .unwrap_or_default()
+    }
+}
+
+/// Registers everything that the application answers. The [edge](crate::edge::edge) is to be wrapped around it.
+pub fn configure(state: &Data<AppState>, config: &mut web::ServiceConfig) {
+    config.app_data(Data::clone(state));
+    crate::openapi::configure(config);
+    operator::configure(config);
+    state.table.configure(config);
+}

@@ -1,0 +1,112 @@
+//! The schema's changes over time, built into the program and run at its start.
+//!
+//! Any number of nodes may start at once: one migrates, the others wait for it and then find nothing to do. A database
+//! with migrations that this program does not know is left as it is: that is an older node beside a newer one.
+
+use std::time::Duration;
+
+use diesel::QueryableByName;
+use diesel::migration::MigrationVersion;
+use diesel::sql_types::Bool;
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+use tokio::time::Instant;
+
+use crate::jitter;
+use crate::pool::{Database, establish};
+use crate::settings::Target;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// The advisory lock of the one who migrates; the number itself means nothing.
+const MIGRATION_LOCK: i64 = 0x1e51_9d7d_0001;
+/// How long to wait for another node's migration.
+const MIGRATION_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The server could not be reached.
+    #[error("no connection to migrate the database by")]
+    Connection(#[from] diesel::ConnectionError),
+    /// The lock could not be asked for.
+    #[error("the lock of the migrations could not be asked for")]
+    Lock(#[from] diesel::result::Error),
+    /// Another node migrates, and does not end.
+    #[error("another node has been migrating the database for more than {} s", MIGRATION_WAIT_MAX.as_secs())]
+    Busy,
+    /// A migration failed; it left nothing behind, those before it stay.
+    #[error("a migration failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Up,
+    #[cfg(any(test, feature = "testing"))]
+    Down,
+}
+
+impl Database {
+    /// Runs the migrations that the database does not have yet; gives their versions.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, another node's migration does not end, or a migration fails.
+    pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
+        self.move_schema(Direction::Up).await
+    }
+
+    /// Reverts all migrations: everything is deleted.
+    ///
+    /// # Errors
+    /// As [`Database::migrate`].
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn revert_all(&self) -> Result<Vec<String>, MigrateError> {
+        self.move_schema(Direction::Down).await
+    }
+
+    async fn move_schema(&self, direction: Direction) -> Result<Vec<String>, MigrateError> {
+        let mut connection = establish(&unhurried(&self.target)).await?;
+        take_turn(&mut connection).await?;
+        // The lock is the session's and goes with the connection, also when this is dropped half way.
+        let done = tokio::task::spawn_blocking(move || {
+            let mut harness = AsyncMigrationHarness::new(connection);
+            let versions = match direction {
+                Direction::Up => harness.run_pending_migrations(MIGRATIONS),
+                #[cfg(any(test, feature = "testing"))]
+                Direction::Down => harness.revert_all_migrations(MIGRATIONS),
+            }?;
+            Ok(versions.iter().map(MigrationVersion::to_string).collect())
+        });
+        done.await.map_err(|error| MigrateError::Failed(Box::new(error)))?.map_err(MigrateError::Failed)
+    }
+}
+
+/// The same database without the bounds that are meant for requests. A migration still gives up a lock that it does
+/// not get: those who came after it would wait behind it.
+fn unhurried(target: &Target) -> Target {
+    let mut target = target.clone();
+    let options = target.config.get_options().unwrap_or_default().to_owned();
+    target.config.options(format!(
+        "{options} -c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=0"
+    ));
+    target
+}
+
+async fn take_turn(connection: &mut AsyncPgConnection) -> Result<(), MigrateError> {
+    #[derive(QueryableByName)]
+    struct Turn {
+        #[diesel(sql_type = Bool)]
+        mine: bool,
+    }
+    let deadline = Instant::now() + MIGRATION_WAIT_MAX;
+    let ask = format!("SELECT pg_try_advisory_lock({MIGRATION_LOCK}) AS mine");
+    // Asked for again and again instead of waited for: a waiting statement would hold back what other sessions clean up.
+    while !diesel::sql_query(&ask).get_result::<Turn>(connection).await?.mine {
+        if Instant::now() > deadline {
+            return Err(MigrateError::Busy);
+        }
+        tokio::time::sleep(jitter::between(Duration::from_millis(50), Duration::from_millis(250))).await;
+    }
+    Ok(())
+}

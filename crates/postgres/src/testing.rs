@@ -1,0 +1,210 @@
+//! Databases for tests: each test gets one of its own, with the whole schema, in a few hundredths of a second.
+//!
+//! The first to come migrates a template, whose name carries a hash of the migrations; the others copy it. A database
+//! goes when its [`TestDatabase`] does. Which server, is the caller's to say: a superuser's URL.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use diesel_async::SimpleAsyncConnection as _;
+use tokio_postgres::{Client, NoTls};
+
+use crate::{Database, Settings};
+
+/// The advisory lock of the one who makes the template.
+const TEMPLATE_LOCK: i64 = 0x1e51_9d7d_0002;
+
+/// A migrated, empty database for one test.
+#[derive(Debug)]
+pub struct TestDatabase {
+    server_url: String,
+    name: String,
+    settings: Settings,
+    database: Database,
+}
+
+impl TestDatabase {
+    /// Makes a database on the server at `server_url`, the URL of any database of a superuser there.
+    ///
+    /// # Panics
+    /// When it cannot be made: the test cannot go on.
+    #[expect(clippy::expect_used, reason = "a test without its database ends here")]
+    pub async fn create(server_url: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let server = connect(server_url).await;
+        let template = ensure_template(&server, server_url).await;
+        let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
+        // Left over when an earlier process of the same id was killed.
+        server.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.expect("drop a left-over");
+        server.batch_execute(&sql).await.expect("copy the template");
+        let settings = settings(server_url, &name);
+        let database = Database::connect(&settings).await.expect("connect to the test's database");
+        Self { server_url: server_url.to_owned(), name, settings, database }
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// How to connect to it.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The database's URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.settings.url
+    }
+
+    /// Runs SQL text of any number of statements.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[expect(clippy::expect_used, reason = "a test whose SQL fails ends here")]
+    pub async fn batch(&self, sql: &str) {
+        self.database
+            .run(async |connection| connection.batch_execute(sql).await)
+            .await
+            .expect("the test's own SQL");
+    }
+
+    /// Reads rows as text, a null as none.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[expect(clippy::expect_used, reason = "a test whose SQL fails ends here")]
+    pub async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        let client = connect(self.url()).await;
+        let messages = client.simple_query(sql).await.expect("the test's own SQL");
+        let row = |row: &tokio_postgres::SimpleQueryRow| {
+            (0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()
+        };
+        messages
+            .iter()
+            .filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(found) => Some(row(found)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The single number that `sql` selects.
+    ///
+    /// # Panics
+    /// When it fails, or does not give a number.
+    #[expect(clippy::expect_used, reason = "a test whose SQL fails ends here")]
+    pub async fn number(&self, sql: &str) -> i64 {
+        let rows = self.rows(sql).await;
+        let value = rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
+        value.and_then(|text| text.parse().ok()).expect("a number")
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        self.database.close();
+        let (url, name) = (self.server_url.clone(), self.name.clone());
+        // A thread and a runtime of its own: the test's runtime may be ending.
+        let dropper = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            if let Ok(runtime) = runtime {
+                runtime.block_on(async {
+                    let Ok((client, connection)) = tokio_postgres::connect(&url, NoTls).await else { return };
+                    let work = async {
+                        let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                        let dropped = client.batch_execute(&sql).await;
+                        drop(client);
+                        dropped
+                    };
+                    let _ = tokio::join!(work, connection);
+                });
+            }
+        });
+        let _ = dropper.join();
+    }
+}
+
+/// The same server's URL for the database `name`.
+fn url_of(server_url: &str, name: &str) -> String {
+    let (base, query) = server_url.split_once('?').map_or((server_url, None), |(base, query)| (base, Some(query)));
+    let (scheme, rest) = base.split_once("://").unwrap_or(("postgresql", base));
+    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{scheme}://{authority}/{name}{query}")
+}
+
+fn settings(server_url: &str, name: &str) -> Settings {
+    let mut settings = Settings::new(url_of(server_url, name));
+    settings.connections_max = 8;
+    settings.start_patience = Duration::from_secs(10);
+    settings
+}
+
+#[expect(clippy::expect_used, reason = "a test without its server ends here")]
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connect to the tests' PostgreSQL");
+    // Ends with the client.
+    tokio::runtime::Handle::current().spawn(connection);
+    client
+}
+
+#[expect(clippy::expect_used, reason = "a test without its template ends here")]
+async fn ensure_template(server: &Client, server_url: &str) -> String {
+    let template = format!("insightdesk_template_{}", env!("INSIGHTDESK_MIGRATIONS_HASH"));
+    let exists = async || {
+        let found = server.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&template]).await;
+        found.expect("look for the template").is_some()
+    };
+    if exists().await {
+        return template;
+    }
+    // Another process, or another test of this one, may be at it.
+    server.batch_execute(&format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await.expect("lock the template");
+    if !exists().await {
+        let build = format!("{template}_build");
+        let make = format!("CREATE DATABASE {build}");
+        server.batch_execute(&format!("DROP DATABASE IF EXISTS {build} WITH (FORCE)")).await.expect("drop a half");
+        server.batch_execute(&make).await.expect("create the template");
+        let database = Database::new(&settings(server_url, &build)).expect("settings of the template");
+        database.migrate().await.expect("migrate the template");
+        database.close();
+        drop(database);
+        rename_once_unused(server, &build, &template).await;
+    }
+    server.batch_execute(&format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})")).await.expect("unlock the template");
+    template
+}
+
+/// The server notices that a connection has ended a moment after the client does.
+#[expect(clippy::expect_used, reason = "a test without its template ends here")]
+async fn rename_once_unused(server: &Client, from: &str, to: &str) {
+    let end = "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = $1";
+    server.query(end, &[&from]).await.expect("end the template's connections");
+    server.batch_execute(&format!("ALTER DATABASE {from} RENAME TO {to}")).await.expect("name the template");
+}
+
+#[cfg(test)]
+pub(crate) mod own {
+    //! The databases of this crate's own tests.
+
+    use local_postgres::Cluster;
+    use tokio::sync::OnceCell;
+
+    use super::TestDatabase;
+
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
+    /// A database on the server that `INSIGHTDESK_TEST_POSTGRES` names, else on a throwaway one.
+    pub(crate) async fn test_database() -> TestDatabase {
+        if let Ok(url) = std::env::var("INSIGHTDESK_TEST_POSTGRES") {
+            return TestDatabase::create(&url).await;
+        }
+        let cluster = CLUSTER.get_or_init(async || Cluster::scratch().await.unwrap()).await;
+        TestDatabase::create(&cluster.url("postgres")).await
+    }
+}

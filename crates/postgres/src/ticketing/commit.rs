@@ -1,0 +1,169 @@
+//! A ticketing decision as one statement.
+//!
+//! The ticket's own write comes first and gives a row only when the version is still the expected one; everything else
+//! is inserted on the condition that it did. One statement is atomic by itself: no transaction block, one round trip.
+
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use serde_json::Value;
+use ticketing::{CommitError, Reference, TicketCommit, TicketWrite};
+
+use crate::Database;
+use crate::error::Failure;
+use crate::sql::Sql;
+use crate::outbox::insert_events;
+use crate::receipts::{insert_receipt, is_repeated};
+
+use super::PORT;
+use super::rows::{ActivityRow, MessageRow, NoteRow, NumberRow, TicketRow};
+
+const IF_CHANGED: &str = " WHERE EXISTS (SELECT 1 FROM changed))";
+
+/// Stores a decision whole, or nothing of it.
+pub(super) async fn store(database: &Database, commit: TicketCommit) -> Result<(), CommitError> {
+    let tells = !commit.events.is_empty();
+    let sql = statement(commit)?;
+    let run = database
+        .run(async |connection| {
+            sql.clone().get_result::<NumberRow>(connection).await
+        })
+        .await;
+    match run {
+        Ok(NumberRow { number: 0 }) => Err(CommitError::Stale),
+        Ok(NumberRow { .. }) => {
+            if tells {
+                database.wake_ups().committed();
+            }
+            Ok(())
+        }
+        Err(failure) => Err(refusal(failure)),
+    }
+}
+
+fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
+    let TicketCommit { ticket, messages, edited_messages, notes, activities, events, receipt } = commit;
+    let mut sql = match ticket {
+        TicketWrite::Insert(ticket) => insert_tickets(
+            Sql::new("WITH changed AS ("),
+            rows_json(std::iter::once(TicketRow::of(&ticket)))?,
+        )
+        .push(" RETURNING id)"),
+        TicketWrite::Update { ticket, expected } => {
+            let row = rows_json(std::iter::once(TicketRow::of(&ticket)))?;
+            Sql::new("WITH changed AS (UPDATE tickets t SET ")
+                .push(ASSIGNMENTS)
+                .push(" FROM jsonb_to_recordset(")
+                .bind(row)
+                .push(") AS r ")
+                .push(TicketRow::RECORD)
+                .push(" WHERE t.id = ")
+                .bind(ticket.id)
+                .push(" AND t.version = ")
+                .bind(expected.0)
+                .push(" RETURNING t.id)")
+        }
+        TicketWrite::Unchanged => Sql::new("WITH changed AS (SELECT 1)"),
+    };
+    if !messages.is_empty() {
+        sql = sql
+            .push(
+                ", new_messages AS (INSERT INTO ticket_messages (id, ticket_id, sender_id, message, message_html, \
+                 attachment_urls, is_internal, created_at, updated_at) SELECT id, ticket_id, sender_id, message, \
+                 message_html, attachment_urls, is_internal, created_at, updated_at FROM jsonb_to_recordset(",
+            )
+            .bind(rows_json(messages.iter().map(MessageRow::of))?)
+            .push(") AS r ")
+            .push(MessageRow::RECORD)
+            .push(IF_CHANGED);
+    }
+    if !edited_messages.is_empty() {
+        sql = sql
+            .push(
+                ", edited_messages AS (UPDATE ticket_messages m SET message = r.message, \
+                 message_html = r.message_html, updated_at = r.updated_at FROM jsonb_to_recordset(",
+            )
+            .bind(rows_json(edited_messages.iter().map(MessageRow::of))?)
+            .push(") AS r ")
+            .push(MessageRow::RECORD)
+            .push(" WHERE m.id = r.id AND EXISTS (SELECT 1 FROM changed))");
+    }
+    if !notes.is_empty() {
+        sql = sql
+            .push(
+                ", new_notes AS (INSERT INTO ticket_notes (id, ticket_id, agent_id, message, created_at) \
+                 SELECT id, ticket_id, agent_id, message, created_at FROM jsonb_to_recordset(",
+            )
+            .bind(rows_json(notes.iter().map(NoteRow::of))?)
+            .push(") AS r ")
+            .push(NoteRow::RECORD)
+            .push(IF_CHANGED);
+    }
+    if !activities.is_empty() {
+        sql = insert_activities(
+            sql.push(", new_activities AS ("),
+            rows_json(activities.iter().map(ActivityRow::of))?,
+        )
+        .push(IF_CHANGED);
+    }
+    if !events.is_empty() {
+        let insert = insert_events(&events, Some("changed")).map_err(|error| Failure::from(error).at(PORT))?;
+        sql = sql.push(", new_events AS (").append(insert).push(")");
+    }
+    if let Some(receipt) = receipt {
+        sql = sql.push(", new_receipt AS (").append(insert_receipt(&receipt, Some("changed"))).push(")");
+    }
+    Ok(sql.push(" SELECT count(*) AS number FROM changed"))
+}
+
+/// Every column that can change, from the record `r`.
+const ASSIGNMENTS: &str = "subject = r.subject, description = r.description, assigned_to = r.assigned_to, \
+    team_id = r.team_id, priority = r.priority, status = r.status, sla_policy_id = r.sla_policy_id, \
+    first_response_at = r.first_response_at, sla_due_at = r.sla_due_at, sla_breached = r.sla_breached, \
+    resolved_at = r.resolved_at, closed_at = r.closed_at, auto_closed_at = r.auto_closed_at, tags = r.tags, \
+    custom_fields = r.custom_fields, metadata = r.metadata, updated_at = r.updated_at, deleted_at = r.deleted_at, \
+    version = r.version, public_version = r.public_version, public_updated_at = r.public_updated_at, \
+    message_count = r.message_count, public_message_count = r.public_message_count, \
+    last_message_at = r.last_message_at, public_last_message_at = r.public_last_message_at";
+
+/// Adds the insertion of tickets; a condition on the record `r` may follow.
+pub(super) fn insert_tickets(sql: Sql, rows: Value) -> Sql {
+    sql.push("INSERT INTO tickets (")
+        .push(TicketRow::COLUMNS)
+        .push(") SELECT ")
+        .push(TicketRow::COLUMNS)
+        .push(" FROM jsonb_to_recordset(")
+        .bind(rows)
+        .push(") AS r ")
+        .push(TicketRow::RECORD)
+}
+
+/// Adds the insertion of activities; a condition on the record `r` may follow.
+pub(super) fn insert_activities(sql: Sql, rows: Value) -> Sql {
+    sql.push(
+        "INSERT INTO ticket_activities (id, ticket_id, actor_id, action_type, old_value, new_value, metadata, \
+         created_at) SELECT id, ticket_id, actor_id, action_type, old_value, new_value, metadata, created_at \
+         FROM jsonb_to_recordset(",
+    )
+    .bind(rows)
+    .push(") AS r ")
+    .push(ActivityRow::RECORD)
+}
+
+/// Rows as the JSON array that `jsonb_to_recordset` unpacks.
+pub(super) fn rows_json<R: Serialize>(rows: impl Iterator<Item = R>) -> Result<Value, kernel::PortError> {
+    rows.map(serde_json::to_value).collect::<Result<Vec<_>, _>>().map(Value::Array).map_err(|error| {
+        kernel::PortError::Bug { port: PORT, source: Box::new(error) }
+    })
+}
+
+/// What the constraints mean that a decision can meet.
+fn refusal(failure: Failure) -> CommitError {
+    match failure.constraint() {
+        Some("tickets_ticket_number_key") => CommitError::NumberTaken,
+        Some("tickets_created_by_fkey") => CommitError::Dangling(Reference::Requester),
+        Some("tickets_assigned_to_fkey") => CommitError::Dangling(Reference::Assignee),
+        Some("tickets_team_id_fkey") => CommitError::Dangling(Reference::Team),
+        Some(_) if is_repeated(&failure) => CommitError::Repeated,
+        Some(_) | None => CommitError::Port(failure.at(PORT)),
+    }
+}

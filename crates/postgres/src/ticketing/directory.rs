@@ -1,0 +1,120 @@
+//! What ticketing asks about people and teams, read from identity's tables.
+
+use async_trait::async_trait;
+use diesel::dsl::exists;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use kernel::{PortError, TeamId, UserId};
+use ticketing::{AssigneeFacts, Directory, PersonCard, TeamCard};
+use uuid::Uuid;
+
+use crate::Database;
+use crate::schema::{teams, users};
+use crate::sql::Sql;
+
+const PORT: &str = "directory";
+
+/// People and teams in PostgreSQL, as ticketing sees them.
+#[derive(Debug, Clone)]
+pub struct PgDirectory {
+    database: Database,
+}
+
+impl PgDirectory {
+    /// The people and teams of this database.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+#[derive(QueryableByName)]
+struct AssigneeRow {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    is_admin: bool,
+    #[diesel(sql_type = diesel::sql_types::Array<diesel::sql_types::Uuid>)]
+    teams: Vec<Uuid>,
+}
+
+#[async_trait]
+impl Directory for PgDirectory {
+    async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError> {
+        let sql = Sql::new(
+            "SELECT u.role = 'admin' AS is_admin, \
+             ARRAY(SELECT m.team_id FROM team_members m WHERE m.user_id = u.id) AS teams \
+             FROM users u WHERE u.status = 'active' AND u.deleted_at IS NULL AND u.role <> 'user' AND u.id = ",
+        )
+        .bind(user);
+        let read = self
+            .database
+            .run(async |connection| sql.clone().get_result::<AssigneeRow>(connection).await.optional())
+            .await;
+        let row = read.map_err(|failure| failure.at(PORT))?;
+        Ok(row.map(|AssigneeRow { is_admin, teams }| AssigneeFacts {
+            is_admin,
+            teams: teams.into_iter().map(TeamId).collect(),
+        }))
+    }
+
+    async fn is_requester(&self, user: UserId) -> Result<bool, PortError> {
+        let read = self
+            .database
+            .run(async |connection| {
+                let found = users::table.find(user.0).filter(users::deleted_at.is_null());
+                diesel::select(exists(found)).get_result(connection).await
+            })
+            .await;
+        read.map_err(|failure| failure.at(PORT))
+    }
+
+    async fn team_exists(&self, team: TeamId) -> Result<bool, PortError> {
+        let read = self
+            .database
+            .run(async |connection| {
+                diesel::select(exists(teams::table.find(team.0))).get_result(connection).await
+            })
+            .await;
+        read.map_err(|failure| failure.at(PORT))
+    }
+
+    async fn people(&self, ids: &[UserId]) -> Result<Vec<PersonCard>, PortError> {
+        type Row = (Uuid, String, Option<String>, String, Option<chrono::DateTime<chrono::Utc>>);
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let read = self
+            .database
+            .run(async |connection| {
+                users::table
+                    .filter(users::id.eq_any(&ids))
+                    .select((users::id, users::name, users::avatar_url, users::email, users::deleted_at))
+                    .load::<Row>(connection)
+                    .await
+            })
+            .await;
+        let card = |(id, name, avatar_url, email, deleted_at): Row| match deleted_at {
+            None => PersonCard { id: UserId(id), name, avatar_url, email },
+            Some(_) => PersonCard {
+                id: UserId(id),
+                name: "Deleted user".to_owned(),
+                avatar_url: None,
+                email: String::new(),
+            },
+        };
+        Ok(read.map_err(|failure| failure.at(PORT))?.into_iter().map(card).collect())
+    }
+
+    async fn teams(&self, ids: &[TeamId]) -> Result<Vec<TeamCard>, PortError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let read = self
+            .database
+            .run(async |connection| {
+                teams::table
+                    .filter(teams::id.eq_any(&ids))
+                    .select((teams::id, teams::name))
+                    .load::<(Uuid, String)>(connection)
+                    .await
+            })
+            .await;
+        let card = |(id, name)| TeamCard { id: TeamId(id), name };
+        Ok(read.map_err(|failure| failure.at(PORT))?.into_iter().map(card).collect())
+    }
+}

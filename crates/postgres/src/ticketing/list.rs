@@ -1,0 +1,297 @@
+//! Lists of tickets as merges of short walks.
+//!
+//! PostgreSQL walks an index in order only under equalities on its leading columns. So a list is cut into walks that
+//! have them: one for each status of the desk, of each of an agent's teams, of the triage queue, of an assignee; each
+//! takes one page's worth from its index, and the walks are merged. The cost is then that of a few pages, whatever the
+//! size of the table and the number of the page. A filter that names a team, an assignee or a requester makes the walk
+//! by itself, and the scope becomes a condition on it.
+//!
+//! To offer another sort, give it an index for every walk in `anchors`, and a column in `key`.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Json};
+use diesel_async::RunQueryDsl;
+use kernel::Position;
+use serde_json::Value;
+use ticketing::{
+    Audience, COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, SortKey, Ticket, TicketFilter, TicketQuery,
+    TicketStatus,
+};
+
+use crate::Database;
+use crate::error::Failure;
+use crate::sql::Sql;
+
+use super::rows::TicketRow;
+
+/// What a walk holds equal, so that an index gives it in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Anchor {
+    /// Each wanted status of the whole desk.
+    Desk,
+    /// Each wanted status of each team in the scope.
+    ScopeTeams,
+    /// Each wanted status of the team that the filter names.
+    FilterTeam,
+    /// Each wanted status of tickets without team.
+    Triage,
+    /// Each wanted status of the agent of the scope.
+    ScopeAgent,
+    /// Each wanted status of the assignee that the filter names.
+    FilterAssignee,
+    /// The requester of the scope or the filter.
+    Requester,
+    /// Deleted tickets.
+    Deleted,
+}
+
+/// The walks that together hold the whole list, and nothing twice unless [`Anchor::ScopeAgent`] is among several.
+fn anchors(scope: &Scope, query: &TicketQuery) -> Vec<Anchor> {
+    let filter = &query.filter;
+    let mut walks = match scope {
+        Scope::RequestedBy(_) => vec![Anchor::Requester],
+        Scope::Desk | Scope::WorkOf { .. } if filter.requester.is_some() => vec![Anchor::Requester],
+        Scope::Desk | Scope::WorkOf { .. } if matches!(filter.assignee, Some(Maybe::Is(_))) => {
+            vec![Anchor::FilterAssignee]
+        }
+        Scope::Desk | Scope::WorkOf { .. } if filter.team == Some(Maybe::Nothing) => vec![Anchor::Triage],
+        Scope::Desk if matches!(filter.team, Some(Maybe::Is(_))) => vec![Anchor::FilterTeam],
+        Scope::Desk => vec![Anchor::Desk],
+        Scope::WorkOf { teams, .. } => match filter.team {
+            Some(Maybe::Is(team)) if teams.contains(&team) => vec![Anchor::FilterTeam],
+            Some(Maybe::Is(_)) => vec![Anchor::ScopeAgent],
+            Some(Maybe::Nothing) | None => vec![Anchor::ScopeTeams, Anchor::Triage, Anchor::ScopeAgent],
+        },
+    };
+    if query.include_deleted {
+        walks.push(Anchor::Deleted);
+    }
+    walks
+}
+
+/// The column that a sort goes by, for an audience.
+fn key(sort: SortKey, audience: Audience) -> &'static str {
+    match (sort, audience) {
+        (SortKey::CreatedAt, _) => "created_at",
+        (SortKey::UpdatedAt, Audience::Staff) => "updated_at",
+        (SortKey::UpdatedAt, Audience::Customer) => "public_updated_at",
+    }
+}
+
+/// A ticket's place in a list.
+pub(super) fn position(ticket: &Ticket, sort: SortKey, audience: Audience) -> Position {
+    let at = match sort {
+        SortKey::CreatedAt => ticket.created_at,
+        SortKey::UpdatedAt => ticket.face(audience).updated_at,
+    };
+    Position { at, id: ticket.id.0 }
+}
+
+/// The statement for one page, a row more than the page holds.
+pub(super) fn page(scope: &Scope, query: &TicketQuery) -> Sql {
+    let anchors = anchors(scope, query);
+    let newest_first = query.sort.direction == Direction::NewestFirst;
+    let order = if newest_first { " ORDER BY at DESC, id DESC" } else { " ORDER BY at, id" };
+    let several = anchors.len() > 1;
+    let mut sql = Sql::new("SELECT t.").push(columns_of_t()).push(" FROM (SELECT ");
+    if several {
+        sql = sql.push("DISTINCT ");
+    }
+    sql = sql.push("at, id FROM (");
+    for (index, anchor) in anchors.into_iter().enumerate() {
+        if index > 0 {
+            sql = sql.push(" UNION ALL ");
+        }
+        sql = sql.append(walk(anchor, scope, query));
+    }
+    sql.push(") walks")
+        .push(order)
+        .push(" LIMIT ")
+        .bind(query.limit.rows_and_one())
+        .push(") page JOIN tickets t ON t.id = page.id")
+        .push(if newest_first { " ORDER BY page.at DESC, page.id DESC" } else { " ORDER BY page.at, page.id" })
+}
+
+/// `TicketRow::COLUMNS`, each of the table `t`; the first is written by the caller.
+fn columns_of_t() -> &'static str {
+    static COLUMNS: std::sync::LazyLock<String> =
+        std::sync::LazyLock::new(|| TicketRow::COLUMNS.split(", ").collect::<Vec<_>>().join(", t."));
+    &COLUMNS
+}
+
+/// One walk: at most a page's worth of sort values and ids, for each combination that the anchor holds equal.
+fn walk(anchor: Anchor, scope: &Scope, query: &TicketQuery) -> Sql {
+    let filter = &query.filter;
+    let wanted: Vec<String> = if filter.status.is_empty() {
+        TicketStatus::ALL.iter().map(|status| status.as_str().to_owned()).collect()
+    } else {
+        filter.status.iter().map(|status| status.as_str().to_owned()).collect()
+    };
+    let sort = key(query.sort.key, scope.audience());
+    let statuses = |sql: Sql| sql.push("unnest(").bind(wanted.clone()).push("::\"TicketStatus\"[]) AS s(status)");
+    let head = Sql::new("(SELECT walk.at, walk.id FROM ");
+    let head = match anchor {
+        Anchor::Desk | Anchor::FilterTeam | Anchor::Triage | Anchor::ScopeAgent | Anchor::FilterAssignee => {
+            statuses(head).push(" CROSS JOIN LATERAL ")
+        }
+        Anchor::ScopeTeams => {
+            let teams: Vec<_> = scope_teams(scope);
+            statuses(head)
+                .push(" CROSS JOIN unnest(")
+                .bind(teams)
+                .push("::uuid[]) AS m(team_id) CROSS JOIN LATERAL ")
+        }
+        Anchor::Requester | Anchor::Deleted => head,
+    };
+    let mut sql = head.push("(SELECT ").push(sort).push(" AS at, id FROM tickets WHERE ");
+    sql = match anchor {
+        Anchor::Deleted => sql.push("deleted_at IS NOT NULL AND status = ANY(").bind(wanted.clone()).push("::\"TicketStatus\"[])"),
+        Anchor::Requester => {
+            sql.push("deleted_at IS NULL AND status = ANY(").bind(wanted.clone()).push("::\"TicketStatus\"[])")
+        }
+        Anchor::Desk
+        | Anchor::ScopeTeams
+        | Anchor::FilterTeam
+        | Anchor::Triage
+        | Anchor::ScopeAgent
+        | Anchor::FilterAssignee => sql.push("deleted_at IS NULL AND status = s.status"),
+    };
+    sql = match (anchor, scope) {
+        (Anchor::ScopeTeams, _) => sql.push(" AND team_id = m.team_id"),
+        (Anchor::ScopeAgent, Scope::WorkOf { agent, .. }) => sql.push(" AND assigned_to = ").bind(*agent),
+        (
+            Anchor::Desk
+            | Anchor::FilterTeam
+            | Anchor::Triage
+            | Anchor::ScopeAgent
+            | Anchor::FilterAssignee
+            | Anchor::Requester
+            | Anchor::Deleted,
+            _,
+        ) => sql,
+    };
+    // The merged walks of an agent's work are the scope; any other walk has it as a condition.
+    let is_the_scope = matches!(anchor, Anchor::ScopeTeams | Anchor::ScopeAgent)
+        || (anchor == Anchor::Triage && matches!(scope, Scope::WorkOf { .. }));
+    if !is_the_scope {
+        sql = within(sql, scope);
+    }
+    if anchor == Anchor::Triage {
+        sql = sql.push(" AND team_id IS NULL");
+    }
+    sql = conditions(sql, filter, scope.audience());
+    if let Some(Position { at, id }) = query.after {
+        let newest_first = query.sort.direction == Direction::NewestFirst;
+        sql = sql
+            .push(" AND (")
+            .push(sort)
+            .push(if newest_first { ", id) < (" } else { ", id) > (" })
+            .bind(at)
+            .push(", ")
+            .bind(id)
+            .push(")");
+    }
+    sql = match query.sort.direction {
+        Direction::NewestFirst => sql.push(" ORDER BY ").push(sort).push(" DESC, id DESC"),
+        Direction::OldestFirst => sql.push(" ORDER BY ").push(sort).push(", id"),
+    };
+    sql.push(" LIMIT ").bind(query.limit.rows_and_one()).push(") walk)")
+}
+
+fn scope_teams(scope: &Scope) -> Vec<uuid::Uuid> {
+    match scope {
+        Scope::WorkOf { teams, .. } => teams.iter().map(|team| team.0).collect(),
+        Scope::RequestedBy(_) | Scope::Desk => Vec::new(),
+    }
+}
+
+/// The scope as a condition.
+fn within(sql: Sql, scope: &Scope) -> Sql {
+    match scope {
+        Scope::Desk => sql,
+        Scope::RequestedBy(user) => sql.push(" AND created_by = ").bind(*user),
+        Scope::WorkOf { agent, .. } => sql
+            .push(" AND (team_id IS NULL OR assigned_to = ")
+            .bind(*agent)
+            .push(" OR team_id = ANY(")
+            .bind(scope_teams(scope))
+            .push("))"),
+    }
+}
+
+/// The filter as conditions, but for the status, which each walk places by itself.
+fn conditions(mut sql: Sql, filter: &TicketFilter, audience: Audience) -> Sql {
+    let TicketFilter { status: _, priority, channel, assignee, team, requester, tags, created, updated } = filter;
+    if !priority.is_empty() {
+        let names: Vec<String> = priority.iter().map(|value| value.as_str().to_owned()).collect();
+        sql = sql.push(" AND priority = ANY(").bind(names).push("::\"TicketPriority\"[])");
+    }
+    if !channel.is_empty() {
+        let names: Vec<String> = channel.iter().map(|value| value.as_str().to_owned()).collect();
+        sql = sql.push(" AND channel = ANY(").bind(names).push("::\"TicketChannel\"[])");
+    }
+    sql = match assignee {
+        None => sql,
+        Some(Maybe::Nothing) => sql.push(" AND assigned_to IS NULL"),
+        Some(Maybe::Is(user)) => sql.push(" AND assigned_to = ").bind(*user),
+    };
+    sql = match team {
+        None => sql,
+        Some(Maybe::Nothing) => sql.push(" AND team_id IS NULL"),
+        Some(Maybe::Is(team)) => sql.push(" AND team_id = ").bind(*team),
+    };
+    if let Some(user) = requester {
+        sql = sql.push(" AND created_by = ").bind(*user);
+    }
+    if !tags.is_empty() {
+        sql = sql.push(" AND tags @> ").bind(Value::from(tags.clone()));
+    }
+    let changed = key(SortKey::UpdatedAt, audience);
+    for (column, span) in [("created_at", created), (changed, updated)] {
+        if let Some(from) = span.from {
+            sql = sql.push(" AND ").push(column).push(" >= ").bind(from);
+        }
+        if let Some(before) = span.before {
+            sql = sql.push(" AND ").push(column).push(" < ").bind(before);
+        }
+    }
+    sql
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(QueryableByName)]
+struct PlanRow {
+    #[diesel(sql_type = Json, column_name = "QUERY PLAN")]
+    plan: Value,
+}
+
+/// Counts up to the bound; beyond it, what the planner believes.
+pub(super) async fn count(database: &Database, scope: &Scope, query: &TicketQuery) -> Result<Count, Failure> {
+    let matching = |head: &'static str| {
+        let wanted: Vec<String> = query.filter.status.iter().map(|status| status.as_str().to_owned()).collect();
+        let mut sql = Sql::new(head).push("SELECT 1 FROM tickets WHERE true");
+        if !query.include_deleted {
+            sql = sql.push(" AND deleted_at IS NULL");
+        }
+        if !wanted.is_empty() {
+            sql = sql.push(" AND status = ANY(").bind(wanted).push("::\"TicketStatus\"[])");
+        }
+        conditions(within(sql, scope), &query.filter, scope.audience())
+    };
+    let counting =
+        matching("SELECT count(*) FROM (").push(" LIMIT ").bind(COUNT_EXACT_MAX_ROWS + 1).push(") counted");
+    let counted =
+        database.run(async |connection| counting.clone().get_result::<CountRow>(connection).await).await?;
+    if counted.count <= COUNT_EXACT_MAX_ROWS {
+        return Ok(Count::Exact(counted.count));
+    }
+    let planning = matching("EXPLAIN (FORMAT JSON) ");
+    let planned = database.run(async |connection| planning.clone().get_result::<PlanRow>(connection).await).await?;
+    let believed = planned.plan.pointer("/0/Plan/Plan Rows").and_then(Value::as_i64).unwrap_or(0);
+    Ok(Count::Estimate(believed.max(counted.count)))
+}

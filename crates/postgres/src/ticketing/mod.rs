@@ -1,0 +1,195 @@
+//! The ports of ticketing.
+//!
+//! A decision is stored by one statement (`commit`), so that it takes one round trip and no transaction block; a list
+//! is a merge of short index walks (`list`). [`rows`] has the one shape in which tickets and their conversations are
+//! read and written.
+
+mod commit;
+mod directory;
+mod import;
+mod list;
+mod rows;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId};
+use ticketing::{
+    Activity, Audience, CommitError, Count, Message, Note, Scope, Ticket, TicketCommit, TicketKey, TicketNumber,
+    TicketQuery, TicketStore, action,
+};
+
+use crate::Database;
+use crate::schema::{ticket_messages, tickets};
+use crate::sql::Sql;
+use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
+
+pub use directory::PgDirectory;
+
+const PORT: &str = "tickets";
+
+/// Tickets in PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct PgTickets {
+    database: Database,
+}
+
+impl PgTickets {
+    /// The tickets of this database.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// One page of a ticket's rows in the order of their making, from `select … WHERE ticket_id =`.
+    async fn conversation<R>(
+        &self,
+        select: Sql,
+        ticket: TicketId,
+        after: Option<Position>,
+        limit: PageLimit,
+    ) -> Result<Vec<R>, PortError>
+    where
+        R: QueryableByName<diesel::pg::Pg> + Send + 'static,
+    {
+        let mut sql = select.bind(ticket);
+        if let Some(Position { at, id }) = after {
+            sql = sql.push(" AND (created_at, id) > (").bind(at).push(", ").bind(id).push(")");
+        }
+        let sql = sql.push(" ORDER BY created_at, id LIMIT ").bind(limit.rows_and_one());
+        let read = self.database.run(async |connection| sql.clone().load::<R>(connection).await).await;
+        read.map_err(|failure| failure.at(PORT))
+    }
+}
+
+#[async_trait]
+impl TicketStore for PgTickets {
+    async fn next_number(&self) -> Result<TicketNumber, PortError> {
+        let sql = Sql::new("SELECT nextval('ticket_number_seq') AS number");
+        let read = self.database.run(async |connection| sql.clone().get_result::<NumberRow>(connection).await).await;
+        read.map(|row| TicketNumber::of(row.number)).map_err(|failure| failure.at(PORT))
+    }
+
+    async fn find(&self, key: &TicketKey) -> Result<Option<Ticket>, PortError> {
+        let read = self
+            .database
+            .run(async |connection| {
+                let select = tickets::table.select(TicketRow::as_select());
+                match key {
+                    TicketKey::Id(id) => select.find(id.0).first(connection).await.optional(),
+                    TicketKey::Number(number) => {
+                        select.filter(tickets::ticket_number.eq(number.as_str())).first(connection).await.optional()
+                    }
+                }
+            })
+            .await;
+        read.map_err(|failure| failure.at(PORT))?.map(TicketRow::into_ticket).transpose()
+    }
+
+    async fn list(&self, scope: &Scope, query: &TicketQuery) -> Result<Page<Ticket>, PortError> {
+        let sql = list::page(scope, query);
+        let read = self.database.run(async |connection| sql.clone().load::<TicketRow>(connection).await).await;
+        let rows = read.map_err(|failure| failure.at(PORT))?;
+        let found = rows.into_iter().map(TicketRow::into_ticket).collect::<Result<Vec<_>, _>>()?;
+        let position = |ticket: &Ticket| list::position(ticket, query.sort.key, scope.audience());
+        Ok(Page::from_rows(found, query.limit, position))
+    }
+
+    async fn count(&self, scope: &Scope, query: &TicketQuery) -> Result<Count, PortError> {
+        list::count(&self.database, scope, query).await.map_err(|failure| failure.at(PORT))
+    }
+
+    async fn commit(&self, commit: TicketCommit) -> Result<(), CommitError> {
+        commit::store(&self.database, commit).await
+    }
+
+    async fn messages(
+        &self,
+        ticket: TicketId,
+        audience: Audience,
+        after: Option<Position>,
+        limit: PageLimit,
+    ) -> Result<Page<Message>, PortError> {
+        let select = Sql::new(
+            "SELECT id, ticket_id, sender_id, message, message_html, attachment_urls, is_internal, created_at, \
+             updated_at FROM ",
+        );
+        let select = match audience {
+            Audience::Customer => select.push("public_messages"),
+            Audience::Staff => select.push("ticket_messages"),
+        };
+        let rows = self.conversation(select.push(" WHERE ticket_id = "), ticket, after, limit).await?;
+        let messages = rows.into_iter().map(MessageRow::into_message).collect();
+        Ok(Page::from_rows(messages, limit, Message::position))
+    }
+
+    async fn message(&self, ticket: TicketId, message: MessageId) -> Result<Option<Message>, PortError> {
+        let read = self
+            .database
+            .run(async |connection| {
+                ticket_messages::table
+                    .select(MessageRow::as_select())
+                    .find(message.0)
+                    .filter(ticket_messages::ticket_id.eq(ticket.0))
+                    .first(connection)
+                    .await
+                    .optional()
+            })
+            .await;
+        Ok(read.map_err(|failure| failure.at(PORT))?.map(MessageRow::into_message))
+    }
+
+    async fn notes(
+        &self,
+        ticket: TicketId,
+        after: Option<Position>,
+        limit: PageLimit,
+    ) -> Result<Page<Note>, PortError> {
+        let select =
+            Sql::new("SELECT id, ticket_id, agent_id, message, created_at FROM ticket_notes WHERE ticket_id = ");
+        let rows = self.conversation(select, ticket, after, limit).await?;
+        let notes = rows.into_iter().map(NoteRow::into_note).collect();
+        Ok(Page::from_rows(notes, limit, Note::position))
+    }
+
+    async fn activities(
+        &self,
+        ticket: TicketId,
+        audience: Audience,
+        after: Option<Position>,
+        limit: PageLimit,
+    ) -> Result<Page<Activity>, PortError> {
+        let select = Sql::new(
+            "SELECT id, ticket_id, actor_id, action_type, old_value, new_value, metadata, created_at \
+             FROM ticket_activities WHERE ",
+        );
+        let select = match audience {
+            Audience::Customer => {
+                let public: Vec<String> = action::PUBLIC.iter().map(|kind| (*kind).to_owned()).collect();
+                select.push("action_type = ANY(").bind(public).push(") AND ticket_id = ")
+            }
+            Audience::Staff => select.push("ticket_id = "),
+        };
+        let rows = self.conversation(select, ticket, after, limit).await?;
+        let activities = rows.into_iter().map(ActivityRow::into_activity).collect();
+        Ok(Page::from_rows(activities, limit, Activity::position))
+    }
+
+    async fn silent_since(&self, before: DateTime<Utc>, rows_max: i64) -> Result<Vec<TicketId>, PortError> {
+        let sql = Sql::new(
+            "SELECT id FROM tickets WHERE status = 'resolved' AND deleted_at IS NULL AND resolved_at <= ",
+        )
+        .bind(before)
+        .push(" AND (last_message_at IS NULL OR last_message_at <= ")
+        .bind(before)
+        .push(") ORDER BY resolved_at LIMIT ")
+        .bind(rows_max);
+        let read = self.database.run(async |connection| sql.clone().load::<IdRow>(connection).await).await;
+        let rows = read.map_err(|failure| failure.at(PORT))?;
+        Ok(rows.into_iter().map(|row| TicketId(row.id)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;
