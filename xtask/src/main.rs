@@ -13,6 +13,7 @@ mod arch;
 mod fetch;
 mod postgres;
 mod run;
+mod schema;
 mod test;
 
 /// What went wrong, as one line for the person at the terminal.
@@ -37,6 +38,8 @@ enum Task {
     Test(test::Args),
     /// Make sure of PostgreSQL's programs and print their folder.
     Postgres(postgres::Args),
+    /// Make `crates/postgres/src/schema.rs` anew from what the migrations make.
+    Schema(schema::Args),
     /// Check which crate may depend on what.
     Arch,
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(args),
         Task::Test(args) => test::run(args),
         Task::Postgres(args) => postgres::run(args),
+        Task::Schema(args) => schema::run(args),
         Task::Arch => arch::run(),
     };
     outcome.unwrap_or_else(|message| {

@@ -11,30 +11,62 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use local_postgres::Cluster;
 use tokio_postgres::{Client, NoTls};
 
-/// Any failure of a development task; it ends the task with its text.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+use crate::Outcome;
+use crate::postgres::{Consent, made_sure};
 
 /// Where the generated file stands, from the workspace's root.
-pub const SCHEMA_FILE: &str = "crates/postgres/src/schema.rs";
+const SCHEMA_FILE: &str = "crates/postgres/src/schema.rs";
+/// Names a server to use instead of a throwaway one.
+const VAR_TEST_POSTGRES: &str = "INSIGHTDESK_TEST_POSTGRES";
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    consent: Consent,
+    /// Change nothing, and fail when the file is not what the migrations make.
+    #[arg(long)]
+    check: bool,
+}
 
 /// What to do about a `schema.rs` that differs from the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Write the file anew.
+enum Mode {
     Write,
-    /// Fail.
     Check,
 }
 
-/// Compares `schema.rs` in the workspace at `root` with what its migrations make, and writes it in [`Mode::Write`].
-/// The database is one of its own on the server at `server_url`, and gone afterwards.
-///
-/// # Errors
-/// When the server cannot be reached, a migration fails, or the file differs in [`Mode::Check`].
-pub async fn run(root: &Path, server_url: &str, mode: Mode) -> Result<(), Failure> {
+pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
+    let mode = if args.check { Mode::Check } else { Mode::Write };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no async runtime: {error}"))?;
+    let done = match std::env::var(VAR_TEST_POSTGRES) {
+        Ok(url) => runtime.block_on(compare(&url, mode)),
+        Err(_) => {
+            let programs = made_sure(None, &args.consent)?;
+            runtime.block_on(async {
+                let cluster = Cluster::scratch_of(programs).await?;
+                let done = compare(&cluster.url("postgres"), mode).await;
+                cluster.stop().await;
+                done
+            })
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+}
+
+/// Compares `schema.rs` with what the migrations make in a database of its own on the server, and writes it in
+/// [`Mode::Write`].
+async fn compare(server_url: &str, mode: Mode) -> Result<(), Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let text = generate(&root.join("migrations"), server_url).await?;
     let path = root.join(SCHEMA_FILE);
     let present = std::fs::read_to_string(&path).unwrap_or_default();
@@ -51,11 +83,8 @@ pub async fn run(root: &Path, server_url: &str, mode: Mode) -> Result<(), Failur
     }
 }
 
-/// The text of `schema.rs` for the migrations in the folder `migrations`.
-///
-/// # Errors
-/// When the server at `server_url` cannot be reached or a migration fails.
-pub async fn generate(migrations: &Path, server_url: &str) -> Result<String, Failure> {
+/// The text of `schema.rs` for the migrations in the folder.
+async fn generate(migrations: &Path, server_url: &str) -> Result<String, Failure> {
     let config: tokio_postgres::Config = server_url.parse()?;
     let server = connect(&config).await?;
     let name = format!("schema_{}", std::process::id());
@@ -284,6 +313,22 @@ fn first_difference(present: &str, made: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// With `UPDATE_SCHEMA=1` in the environment it writes the file instead.
+    #[tokio::test]
+    async fn the_schema_is_what_the_migrations_make() {
+        let update = std::env::var("UPDATE_SCHEMA").is_ok_and(|value| value == "1");
+        let mode = if update { Mode::Write } else { Mode::Check };
+        let cluster;
+        let url = match std::env::var(VAR_TEST_POSTGRES) {
+            Ok(url) => url,
+            Err(_) => {
+                cluster = Cluster::scratch().await.unwrap();
+                cluster.url("postgres")
+            }
+        };
+        compare(&url, mode).await.unwrap();
+    }
 
     #[test]
     fn names_become_rusts_own() {

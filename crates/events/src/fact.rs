@@ -24,7 +24,12 @@ pub struct Event {
 impl Event {
     /// A new event for `fact`.
     pub fn new(ids: &dyn IdSource, at: DateTime<Utc>, actor: &Actor, fact: Fact) -> Self {
-        Self { id: EventId::new(ids), at, cause: Cause::from(actor), fact }
+        Self {
+            id: EventId::new(ids),
+            at,
+            cause: Cause::from(actor),
+            fact,
+        }
     }
 }
 
@@ -317,7 +322,11 @@ impl Event {
         match &self.fact {
             Fact::Ticket { ticket, what } => {
                 let (kind, data) = split(serde_json::to_value(what)?);
-                let payload = TicketPayload { cause, ticket: ticket.clone(), data };
+                let payload = TicketPayload {
+                    cause,
+                    ticket: ticket.clone(),
+                    data,
+                };
                 Ok((kind, serde_json::to_value(payload)?))
             }
             Fact::Identity(fact) => {
@@ -341,15 +350,28 @@ impl Event {
         if version != Fact::PAYLOAD_VERSION {
             return Err(DecodeError::Version(version));
         }
-        let shape = |source| DecodeError::Shape { kind: kind.to_owned(), source };
+        let shape = |source| DecodeError::Shape {
+            kind: kind.to_owned(),
+            source,
+        };
         if kind.starts_with("ticket.") {
             let TicketPayload { cause, ticket, data } = serde_json::from_value(payload).map_err(shape)?;
             let what = serde_json::from_value(join(kind, data)).map_err(shape)?;
-            return Ok(Self { id, at, cause, fact: Fact::Ticket { ticket, what } });
+            return Ok(Self {
+                id,
+                at,
+                cause,
+                fact: Fact::Ticket { ticket, what },
+            });
         }
         let IdentityPayload { cause, data } = serde_json::from_value(payload).map_err(shape)?;
         let fact = serde_json::from_value(join(kind, data)).map_err(shape)?;
-        Ok(Self { id, at, cause, fact: Fact::Identity(fact) })
+        Ok(Self {
+            id,
+            at,
+            cause,
+            fact: Fact::Identity(fact),
+        })
     }
 }
 
@@ -381,7 +403,11 @@ impl Fact {
 fn split(tagged: Value) -> (String, Value) {
     match tagged {
         Value::Object(mut map) => {
-            let kind = map.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let kind = map
+                .get("kind")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
             (kind, map.remove("data").unwrap_or(Value::Null))
         }
         other => (String::new(), other),
@@ -398,7 +424,12 @@ mod tests {
 
     fn event(fact: Fact) -> Event {
         let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        Event { id: EventId(Uuid::from_u128(1)), at, cause: Cause::Person(UserId(Uuid::from_u128(2))), fact }
+        Event {
+            id: EventId(Uuid::from_u128(1)),
+            at,
+            cause: Cause::Person(UserId(Uuid::from_u128(2))),
+            fact,
+        }
     }
 
     fn summary() -> TicketSummary {
@@ -418,10 +449,16 @@ mod tests {
     #[test]
     fn an_event_reads_back_as_it_was_written() {
         let facts = [
-            Fact::Ticket { ticket: summary(), what: TicketFact::Created {} },
             Fact::Ticket {
                 ticket: summary(),
-                what: TicketFact::StatusChanged { from: TicketStatus::Open, to: TicketStatus::Resolved },
+                what: TicketFact::Created {},
+            },
+            Fact::Ticket {
+                ticket: summary(),
+                what: TicketFact::StatusChanged {
+                    from: TicketStatus::Open,
+                    to: TicketStatus::Resolved,
+                },
             },
             Fact::Identity(IdentityFact::TeamMemberSet {
                 team: TeamId(Uuid::from_u128(4)),
@@ -450,19 +487,39 @@ mod tests {
             "data": { "from": "resolved", "to": "closed" },
         });
         let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        let event =
-            Event::decode(EventId(Uuid::from_u128(1)), at, "ticket.status_changed", 1, stored).unwrap();
+        let event = Event::decode(
+            EventId(Uuid::from_u128(1)),
+            at,
+            "ticket.status_changed",
+            1,
+            stored,
+        )
+        .unwrap();
         assert_eq!(event.cause, Cause::System("auto_close".into()));
-        let Fact::Ticket { what, .. } = event.fact else { panic!("not a ticket's fact") };
-        assert_eq!(what, TicketFact::StatusChanged { from: TicketStatus::Resolved, to: TicketStatus::Closed });
+        let Fact::Ticket { what, .. } = event.fact else {
+            panic!("not a ticket's fact")
+        };
+        assert_eq!(
+            what,
+            TicketFact::StatusChanged {
+                from: TicketStatus::Resolved,
+                to: TicketStatus::Closed
+            }
+        );
     }
 
     #[test]
     fn an_unknown_version_or_kind_is_refused() {
         let at = DateTime::from_timestamp(0, 0).unwrap();
         let id = EventId(Uuid::from_u128(1));
-        assert!(matches!(Event::decode(id, at, "ticket.created", 9, Value::Null), Err(DecodeError::Version(9))));
+        assert!(matches!(
+            Event::decode(id, at, "ticket.created", 9, Value::Null),
+            Err(DecodeError::Version(9))
+        ));
         let odd = serde_json::json!({ "cause": { "system": "x" }, "data": {} });
-        assert!(matches!(Event::decode(id, at, "moon.rose", 1, odd), Err(DecodeError::Shape { .. })));
+        assert!(matches!(
+            Event::decode(id, at, "moon.rose", 1, odd),
+            Err(DecodeError::Shape { .. })
+        ));
     }
 }

@@ -30,7 +30,12 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// When the store cannot be reached; the event comes again once its lease ends.
-    async fn postpone(&self, event: EventId, not_before: DateTime<Utc>, reason: &str) -> Result<(), PortError>;
+    async fn postpone(
+        &self,
+        event: EventId,
+        not_before: DateTime<Utc>,
+        reason: &str,
+    ) -> Result<(), PortError>;
 
     /// Gives an event up for an operator to look at; later events of its aggregate go on.
     ///

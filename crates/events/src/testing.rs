@@ -35,7 +35,10 @@ pub fn ticket_event(id: u128, ticket: u128, what: TicketFact) -> Event {
         id: EventId(Uuid::from_u128(id)),
         at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
         cause: Cause::Person(requester),
-        fact: Fact::Ticket { ticket: summary, what },
+        fact: Fact::Ticket {
+            ticket: summary,
+            what,
+        },
     }
 }
 
@@ -71,7 +74,10 @@ impl MemoryOutbox {
     /// An empty outbox that tells the time by `clock`.
     #[must_use]
     pub fn new(clock: Arc<ManualClock>) -> Self {
-        Self { clock, rows: Mutex::default() }
+        Self {
+            clock,
+            rows: Mutex::default(),
+        }
     }
 
     /// Publishes events, as a commit does.
@@ -93,7 +99,9 @@ impl MemoryOutbox {
     pub fn buried(&self) -> Vec<(EventId, String)> {
         let rows = self.rows();
         let buried = rows.iter().filter(|row| row.buried_at.is_some());
-        buried.map(|row| (row.event.id, row.last_error.clone().unwrap_or_default())).collect()
+        buried
+            .map(|row| (row.event.id, row.last_error.clone().unwrap_or_default()))
+            .collect()
     }
 
     /// When the unfinished events may be claimed, in their order.
@@ -101,7 +109,9 @@ impl MemoryOutbox {
     pub fn waiting(&self) -> Vec<(EventId, DateTime<Utc>)> {
         let rows = self.rows();
         let waiting = rows.iter().filter(|row| row.is_unfinished());
-        waiting.map(|row| (row.event.id, row.leased_until.unwrap_or(row.available_at))).collect()
+        waiting
+            .map(|row| (row.event.id, row.leased_until.unwrap_or(row.available_at)))
+            .collect()
     }
 
     fn rows(&self) -> MutexGuard<'_, Vec<Row>> {
@@ -109,7 +119,11 @@ impl MemoryOutbox {
     }
 
     fn change(&self, event: EventId, change: impl FnOnce(&mut Row)) {
-        if let Some(row) = self.rows().iter_mut().find(|row| row.event.id == event && row.is_unfinished()) {
+        if let Some(row) = self
+            .rows()
+            .iter_mut()
+            .find(|row| row.event.id == event && row.is_unfinished())
+        {
             change(row);
         }
     }
@@ -118,7 +132,11 @@ impl MemoryOutbox {
 #[async_trait]
 impl Outbox for MemoryOutbox {
     async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedEvent>, PortError> {
-        let Claim { now, lease, batch_max } = claim;
+        let Claim {
+            now,
+            lease,
+            batch_max,
+        } = claim;
         let leased_until = now + TimeDelta::from_std(lease).unwrap_or(TimeDelta::MAX);
         let batch_max = usize::try_from(batch_max).unwrap_or(0);
         let mut held_back: Vec<Uuid> = Vec::new();
@@ -148,7 +166,11 @@ impl Outbox for MemoryOutbox {
 
     async fn settle(&self, delivered: &[EventId]) -> Result<(), PortError> {
         let now = self.clock.now();
-        for row in self.rows().iter_mut().filter(|row| delivered.contains(&row.event.id)) {
+        for row in self
+            .rows()
+            .iter_mut()
+            .filter(|row| delivered.contains(&row.event.id))
+        {
             row.done_at.get_or_insert(now);
             row.leased_until = None;
         }
@@ -184,7 +206,10 @@ impl Outbox for MemoryOutbox {
         let count = |wanted: &dyn Fn(&Row) -> bool| {
             i64::try_from(rows.iter().filter(|row| wanted(row)).count()).unwrap_or(i64::MAX)
         };
-        Ok(Backlog { waiting: count(&Row::is_unfinished), buried: count(&|row| row.buried_at.is_some()) })
+        Ok(Backlog {
+            waiting: count(&Row::is_unfinished),
+            buried: count(&|row| row.buried_at.is_some()),
+        })
     }
 
     async fn forget(&self, before: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError> {
@@ -251,7 +276,13 @@ mod cases {
     const LEASE: Duration = Duration::from_secs(60);
 
     fn event(id: u128, ticket: u128) -> Event {
-        ticket_event(id, ticket, TicketFact::Updated { fields: vec![format!("field {id}")] })
+        ticket_event(
+            id,
+            ticket,
+            TicketFact::Updated {
+                fields: vec![format!("field {id}")],
+            },
+        )
     }
 
     fn id(number: u128) -> EventId {
@@ -259,14 +290,21 @@ mod cases {
     }
 
     async fn claim(subject: &dyn OutboxUnderTest, batch_max: i64) -> Vec<ClaimedEvent> {
-        let claim = Claim { now: subject.clock().now(), lease: LEASE, batch_max };
+        let claim = Claim {
+            now: subject.clock().now(),
+            lease: LEASE,
+            batch_max,
+        };
         subject.outbox().claim(claim).await.expect("a claim")
     }
 
     /// The numbers of the claimed events, with how often each was claimed.
     async fn claimed(subject: &dyn OutboxUnderTest, batch_max: i64) -> Vec<(u128, i32)> {
         let claimed = claim(subject, batch_max).await;
-        claimed.iter().map(|event| (event.id.0.as_u128(), event.attempts)).collect()
+        claimed
+            .iter()
+            .map(|event| (event.id.0.as_u128(), event.attempts))
+            .collect()
     }
 
     fn later(subject: &dyn OutboxUnderTest, secs: i64) -> DateTime<Utc> {
@@ -278,7 +316,10 @@ mod cases {
         subject.commit(&[event(9, 1), event(8, 2), event(7, 1)]).await;
         subject.commit(&[event(6, 3)]).await;
         let claimed = claim(subject, 10).await;
-        let events: Vec<Event> = claimed.into_iter().map(|claimed| claimed.event.expect("readable")).collect();
+        let events: Vec<Event> = claimed
+            .into_iter()
+            .map(|claimed| claimed.event.expect("readable"))
+            .collect();
         assert_eq!(events, [event(9, 1), event(8, 2), event(7, 1), event(6, 3)]);
     }
 
@@ -293,9 +334,15 @@ mod cases {
     }
 
     pub(super) async fn no_event_overtakes_an_earlier_one_of_its_aggregate(subject: &dyn OutboxUnderTest) {
-        subject.commit(&[event(1, 1), event(2, 1), event(3, 1), event(4, 2)]).await;
+        subject
+            .commit(&[event(1, 1), event(2, 1), event(3, 1), event(4, 2)])
+            .await;
         assert_eq!(claimed(subject, 2).await, [(1, 1), (2, 1)]);
-        assert_eq!(claimed(subject, 2).await, [(4, 1)], "3 waits for 1 and 2, which another holds");
+        assert_eq!(
+            claimed(subject, 2).await,
+            [(4, 1)],
+            "3 waits for 1 and 2, which another holds"
+        );
         subject.outbox().settle(&[id(1)]).await.expect("settle");
         assert_eq!(claimed(subject, 2).await, [], "3 still waits for 2");
         subject.outbox().settle(&[id(2)]).await.expect("settle");
@@ -308,13 +355,25 @@ mod cases {
         subject.outbox().settle(&[id(1), id(2)]).await.expect("settle");
         subject.clock().advance(TimeDelta::days(2));
         assert_eq!(claimed(subject, 10).await, []);
-        assert_eq!(subject.outbox().backlog().await.expect("backlog"), Backlog { waiting: 0, buried: 0 });
+        assert_eq!(
+            subject.outbox().backlog().await.expect("backlog"),
+            Backlog {
+                waiting: 0,
+                buried: 0
+            }
+        );
     }
 
-    pub(super) async fn a_postponed_event_holds_back_its_aggregate_and_no_other(subject: &dyn OutboxUnderTest) {
+    pub(super) async fn a_postponed_event_holds_back_its_aggregate_and_no_other(
+        subject: &dyn OutboxUnderTest,
+    ) {
         subject.commit(&[event(1, 1), event(2, 1), event(3, 2)]).await;
         assert_eq!(claimed(subject, 1).await, [(1, 1)]);
-        subject.outbox().postpone(id(1), later(subject, 30), "no answer").await.expect("postpone");
+        subject
+            .outbox()
+            .postpone(id(1), later(subject, 30), "no answer")
+            .await
+            .expect("postpone");
         assert_eq!(claimed(subject, 10).await, [(3, 1)]);
         subject.clock().advance(TimeDelta::seconds(29));
         assert_eq!(claimed(subject, 10).await, []);
@@ -325,10 +384,18 @@ mod cases {
     pub(super) async fn events_released_behind_a_failed_one_keep_their_order(subject: &dyn OutboxUnderTest) {
         subject.commit(&[event(1, 1), event(2, 1), event(3, 1)]).await;
         assert_eq!(claimed(subject, 10).await, [(1, 1), (2, 1), (3, 1)]);
-        subject.outbox().postpone(id(1), later(subject, 30), "no answer").await.expect("postpone");
+        subject
+            .outbox()
+            .postpone(id(1), later(subject, 30), "no answer")
+            .await
+            .expect("postpone");
         let now = subject.clock().now();
         for behind in [id(2), id(3)] {
-            subject.outbox().postpone(behind, now, "behind one that failed").await.expect("release");
+            subject
+                .outbox()
+                .postpone(behind, now, "behind one that failed")
+                .await
+                .expect("release");
         }
         assert_eq!(claimed(subject, 10).await, [], "2 and 3 wait for 1");
         subject.clock().advance(TimeDelta::seconds(30));
@@ -345,8 +412,18 @@ mod cases {
     pub(super) async fn a_buried_event_lets_the_later_ones_go_on(subject: &dyn OutboxUnderTest) {
         subject.commit(&[event(1, 1), event(2, 1)]).await;
         assert_eq!(claimed(subject, 1).await, [(1, 1)]);
-        subject.outbox().bury(id(1), "cannot be\0read").await.expect("bury");
-        assert_eq!(subject.outbox().backlog().await.expect("backlog"), Backlog { waiting: 1, buried: 1 });
+        subject
+            .outbox()
+            .bury(id(1), "cannot be\0read")
+            .await
+            .expect("bury");
+        assert_eq!(
+            subject.outbox().backlog().await.expect("backlog"),
+            Backlog {
+                waiting: 1,
+                buried: 1
+            }
+        );
         assert_eq!(claimed(subject, 10).await, [(2, 1)]);
         subject.clock().advance(TimeDelta::days(2));
         assert_eq!(claimed(subject, 10).await, [(2, 2)]);
@@ -356,7 +433,11 @@ mod cases {
         let numbers = [1, 2, 3, 4, 5];
         subject.commit(&numbers.map(|number| event(number, number))).await;
         assert_eq!(claimed(subject, 10).await.len(), 5);
-        subject.outbox().settle(&[id(1), id(2), id(3)]).await.expect("settle");
+        subject
+            .outbox()
+            .settle(&[id(1), id(2), id(3)])
+            .await
+            .expect("settle");
         subject.clock().advance(TimeDelta::hours(1));
         let cut = subject.clock().now();
         subject.outbox().settle(&[id(4)]).await.expect("settle");
@@ -372,11 +453,21 @@ mod cases {
         assert_eq!(claimed(subject, 1).await, [(1, 1)]);
         subject.outbox().settle(&[id(1)]).await.expect("settle");
         // From a claimer whose lease had ended.
-        subject.outbox().postpone(id(1), subject.clock().now(), "late").await.expect("postpone");
+        subject
+            .outbox()
+            .postpone(id(1), subject.clock().now(), "late")
+            .await
+            .expect("postpone");
         subject.outbox().bury(id(1), "late").await.expect("bury");
         subject.clock().advance(TimeDelta::days(1));
         assert_eq!(claimed(subject, 1).await, []);
-        assert_eq!(subject.outbox().backlog().await.expect("backlog"), Backlog { waiting: 0, buried: 0 });
+        assert_eq!(
+            subject.outbox().backlog().await.expect("backlog"),
+            Backlog {
+                waiting: 0,
+                buried: 0
+            }
+        );
     }
 }
 
@@ -387,7 +478,9 @@ mod tests {
     #[tokio::test]
     async fn the_fake_keeps_the_contract() {
         let start = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
-        let fresh = async || Box::new(MemoryOutbox::new(Arc::new(ManualClock::at(start)))) as Box<dyn OutboxUnderTest>;
+        let fresh = async || {
+            Box::new(MemoryOutbox::new(Arc::new(ManualClock::at(start)))) as Box<dyn OutboxUnderTest>
+        };
         outbox_contract(fresh).await;
     }
 }

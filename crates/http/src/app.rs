@@ -14,6 +14,7 @@ use actix_web::web::{self, Data};
 use async_trait::async_trait;
 use identity::{Accounts, Authenticator, Sessions, Teams};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
+use ticketing::Tickets;
 
 use crate::address::AddressBlock;
 use crate::cursor::CursorKey;
@@ -81,6 +82,8 @@ pub struct AppParts {
     pub sessions: Arc<Sessions>,
     /// Teams.
     pub teams: Arc<Teams>,
+    /// Tickets.
+    pub tickets: Arc<Tickets>,
     /// The first answers to requests with an idempotency key.
     pub answers: Arc<dyn AnswerStore>,
     /// The secret of cursors.

@@ -4,21 +4,31 @@
 //! The [edge](crate::edge) makes one for every request; extractors and handlers reach it by [`RequestContext::of`].
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 use uuid::Uuid;
 
 /// The state of one request.
-#[derive(Debug)]
 pub struct RequestContext {
     id: String,
     started: Instant,
     deadline: Cell<Instant>,
     caller: Cell<Option<Uuid>>,
     headers: RefCell<Vec<(HeaderName, HeaderValue)>>,
+    unread: RefCell<Option<Payload>>,
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RequestContext {
@@ -31,6 +41,7 @@ impl RequestContext {
             deadline: Cell::new(started + budget),
             caller: Cell::new(None),
             headers: RefCell::new(Vec::new()),
+            unread: RefCell::new(None),
         })
     }
 
@@ -84,5 +95,15 @@ impl RequestContext {
     /// Takes the headers that were put on the answer.
     pub(crate) fn take_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         self.headers.take()
+    }
+
+    /// Keeps a body that has not been read to its end.
+    pub(crate) fn keep_unread(&self, body: Payload) {
+        self.unread.replace(Some(body));
+    }
+
+    /// Takes the body, to read it.
+    pub(crate) fn take_unread(&self) -> Option<Payload> {
+        self.unread.take()
     }
 }

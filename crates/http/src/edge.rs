@@ -8,15 +8,17 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::web::Data;
+use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
 use tracing::Instrument;
@@ -46,7 +48,7 @@ const CSP_DOCS: HeaderValue = HeaderValue::from_static(
 ///
 /// # Errors
 /// A finished answer, for requests that ended without their handler's: the framework sends it as it is.
-pub async fn edge<B>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<BoxBody>, Error>
+pub async fn edge<B>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<BoxBody>, Error>
 where
     B: MessageBody + 'static,
 {
@@ -55,6 +57,7 @@ where
     };
     let id = request_id(&request).unwrap_or_else(|| app.ids.next().to_string());
     let context = RequestContext::new(id, app.settings.deadlines.request_deadline);
+    context.keep_unread(request.take_payload());
     request.extensions_mut().insert(Rc::clone(&context));
     let method = request.method().clone();
     let path = request.path().to_owned();
@@ -80,7 +83,7 @@ where
         path: &path,
     };
     match ended {
-        Ended::Answered(response) => Ok(finish.answer(response)),
+        Ended::Answered(response) => Ok(finish.answer(response).map_body(|_, body| finish.hold(body))),
         Ended::Failed(problem) => {
             problem.log();
             let mut response = problem.to_response(Some(context.id()), Some(&path));
@@ -90,6 +93,7 @@ where
                 problem.status(),
                 problem.code(),
             );
+            let response = response.map_body(|_, body| finish.hold(body));
             Err(Finished {
                 status: problem.status(),
                 response: RefCell::new(Some(response)),
@@ -199,6 +203,18 @@ impl Finish<'_> {
         (ServiceResponse::new(request, document), code)
     }
 
+    /// Ties a request's body that was not read to its end to the answer. The framework ends the connection after an
+    /// answer that holds one; of one that was dropped it would read a chunked body for as long as the client likes.
+    fn hold(&self, body: BoxBody) -> BoxBody {
+        match self.context.take_unread() {
+            None | Some(Payload::None) => body,
+            Some(unread) => BoxBody::new(Holding {
+                body,
+                _unread: Box::new(unread),
+            }),
+        }
+    }
+
     /// Puts the headers on that every answer has.
     fn seal(&self, headers: &mut HeaderMap) {
         if let Ok(id) = HeaderValue::from_str(self.context.id()) {
@@ -272,6 +288,24 @@ fn method_name(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "OTHER",
+    }
+}
+
+/// The body of an answer, and that of its request.
+struct Holding {
+    body: BoxBody,
+    _unread: Box<Payload>,
+}
+
+impl MessageBody for Holding {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(cx)
     }
 }
 

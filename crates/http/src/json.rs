@@ -88,8 +88,23 @@ impl RawBody {
     }
 }
 
-/// Reads the whole body of a request that takes JSON, within the bounds of size and time.
-pub(crate) async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<RawBody, Problem> {
+/// Reads the whole body of a request that takes JSON, within the bounds of size and time. The edge keeps the body; a
+/// request that did not pass it brings its own.
+pub(crate) async fn read_body(request: &HttpRequest, own: Payload) -> Result<RawBody, Problem> {
+    let context = RequestContext::of(request);
+    let mut payload = context.take_unread().unwrap_or(own);
+    let body = read_whole(request, &context, &mut payload).await;
+    if body.is_err() {
+        context.keep_unread(payload);
+    }
+    body
+}
+
+async fn read_whole(
+    request: &HttpRequest,
+    context: &RequestContext,
+    payload: &mut Payload,
+) -> Result<RawBody, Problem> {
     let announced = content_length(request)?;
     if announced > BODY_BYTES_MAX {
         return Err(too_large());
@@ -109,35 +124,14 @@ pub(crate) async fn read_body(request: &HttpRequest, mut payload: Payload) -> Re
         None => {}
     }
     body.reserve(announced.saturating_sub(body.len()));
-    read_slowly(request, payload, body).await
-}
-
-async fn read_slowly(
-    request: &HttpRequest,
-    mut payload: Payload,
-    mut body: BytesMut,
-) -> Result<RawBody, Problem> {
     let deadlines = AppState::deadlines_of(request);
-    let context = RequestContext::of(request);
     context.allow(deadlines.body_deadline + Duration::from_secs(1));
-    let read = async {
-        loop {
-            if body.len() > BODY_BYTES_MAX {
-                return Err(too_large());
-            }
-            match payload.next().await {
-                Some(chunk) => body.extend_from_slice(&chunk.map_err(unreadable)?),
-                None => return Ok(body),
-            }
-        }
-    };
-    let body = tokio::time::timeout(deadlines.body_deadline, read)
+    let rest = read_rest(payload, &mut body);
+    tokio::time::timeout(deadlines.body_deadline, rest)
         .await
         .map_err(|_| {
-            let detail = format!(
-                "The body did not arrive within {} seconds.",
-                deadlines.body_deadline.as_secs()
-            );
+            let secs = deadlines.body_deadline.as_secs_f64();
+            let detail = format!("The body did not arrive within {secs} seconds.");
             Problem::new(StatusCode::REQUEST_TIMEOUT, "request.timeout", detail).closing()
         })??;
     context.allow(deadlines.request_deadline);
@@ -145,6 +139,16 @@ async fn read_slowly(
         media_type(request)?;
     }
     Ok(RawBody(body.freeze()))
+}
+
+async fn read_rest(payload: &mut Payload, body: &mut BytesMut) -> Result<(), Problem> {
+    while body.len() <= BODY_BYTES_MAX {
+        match payload.next().await {
+            Some(chunk) => body.extend_from_slice(&chunk.map_err(unreadable)?),
+            None => return Ok(()),
+        }
+    }
+    Err(too_large())
 }
 
 fn content_length(request: &HttpRequest) -> Result<usize, Problem> {

@@ -26,3 +26,6 @@ pub mod rate;
 pub mod routes;
 pub mod server;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;

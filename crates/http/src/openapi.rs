@@ -21,7 +21,7 @@ use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, RefOr, Required,
     ServerBuilder,
 };
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, Url};
 
 use crate::app::AppState;
@@ -42,7 +42,7 @@ const TAGS: &[(&str, &str)] = &[
 ];
 
 /// Documents that an operation honours `If-Match`.
-#[derive(IntoParams)]
+#[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only its document is used")]
 pub struct IfMatchHeader {

@@ -218,6 +218,30 @@ impl Query {
         whom
     }
 
+    /// One by id, or nothing: `none` or a UUID.
+    pub fn id_or_none<T: From<Uuid>>(&mut self, name: &str) -> Option<Option<T>> {
+        match self.whom(name)? {
+            Whom::Nobody => Some(None),
+            Whom::Id(id) => Some(Some(T::from(id))),
+            Whom::Me => {
+                self.refuse(name, "not_allowed", "must be none or a UUID".to_owned());
+                None
+            }
+        }
+    }
+
+    /// The caller or one by id: `me` or a UUID.
+    pub fn me_or_id<T: From<Uuid>>(&mut self, name: &str, me: T) -> Option<T> {
+        match self.whom(name)? {
+            Whom::Me => Some(me),
+            Whom::Id(id) => Some(T::from(id)),
+            Whom::Nobody => {
+                self.refuse(name, "not_allowed", "must be me or a UUID".to_owned());
+                None
+            }
+        }
+    }
+
     /// `true` or `false`; `false` when absent.
     pub fn flag(&mut self, name: &str) -> bool {
         match self.take(name).as_deref() {

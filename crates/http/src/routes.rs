@@ -38,7 +38,7 @@ pub struct Operation {
 /// An operation out of what `#[utoipa::path]` made beside a handler, and the handler.
 pub fn operation<P, H, Args>(_: P, handler: H) -> Operation
 where
-    P: utoipa::Path + utoipa::__dev::SchemaReferences,
+    P: utoipa::Path + utoipa::__dev::SchemaReferences + for<'t> utoipa::__dev::Tags<'t>,
     H: Handler<Args> + Send + Sync,
     H::Output: Responder + 'static,
     Args: FromRequest + 'static,
@@ -55,12 +55,17 @@ where
     };
     Operation {
         path: P::path(),
-        document: P::operation(),
+        document: tagged(P::operation(), P::tags()),
         schemas: P::schemas,
         route: Arc::new(route),
         names: (std::any::type_name::<P>(), std::any::type_name::<H>()),
         method,
     }
+}
+
+fn tagged(mut document: Document, tags: Vec<&str>) -> Document {
+    document.tags = Some(tags.into_iter().map(str::to_owned).collect());
+    document
 }
 
 pub(crate) fn method_of(method: &HttpMethod) -> Method {

@@ -26,8 +26,8 @@ const CLIENT_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection waits for its next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// How long a connection may take to end.
-const CLIENT_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection may take to end; so long is read and thrown away what a client still sends after its answer.
+const CLIENT_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often recorded metrics are folded.
 const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);

@@ -229,3 +229,159 @@ pub fn manage_members(actor: &Actor, team: TeamId) -> Result<(), Denial> {
         Standing::Customer(_) | Standing::Server => Err(Denial::Forbidden),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::{Membership, SystemActor};
+
+    use super::*;
+    use crate::testing::builders::{actor, agent_in, start, unique_id, user};
+
+    const FORBIDDEN: Result<(), Denial> = Err(Denial::Forbidden);
+    const HIDDEN: Result<(), Denial> = Err(Denial::Hidden);
+
+    /// Everyone there is, from the least to the most, as seen from one team.
+    struct Cast {
+        team: TeamId,
+        everyone: [(&'static str, Actor); 7],
+    }
+
+    fn cast() -> Cast {
+        let team = TeamId(unique_id());
+        let mut former = agent_in(team, TeamRole::Lead);
+        if let Actor::Person(person) = &mut former {
+            person.role = Role::User;
+        }
+        let everyone = [
+            ("server", Actor::System(SystemActor::AutoClose)),
+            // A lead who is no longer staff is a customer, whatever rows are left.
+            ("customer", former),
+            ("agent elsewhere", agent_in(TeamId(unique_id()), TeamRole::Lead)),
+            ("agent", agent_in(team, TeamRole::Agent)),
+            ("supervisor", agent_in(team, TeamRole::Supervisor)),
+            ("lead", agent_in(team, TeamRole::Lead)),
+            ("admin", actor(Role::Admin)),
+        ];
+        Cast { team, everyone }
+    }
+
+    /// Holds the rule against what each of the cast is to get, in the cast's order.
+    #[track_caller]
+    fn assert_rule(
+        cast: &Cast,
+        rule: impl Fn(&Actor) -> Result<(), Denial>,
+        expected: [Result<(), Denial>; 7],
+    ) {
+        for ((name, actor), expected) in cast.everyone.iter().zip(expected) {
+            assert_eq!(rule(actor), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn admins_alone_administrate() {
+        let cast = cast();
+        let mut expected = [FORBIDDEN; 7];
+        expected[6] = Ok(());
+        assert_rule(&cast, create_person, expected);
+        assert_rule(&cast, see_deleted, expected);
+        assert_rule(&cast, manage_teams, expected);
+    }
+
+    #[test]
+    fn others_accounts_are_hidden_from_customers_and_closed_to_staff() {
+        let cast = cast();
+        let other = user(Role::User);
+        let (no, hidden) = (FORBIDDEN, HIDDEN);
+        let expected = [hidden, hidden, no, no, no, no, Ok(())];
+        assert_rule(&cast, |actor| change_person(actor, &other).map(drop), expected);
+        assert_rule(&cast, |actor| delete_person(actor, &other), expected);
+        let deleted = User {
+            deleted_at: Some(start()),
+            ..other.clone()
+        };
+        let only_admins = [hidden, hidden, hidden, hidden, hidden, hidden, Ok(())];
+        assert_rule(&cast, |actor| read_person(actor, &deleted).map(drop), only_admins);
+        assert_rule(&cast, |actor| manage_sessions(actor, other.id), only_admins);
+    }
+
+    #[test]
+    fn how_much_is_seen_depends_on_who_looks() {
+        let cast = cast();
+        let other = user(Role::User);
+        let (card, hidden) = (Ok(Sight::Card), Err(Denial::Hidden));
+        let seen = [hidden, hidden, card, card, card, card, Ok(Sight::Full)];
+        let listed = seen.map(|sight| sight.map_err(|_| Denial::Forbidden));
+        for (((name, actor), seen), listed) in cast.everyone.iter().zip(seen).zip(listed) {
+            assert_eq!(read_person(actor, &other), seen, "{name}");
+            assert_eq!(list_people(actor), listed, "{name}");
+        }
+    }
+
+    #[test]
+    fn everyone_has_their_own_account() {
+        for (role, capacity) in [
+            (Role::User, Capacity::Owner),
+            (Role::Agent, Capacity::Owner),
+            (Role::Admin, Capacity::AdminOwner),
+        ] {
+            let own = user(role);
+            let actor = Actor::Person(Person {
+                id: own.id,
+                role,
+                teams: Vec::new(),
+            });
+            assert_eq!(read_person(&actor, &own), Ok(Sight::Full));
+            assert_eq!(change_person(&actor, &own), Ok(capacity));
+            assert_eq!(manage_sessions(&actor, own.id), Ok(()));
+        }
+    }
+
+    #[test]
+    fn teams_are_read_by_staff_and_their_members_by_the_team() {
+        let cast = cast();
+        let (no, yes) = (FORBIDDEN, Ok(()));
+        assert_rule(&cast, read_teams, [no, no, yes, yes, yes, yes, yes]);
+        assert_rule(
+            &cast,
+            |actor| read_members(actor, cast.team),
+            [no, no, no, yes, yes, yes, yes],
+        );
+    }
+
+    #[test]
+    fn a_team_is_managed_by_its_leads() {
+        let cast = cast();
+        let (no, yes) = (FORBIDDEN, Ok(()));
+        let expected = [no, no, no, no, no, yes, yes];
+        assert_rule(&cast, |actor| change_team(actor, cast.team), expected);
+        assert_rule(&cast, |actor| manage_members(actor, cast.team), expected);
+        let ranks = || TeamRole::ALL.into_iter().map(Some).chain([None]);
+        for (before, after) in ranks().flat_map(|before| ranks().map(move |after| (before, after))) {
+            assert_rule(
+                &cast,
+                |actor| manage_member(actor, cast.team, before, after),
+                expected,
+            );
+        }
+    }
+
+    #[test]
+    fn a_lead_of_two_teams_manages_both() {
+        let (one, other) = (TeamId(unique_id()), TeamId(unique_id()));
+        let teams = [one, other]
+            .map(|team| Membership {
+                team,
+                role: TeamRole::Lead,
+            })
+            .to_vec();
+        let lead = Actor::Person(Person {
+            id: UserId(unique_id()),
+            role: Role::Agent,
+            teams,
+        });
+        assert_eq!(
+            (change_team(&lead, one), change_team(&lead, other)),
+            (Ok(()), Ok(()))
+        );
+    }
+}

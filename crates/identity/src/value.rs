@@ -309,3 +309,226 @@ impl fmt::Debug for PasswordHash {
         f.write_str("PasswordHash(redacted)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_trimmed_and_in_lower_case() {
+        let address = EmailAddress::parse("/email", "  Robin.O'Neil+Tag@Mail.Example.COM\n").unwrap();
+        assert_eq!(address.as_str(), "robin.o'neil+tag@mail.example.com");
+        for good in [
+            "a@b.co",
+            "x_y-z@sub.a-b.example",
+            "1@1.de",
+            "root@localhost",
+            "a@xn--bcher-kva.example",
+        ] {
+            assert_eq!(
+                EmailAddress::parse("/email", good).map(|a| a.0).as_deref(),
+                Ok(good)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for bad in [
+            "",
+            "@",
+            "a@",
+            "@b.co",
+            "a@b",
+            "a@@b.co",
+            "a@b@c.co",
+            "a b@c.co",
+            "a@b c.co",
+            ".a@b.co",
+            "a.@b.co",
+            "a..b@c.co",
+            "a@.b.co",
+            "a@b.co.",
+            "a@b..co",
+            "a@-b.co",
+            "a@b-.co",
+            "a@b_c.co",
+            "<a@b.co>",
+            "a,b@c.co",
+            "a\"b@c.co",
+            "a\0@b.co",
+            "ä@b.co",
+            "a@bücher.example",
+            "a\r\nbcc:x@b.co",
+            "a@[127.0.0.1]",
+            "kim@example.com\u{430}",
+        ] {
+            assert_eq!(
+                EmailAddress::parse("/email", bad).map_err(|v| v.code),
+                Err("bad_email"),
+                "{bad:?}"
+            );
+        }
+        let local = format!("{}@b.co", "a".repeat(65));
+        assert!(EmailAddress::parse("/email", &local).is_err());
+    }
+
+    #[test]
+    fn an_address_fits_its_column() {
+        let label = "a".repeat(63);
+        let domain = format!("{label}.{label}.{label}.{}", "a".repeat(60));
+        let fits = format!("ab@{domain}");
+        assert_eq!(fits.len(), 255);
+        assert!(EmailAddress::parse("/email", &fits).is_ok());
+        assert_eq!(
+            EmailAddress::parse("/email", &format!("c{fits}")).map_err(|v| v.code),
+            Err("too_long")
+        );
+    }
+
+    #[test]
+    fn a_name_has_one_to_a_hundred_characters() {
+        assert_eq!(
+            PersonName::parse("/name", "  漢字 Ünïcode ").unwrap().as_str(),
+            "漢字 Ünïcode"
+        );
+        assert!(PersonName::parse("/name", &"ä".repeat(100)).is_ok());
+        for bad in ["", "  ", "a\nb", "a\0b", &"ä".repeat(101)] {
+            assert!(PersonName::parse("/name", bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_is_at_a_web_address() {
+        for good in [
+            "https://example.com/a.png?x=1#y",
+            "http://localhost:8080/a",
+            "HTTPS://example.com",
+            "https://[::1]/a",
+        ] {
+            assert!(AvatarUrl::parse("/avatarUrl", good).is_ok(), "{good}");
+        }
+        let long = format!("https://example.com/{}", "a".repeat(500));
+        for bad in [
+            "",
+            "example.com",
+            "//example.com",
+            "javascript:alert(1)",
+            "data:image/png;base64,AA",
+            "https://",
+            "https:///a",
+            "https://exa mple.com",
+            "https://example.com/\"onload=\"",
+            "https://example.com/<b>",
+            "file:///etc/passwd",
+            &long,
+        ] {
+            assert!(AvatarUrl::parse("/avatarUrl", bad).is_err(), "{bad}");
+        }
+    }
+
+    fn password(raw: &str) -> Result<String, &'static str> {
+        Password::parse("/password", raw, PasswordPolicy::default())
+            .map(|p| p.0)
+            .map_err(|v| v.code)
+    }
+
+    #[test]
+    fn a_password_has_eight_to_128_characters_and_is_taken_as_typed() {
+        assert_eq!(password("zebra-7").map_err(drop), Err(()));
+        assert_eq!(password("seven12"), Err("too_short"));
+        for good in [
+            "  lamps ",
+            "xkcdfoo9bar",
+            "pâté-pâté",
+            "\u{1F600}\u{1F601}\u{1F602}\u{1F603}\u{1F604}\u{1F605}\u{1F606}\u{1F607}",
+        ] {
+            assert_eq!(password(good).as_deref(), Ok(good));
+        }
+        let long = "ab cd ef".repeat(16);
+        assert_eq!(password(&long).as_deref(), Ok(long.as_str()));
+        assert_eq!(password(&format!("{long}x")), Err("too_long"));
+    }
+
+    #[test]
+    fn the_least_length_is_a_setting_within_bounds() {
+        assert_eq!(PasswordPolicy::at_least(1).min_chars(), 8);
+        assert_eq!(PasswordPolicy::at_least(1_000).min_chars(), 128);
+        let strict = PasswordPolicy::at_least(12);
+        let short = Password::parse("/password", "eleven-lamp", strict);
+        assert_eq!(
+            short.map_err(|v| v.message),
+            Err("must have at least 12 characters".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_common_password_is_refused_also_in_capitals_or_with_a_few_signs_behind_it() {
+        for common in [
+            "password",
+            "PASSWORD",
+            "Password1",
+            "password123!",
+            "P@ssw0rd",
+            "Passw0rd!",
+            "12345678",
+            "qwertyuiop",
+            "Qwerty123!",
+            "iloveyou",
+            "Welcome1",
+            "welcome2026",
+            "letmein!!",
+            "Summer2025",
+            "administrator",
+            "changeme",
+            "aaaaaaaa",
+            "11111111",
+            "!!!!!!!!",
+            "1q2w3e4r",
+            "trustno1",
+            "trustno1!",
+            "football",
+            "insightdesk",
+            "  password  ",
+        ] {
+            assert_eq!(
+                password(common),
+                Err(if common.len() < 8 {
+                    "too_short"
+                } else {
+                    "common_password"
+                }),
+                "{common}"
+            );
+        }
+        for fine in [
+            "password of a llama",
+            "summerhouse on the hill",
+            "seven purple lanterns",
+            "dragonfruit smoothie",
+        ] {
+            assert!(password(fine).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_common_passwords_is_as_it_says() {
+        let lines: Vec<&str> = COMMON_PASSWORDS.lines().collect();
+        assert!(lines.len() > 500);
+        assert!(
+            lines.windows(2).all(|pair| pair[0] < pair[1]),
+            "sorted, each once"
+        );
+        assert!(
+            lines.iter().all(|line| *line == line.to_lowercase().trim()),
+            "in lower case"
+        );
+    }
+
+    #[test]
+    fn an_attempt_is_bounded() {
+        assert!(PasswordAttempt::new(&"ä".repeat(128)).is_some());
+        assert!(PasswordAttempt::new(&"ä".repeat(129)).is_none());
+        assert!(PasswordAttempt::new("").is_some());
+    }
+}

@@ -124,7 +124,8 @@ fn claim_sql(claim: Claim) -> Sql {
     let Claim { now, lease, batch_max } = claim;
     let leased_until = TimeDelta::from_std(lease).ok().and_then(|lease| now.checked_add_signed(lease));
     let leased_until = leased_until.unwrap_or(DateTime::<Utc>::MAX_UTC);
-    // A column's own conditions come before the look for the head, which costs one probe of an index for each row.
+    // A column's own conditions come before the look for the head, which costs one probe of an index for each row. The
+    // two ways of saying "unfinished" each mean one index, see the migration.
     Sql::new(
         "WITH head AS MATERIALIZED (\
            SELECT o.id, o.aggregate_id, o.position, o.attempts FROM outbox o \
@@ -137,7 +138,7 @@ fn claim_sql(claim: Claim) -> Sql {
     .push(
         ") AND o.position = (\
              SELECT first.position FROM outbox first \
-             WHERE first.aggregate_id = o.aggregate_id AND first.done_at IS NULL AND first.buried_at IS NULL \
+             WHERE first.aggregate_id = o.aggregate_id AND coalesce(first.done_at, first.buried_at) IS NULL \
              ORDER BY first.position LIMIT 1) \
            ORDER BY o.position LIMIT ",
     )
@@ -150,7 +151,7 @@ fn claim_sql(claim: Claim) -> Sql {
            SELECT behind.id, behind.position FROM head CROSS JOIN LATERAL (\
              SELECT next.id, next.position, bool_and(next.attempts = 0) OVER (ORDER BY next.position) AS fresh FROM (\
                SELECT o.id, o.position, o.attempts FROM outbox o \
-               WHERE o.aggregate_id = head.aggregate_id AND o.done_at IS NULL AND o.buried_at IS NULL \
+               WHERE o.aggregate_id = head.aggregate_id AND coalesce(o.done_at, o.buried_at) IS NULL \
                  AND o.position > head.position \
                ORDER BY o.position LIMIT ",
     )
@@ -375,18 +376,18 @@ mod tests {
         }
     }
 
+    /// The statistics are from a time when nothing waited, as they usually are when a backlog builds up.
     #[tokio::test]
-    async fn a_claim_reads_the_index_however_much_waits() {
+    async fn a_claim_is_cheap_however_much_waits() {
         let subject = Subject::fresh().await;
-        subject
-            .test
-            .batch(
-                "INSERT INTO outbox (id, aggregate_id, kind, payload_version, payload, occurred_at)
-                 SELECT gen_random_uuid(), ('00000000-0000-0000-0000-' || lpad((n % 25000)::text, 12, '0'))::uuid,
-                        'ticket.created', 1, '{}', '2026-01-01Z'
-                 FROM generate_series(1, 100000) n",
-            )
-            .await;
+        let fill = "INSERT INTO outbox (id, aggregate_id, kind, payload_version, payload, occurred_at)
+             SELECT gen_random_uuid(), ('00000000-0000-0000-0000-' || lpad((n % 25000)::text, 12, '0'))::uuid,
+                    'ticket.created', 1, '{}', '2026-01-01Z'
+             FROM generate_series(1, 100000) n";
+        subject.test.batch(fill).await;
+        subject.test.batch("UPDATE outbox SET done_at = occurred_at").await;
+        subject.test.batch("VACUUM ANALYZE outbox").await;
+        subject.test.batch(fill).await;
         let start = Instant::now();
         for _ in 0..5 {
             assert_eq!(subject.outbox.claim(subject.claim(100)).await.unwrap().len(), 100);

@@ -5,7 +5,7 @@
 //! and never by a user's words, which is also why nothing a user sends can become SQL. Lists of any length are bound
 //! as arrays or as one JSON document, not as a placeholder for each.
 //!
-//! ```ignore
+//! ```text
 //! let open = Sql::new("SELECT id FROM tickets WHERE team_id = ").bind(team).push(" AND status = ").bind("open")
 //!     .push("::\"TicketStatus\"");
 //! let rows: Vec<IdRow> = open.load(connection).await?;

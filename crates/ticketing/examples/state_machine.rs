@@ -17,7 +17,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A resolved ticket cannot wait for anyone; the refusal says what it can become.
     let now = opened + Duration::hours(3);
-    match resolved.to(TicketStatus::Pending, now, ClosedBy::Person, settings.reopen_window) {
+    match resolved.to(
+        TicketStatus::Pending,
+        now,
+        ClosedBy::Person,
+        settings.reopen_window,
+    ) {
         Ok(_) => unreachable!("the machine has no such move"),
         Err(refused) => println!("{refused}; allowed: {:?}", refused.allowed),
     }

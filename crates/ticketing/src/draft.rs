@@ -154,7 +154,10 @@ impl<'a> Draft<'a> {
             notice = Notice::Everyone;
         }
         if let Some(description) = description.filter(|description| *description != self.ticket.description) {
-            old.insert("description".to_owned(), Value::from(self.ticket.description.as_str()));
+            old.insert(
+                "description".to_owned(),
+                Value::from(self.ticket.description.as_str()),
+            );
             new.insert("description".to_owned(), Value::from(description.as_str()));
             self.ticket.description = description;
             notice = Notice::Everyone;
@@ -167,8 +170,16 @@ impl<'a> Draft<'a> {
         if new.is_empty() {
             return;
         }
-        self.facts.push(TicketFact::Updated { fields: new.keys().cloned().collect() });
-        self.trace(notice, action::UPDATED, Some(Value::Object(old)), Some(Value::Object(new)), json!({}));
+        self.facts.push(TicketFact::Updated {
+            fields: new.keys().cloned().collect(),
+        });
+        self.trace(
+            notice,
+            action::UPDATED,
+            Some(Value::Object(old)),
+            Some(Value::Object(new)),
+            json!({}),
+        );
     }
 
     /// Replaces the custom fields.
@@ -178,8 +189,16 @@ impl<'a> Draft<'a> {
         }
         let (old, new) = (self.ticket.custom_fields.to_json(), fields.to_json());
         self.ticket.custom_fields = fields;
-        self.facts.push(TicketFact::Updated { fields: vec!["customFields".to_owned()] });
-        self.trace(Notice::Everyone, action::CUSTOM_FIELDS_CHANGED, Some(old), Some(new), json!({}));
+        self.facts.push(TicketFact::Updated {
+            fields: vec!["customFields".to_owned()],
+        });
+        self.trace(
+            Notice::Everyone,
+            action::CUSTOM_FIELDS_CHANGED,
+            Some(old),
+            Some(new),
+            json!({}),
+        );
     }
 
     /// Replaces the tags.
@@ -189,8 +208,16 @@ impl<'a> Draft<'a> {
         }
         let (old, new) = (self.ticket.tags.to_json(), tags.to_json());
         self.ticket.tags = tags;
-        self.facts.push(TicketFact::Updated { fields: vec!["tags".to_owned()] });
-        self.trace(Notice::Everyone, action::TAGS_CHANGED, Some(old), Some(new), json!({}));
+        self.facts.push(TicketFact::Updated {
+            fields: vec!["tags".to_owned()],
+        });
+        self.trace(
+            Notice::Everyone,
+            action::TAGS_CHANGED,
+            Some(old),
+            Some(new),
+            json!({}),
+        );
     }
 
     /// Changes the priority.
@@ -200,7 +227,8 @@ impl<'a> Draft<'a> {
             return;
         }
         self.ticket.priority = priority;
-        self.facts.push(TicketFact::PriorityChanged { from, to: priority });
+        self.facts
+            .push(TicketFact::PriorityChanged { from, to: priority });
         let (old, new) = (Some(json!(from)), Some(json!(priority)));
         self.trace(Notice::Everyone, action::PRIORITY_CHANGED, old, new, json!({}));
     }
@@ -221,7 +249,13 @@ impl<'a> Draft<'a> {
             metadata.insert("remark".to_owned(), Value::from(remark.as_str()));
         }
         let (old, new) = (Some(json!(from)), Some(json!(to)));
-        self.trace(Notice::Everyone, action::STATUS_CHANGED, old, new, Value::Object(metadata));
+        self.trace(
+            Notice::Everyone,
+            action::STATUS_CHANGED,
+            old,
+            new,
+            Value::Object(metadata),
+        );
         Ok(())
     }
 
@@ -245,7 +279,13 @@ impl<'a> Draft<'a> {
         }
         self.ticket.team = Some(to);
         self.facts.push(TicketFact::Transferred { from, to: Some(to) });
-        self.trace(Notice::Everyone, action::TRANSFERRED, from.map(|id| json!(id)), Some(json!(to)), json!({}));
+        self.trace(
+            Notice::Everyone,
+            action::TRANSFERRED,
+            from.map(|id| json!(id)),
+            Some(json!(to)),
+            json!({}),
+        );
     }
 
     /// Adds a message. The requester's own opens a pending or resolved ticket again; the first public one of the
@@ -279,7 +319,11 @@ impl<'a> Draft<'a> {
                 if by_staff {
                     self.ticket.first_response_at = self.ticket.first_response_at.or(Some(now));
                 }
-                self.facts.push(TicketFact::MessageAdded { message: message.id, author: sender, by_staff });
+                self.facts.push(TicketFact::MessageAdded {
+                    message: message.id,
+                    author: sender,
+                    by_staff,
+                });
                 self.trace(Notice::Everyone, action::MESSAGE_ADDED, None, None, metadata);
                 match self.ticket.status() {
                     TicketStatus::Pending | TicketStatus::Resolved if !by_staff => {
@@ -292,8 +336,17 @@ impl<'a> Draft<'a> {
                 }
             }
             Visibility::Internal => {
-                self.facts.push(TicketFact::InternalMessageAdded { message: message.id, author: sender });
-                self.trace(Notice::Staff, action::INTERNAL_MESSAGE_ADDED, None, None, metadata);
+                self.facts.push(TicketFact::InternalMessageAdded {
+                    message: message.id,
+                    author: sender,
+                });
+                self.trace(
+                    Notice::Staff,
+                    action::INTERNAL_MESSAGE_ADDED,
+                    None,
+                    None,
+                    metadata,
+                );
             }
         }
         self.messages.push(message.clone());
@@ -312,7 +365,10 @@ impl<'a> Draft<'a> {
         message.updated_at = self.circumstances.now;
         let internal = message.visibility == Visibility::Internal;
         let notice = if internal { Notice::Staff } else { Notice::Everyone };
-        self.facts.push(TicketFact::MessageEdited { message: message.id, internal });
+        self.facts.push(TicketFact::MessageEdited {
+            message: message.id,
+            internal,
+        });
         let metadata = json!({ "messageId": message.id });
         self.trace(notice, action::MESSAGE_EDITED, Some(old), Some(new), metadata);
         self.edited_messages.push(message.clone());
@@ -328,8 +384,17 @@ impl<'a> Draft<'a> {
             body,
             created_at: self.circumstances.now,
         };
-        self.facts.push(TicketFact::NoteAdded { note: note.id.0, author });
-        self.trace(Notice::Staff, action::NOTE_ADDED, None, None, json!({ "noteId": note.id }));
+        self.facts.push(TicketFact::NoteAdded {
+            note: note.id.0,
+            author,
+        });
+        self.trace(
+            Notice::Staff,
+            action::NOTE_ADDED,
+            None,
+            None,
+            json!({ "noteId": note.id }),
+        );
         self.notes.push(note.clone());
         note
     }
@@ -372,19 +437,32 @@ impl<'a> Draft<'a> {
                     ticket.public_face.version = before.public_face.version.next();
                     ticket.public_face.updated_at = circumstances.now;
                 }
-                TicketWrite::Update { ticket: Box::new(ticket.clone()), expected: before.version() }
+                TicketWrite::Update {
+                    ticket: Box::new(ticket.clone()),
+                    expected: before.version(),
+                }
             }
         };
         let summary = ticket.summary();
         let events = facts
             .into_iter()
             .map(|what| {
-                let fact = Fact::Ticket { ticket: summary.clone(), what };
+                let fact = Fact::Ticket {
+                    ticket: summary.clone(),
+                    what,
+                };
                 Event::new(circumstances.ids, circumstances.now, circumstances.actor, fact)
             })
             .collect();
-        let commit =
-            TicketCommit { ticket: write, messages, edited_messages, notes, activities, events, receipt: None };
+        let commit = TicketCommit {
+            ticket: write,
+            messages,
+            edited_messages,
+            notes,
+            activities,
+            events,
+            receipt: None,
+        };
         (commit, ticket)
     }
 }

@@ -66,7 +66,11 @@ impl From<Violations> for TicketError {
 
 fn names(statuses: &[TicketStatus]) -> String {
     let names: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 impl Classify for TicketError {
@@ -140,6 +144,14 @@ impl Classify for TicketError {
             }
             TicketError::Repeated => "The request was carried out before.".into(),
             TicketError::Port(error) => error.detail(),
+        }
+    }
+
+    fn current_version(&self) -> Option<Version> {
+        if let TicketError::Stale { current } = self {
+            *current
+        } else {
+            None
         }
     }
 

@@ -27,15 +27,15 @@ pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
 pub use machine::{ClosedBy, Standing, TransitionRefused};
 pub use port::{
-    AssigneeFacts, CommitError, Directory, Markup, PersonCard, Reference, TeamCard, TicketCommit, TicketStore,
-    TicketWrite,
+    AssigneeFacts, CommitError, Directory, Markup, PersonCard, Reference, TeamCard, TicketCommit,
+    TicketStore, TicketWrite,
 };
 pub use query::{
     COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery,
 };
 pub use service::{
-    AutoClose, Edit, Guard, Import, ImportRow, ImportStore, ImportedTicket, Imported, NewTicket, Related, Reply, TicketView,
-    Tickets, Written,
+    AutoClose, Edit, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket, NewTicket, Related,
+    Reply, TicketView, Tickets, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

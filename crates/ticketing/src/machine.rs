@@ -88,7 +88,11 @@ impl Standing {
     #[must_use]
     pub fn auto_closed_at(self) -> Option<DateTime<Utc>> {
         match self {
-            Standing::Closed { at, by: ClosedBy::Silence, .. } => Some(at),
+            Standing::Closed {
+                at,
+                by: ClosedBy::Silence,
+                ..
+            } => Some(at),
             Standing::Open | Standing::Pending | Standing::Resolved { .. } | Standing::Closed { .. } => None,
         }
     }
@@ -106,11 +110,21 @@ impl Standing {
         match status {
             TicketStatus::Open => Standing::Open,
             TicketStatus::Pending => Standing::Pending,
-            TicketStatus::Resolved => Standing::Resolved { at: resolved_at.unwrap_or(fallback) },
+            TicketStatus::Resolved => Standing::Resolved {
+                at: resolved_at.unwrap_or(fallback),
+            },
             TicketStatus::Closed => {
                 let at = closed_at.or(auto_closed_at).unwrap_or(fallback);
-                let by = if auto_closed_at.is_some() { ClosedBy::Silence } else { ClosedBy::Person };
-                Standing::Closed { resolved_at: resolved_at.unwrap_or(at), at, by }
+                let by = if auto_closed_at.is_some() {
+                    ClosedBy::Silence
+                } else {
+                    ClosedBy::Person
+                };
+                Standing::Closed {
+                    resolved_at: resolved_at.unwrap_or(at),
+                    at,
+                    by,
+                }
             }
         }
     }
@@ -119,7 +133,11 @@ impl Standing {
     #[must_use]
     pub fn allowed(self, now: DateTime<Utc>, reopen_window: Duration) -> Vec<TicketStatus> {
         match self {
-            Standing::Open => vec![TicketStatus::Pending, TicketStatus::Resolved, TicketStatus::Closed],
+            Standing::Open => vec![
+                TicketStatus::Pending,
+                TicketStatus::Resolved,
+                TicketStatus::Closed,
+            ],
             Standing::Pending => vec![TicketStatus::Open, TicketStatus::Resolved, TicketStatus::Closed],
             Standing::Resolved { .. } => vec![TicketStatus::Open, TicketStatus::Closed],
             Standing::Closed { at, .. } if now - at <= reopen_window => vec![TicketStatus::Open],
@@ -142,15 +160,22 @@ impl Standing {
         if !allowed.contains(&status) {
             let from = self.status();
             let reopen_window_over = from == TicketStatus::Closed && status == TicketStatus::Open;
-            return Err(TransitionRefused { from, to: status, allowed, reopen_window_over });
+            return Err(TransitionRefused {
+                from,
+                to: status,
+                allowed,
+                reopen_window_over,
+            });
         }
         Ok(match status {
             TicketStatus::Open => Standing::Open,
             TicketStatus::Pending => Standing::Pending,
             TicketStatus::Resolved => Standing::Resolved { at: now },
-            TicketStatus::Closed => {
-                Standing::Closed { resolved_at: self.resolved_at().unwrap_or(now), at: now, by }
-            }
+            TicketStatus::Closed => Standing::Closed {
+                resolved_at: self.resolved_at().unwrap_or(now),
+                at: now,
+                by,
+            },
         })
     }
 }
@@ -169,32 +194,57 @@ mod tests {
 
     #[test]
     fn closing_an_open_ticket_resolves_it_too() {
-        let closed = Standing::Open.to(TicketStatus::Closed, at(5), ClosedBy::Person, WINDOW).unwrap();
-        assert_eq!((closed.resolved_at(), closed.closed_at()), (Some(at(5)), Some(at(5))));
+        let closed = Standing::Open
+            .to(TicketStatus::Closed, at(5), ClosedBy::Person, WINDOW)
+            .unwrap();
+        assert_eq!(
+            (closed.resolved_at(), closed.closed_at()),
+            (Some(at(5)), Some(at(5)))
+        );
         assert_eq!(closed.auto_closed_at(), None);
     }
 
     #[test]
     fn closing_keeps_the_time_of_resolution_and_reopening_clears_all_times() {
-        let resolved = Standing::Open.to(TicketStatus::Resolved, at(1), ClosedBy::Person, WINDOW).unwrap();
-        let closed = resolved.to(TicketStatus::Closed, at(9), ClosedBy::Silence, WINDOW).unwrap();
-        assert_eq!((closed.resolved_at(), closed.auto_closed_at()), (Some(at(1)), Some(at(9))));
-        let open = closed.to(TicketStatus::Open, at(10), ClosedBy::Person, WINDOW).unwrap();
-        assert_eq!((open.resolved_at(), open.closed_at(), open.auto_closed_at()), (None, None, None));
+        let resolved = Standing::Open
+            .to(TicketStatus::Resolved, at(1), ClosedBy::Person, WINDOW)
+            .unwrap();
+        let closed = resolved
+            .to(TicketStatus::Closed, at(9), ClosedBy::Silence, WINDOW)
+            .unwrap();
+        assert_eq!(
+            (closed.resolved_at(), closed.auto_closed_at()),
+            (Some(at(1)), Some(at(9)))
+        );
+        let open = closed
+            .to(TicketStatus::Open, at(10), ClosedBy::Person, WINDOW)
+            .unwrap();
+        assert_eq!(
+            (open.resolved_at(), open.closed_at(), open.auto_closed_at()),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn a_refusal_names_what_would_be_allowed() {
         let resolved = Standing::Resolved { at: at(0) };
-        let refused = resolved.to(TicketStatus::Pending, at(1), ClosedBy::Person, WINDOW).unwrap_err();
+        let refused = resolved
+            .to(TicketStatus::Pending, at(1), ClosedBy::Person, WINDOW)
+            .unwrap_err();
         assert_eq!(refused.allowed, [TicketStatus::Open, TicketStatus::Closed]);
     }
 
     #[test]
     fn a_ticket_closed_too_long_ago_does_not_reopen() {
-        let closed = Standing::Closed { resolved_at: at(0), at: at(0), by: ClosedBy::Person };
+        let closed = Standing::Closed {
+            resolved_at: at(0),
+            at: at(0),
+            by: ClosedBy::Person,
+        };
         let late = at(WINDOW.num_seconds() + 1);
-        let refused = closed.to(TicketStatus::Open, late, ClosedBy::Person, WINDOW).unwrap_err();
+        let refused = closed
+            .to(TicketStatus::Open, late, ClosedBy::Person, WINDOW)
+            .unwrap_err();
         assert!(refused.reopen_window_over && refused.allowed.is_empty());
     }
 

@@ -62,7 +62,11 @@ impl Relation {
             }
             Role::User => Relation::None,
         };
-        if working == Relation::None && ticket.requester == person.id { Relation::Requester } else { working }
+        if working == Relation::None && ticket.requester == person.id {
+            Relation::Requester
+        } else {
+            working
+        }
     }
 
     /// What this relation may be shown; `None` hides the ticket.
@@ -71,7 +75,9 @@ impl Relation {
         match self {
             Relation::None => None,
             Relation::Requester => Some(Audience::Customer),
-            Relation::Agent | Relation::Supervisor | Relation::Lead | Relation::Admin => Some(Audience::Staff),
+            Relation::Agent | Relation::Supervisor | Relation::Lead | Relation::Admin => {
+                Some(Audience::Staff)
+            }
         }
     }
 }
@@ -116,7 +122,11 @@ pub fn permits(relation: Relation, operation: Operation, ticket: &Ticket, settin
     let needed = match operation {
         Operation::Reply => Relation::Requester,
         Operation::EditText | Operation::EditCustomFields => {
-            if ticket.first_response_at.is_none() { Relation::Requester } else { Relation::Agent }
+            if ticket.first_response_at.is_none() {
+                Relation::Requester
+            } else {
+                Relation::Agent
+            }
         }
         Operation::SetStatus(TicketStatus::Closed | TicketStatus::Open) => Relation::Requester,
         Operation::SetStatus(TicketStatus::Pending | TicketStatus::Resolved) => Relation::Agent,
@@ -147,15 +157,25 @@ mod tests {
     }
 
     fn agent(role: Option<TeamRole>) -> Actor {
-        let teams = role.map(|role| Membership { team: team(), role }).into_iter().collect();
-        Actor::Person(Person { id: UserId(Uuid::from_u128(8)), role: Role::Agent, teams })
+        let teams = role
+            .map(|role| Membership { team: team(), role })
+            .into_iter()
+            .collect();
+        Actor::Person(Person {
+            id: UserId(Uuid::from_u128(8)),
+            role: Role::Agent,
+            teams,
+        })
     }
 
     #[test]
     fn an_agent_of_another_team_does_not_see_the_ticket() {
         let ticket = build::ticket().in_team(team()).build();
         assert_eq!(Relation::of(&agent(None), &ticket), Relation::None);
-        assert_eq!(Relation::of(&agent(Some(TeamRole::Agent)), &ticket), Relation::Agent);
+        assert_eq!(
+            Relation::of(&agent(Some(TeamRole::Agent)), &ticket),
+            Relation::Agent
+        );
     }
 
     #[test]
@@ -174,7 +194,9 @@ mod tests {
     #[test]
     fn a_membership_means_nothing_once_the_role_is_user() {
         let ticket = build::ticket().in_team(team()).build();
-        let Actor::Person(mut person) = agent(Some(TeamRole::Lead)) else { unreachable!() };
+        let Actor::Person(mut person) = agent(Some(TeamRole::Lead)) else {
+            unreachable!()
+        };
         person.role = Role::User;
         assert_eq!(Relation::of(&Actor::Person(person), &ticket), Relation::None);
     }
@@ -189,10 +211,22 @@ mod tests {
             (O::Reply, [false, true, true, true, true, true]),
             (O::EditText, [false, true, true, true, true, true]),
             (O::EditCustomFields, [false, true, true, true, true, true]),
-            (O::SetStatus(TicketStatus::Closed), [false, true, true, true, true, true]),
-            (O::SetStatus(TicketStatus::Open), [false, true, true, true, true, true]),
-            (O::SetStatus(TicketStatus::Resolved), [false, false, true, true, true, true]),
-            (O::SetStatus(TicketStatus::Pending), [false, false, true, true, true, true]),
+            (
+                O::SetStatus(TicketStatus::Closed),
+                [false, true, true, true, true, true],
+            ),
+            (
+                O::SetStatus(TicketStatus::Open),
+                [false, true, true, true, true, true],
+            ),
+            (
+                O::SetStatus(TicketStatus::Resolved),
+                [false, false, true, true, true, true],
+            ),
+            (
+                O::SetStatus(TicketStatus::Pending),
+                [false, false, true, true, true, true],
+            ),
             (O::Internal, [false, false, true, true, true, true]),
             (O::SetPriority, [false, false, true, true, true, true]),
             (O::AssignSelf, [false, false, true, true, true, true]),
@@ -216,7 +250,12 @@ mod tests {
         let mut ticket = build::ticket().build();
         ticket.first_response_at = Some(ticket.created_at);
         let settings = Settings::default();
-        assert!(!permits(Relation::Requester, Operation::EditText, &ticket, &settings));
+        assert!(!permits(
+            Relation::Requester,
+            Operation::EditText,
+            &ticket,
+            &settings
+        ));
         assert!(permits(Relation::Agent, Operation::EditText, &ticket, &settings));
     }
 }

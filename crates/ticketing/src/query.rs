@@ -81,7 +81,10 @@ pub struct Sort {
 
 impl Default for Sort {
     fn default() -> Self {
-        Self { key: SortKey::UpdatedAt, direction: Direction::NewestFirst }
+        Self {
+            key: SortKey::UpdatedAt,
+            direction: Direction::NewestFirst,
+        }
     }
 }
 
@@ -147,7 +150,17 @@ impl TicketFilter {
     /// database adapter compiles to SQL; the contract suite holds the two equal.
     #[must_use]
     pub fn matches(&self, ticket: &Ticket, audience: Audience) -> bool {
-        let Self { status, priority, channel, assignee, team, requester, tags, created, updated } = self;
+        let Self {
+            status,
+            priority,
+            channel,
+            assignee,
+            team,
+            requester,
+            tags,
+            created,
+            updated,
+        } = self;
         let one_of = |empty: bool, contained: bool| empty || contained;
         one_of(status.is_empty(), status.contains(&ticket.status()))
             && one_of(priority.is_empty(), priority.contains(&ticket.priority))

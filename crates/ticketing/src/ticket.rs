@@ -128,7 +128,12 @@ impl Face {
     /// The face of a ticket that was made at `at`.
     #[must_use]
     pub fn new(at: DateTime<Utc>) -> Self {
-        Self { version: Version::FIRST, updated_at: at, message_count: 0, last_message_at: None }
+        Self {
+            version: Version::FIRST,
+            updated_at: at,
+            message_count: 0,
+            last_message_at: None,
+        }
     }
 }
 
@@ -289,7 +294,10 @@ impl Message {
     /// Its place in the conversation.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position { at: self.created_at, id: self.id.0 }
+        Position {
+            at: self.created_at,
+            id: self.id.0,
+        }
     }
 }
 
@@ -297,7 +305,10 @@ impl Note {
     /// Its place among the notes.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position { at: self.created_at, id: self.id.0 }
+        Position {
+            at: self.created_at,
+            id: self.id.0,
+        }
     }
 }
 
@@ -305,7 +316,10 @@ impl Activity {
     /// Its place in the history.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position { at: self.created_at, id: self.id.0 }
+        Position {
+            at: self.created_at,
+            id: self.id.0,
+        }
     }
 }
 
@@ -322,8 +336,14 @@ mod tests {
     #[test]
     fn a_ticket_is_named_by_id_or_by_number_in_any_case() {
         let id = Uuid::from_u128(5);
-        assert_eq!(TicketKey::parse(&id.to_string()), Some(TicketKey::Id(TicketId(id))));
-        assert_eq!(TicketKey::parse("tkt-00007"), Some(TicketKey::Number(TicketNumber::of(7))));
+        assert_eq!(
+            TicketKey::parse(&id.to_string()),
+            Some(TicketKey::Id(TicketId(id)))
+        );
+        assert_eq!(
+            TicketKey::parse("tkt-00007"),
+            Some(TicketKey::Number(TicketNumber::of(7)))
+        );
         assert_eq!(TicketKey::parse(""), None);
         assert_eq!(TicketKey::parse("TKT-\u{0}1"), None);
     }

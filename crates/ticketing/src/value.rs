@@ -60,9 +60,17 @@ macro_rules! text_value {
 }
 
 fn body(pointer: &str, raw: &str) -> Result<String, Violation> {
-    let text = TextRule { min_chars: 1, max_chars: usize::MAX, lines: Lines::Many }.parse(pointer, raw)?;
+    let text = TextRule {
+        min_chars: 1,
+        max_chars: usize::MAX,
+        lines: Lines::Many,
+    }
+    .parse(pointer, raw)?;
     if text.len() > BODY_MAX_BYTES {
-        let message = format!("must have at most {BODY_MAX_BYTES} bytes (UTF-8), has {}", text.len());
+        let message = format!(
+            "must have at most {BODY_MAX_BYTES} bytes (UTF-8), has {}",
+            text.len()
+        );
         return Err(Violation::new(pointer, "too_long", message));
     }
     Ok(text)
@@ -98,12 +106,18 @@ impl Tags {
     pub fn parse(pointer: &str, raw: &[String]) -> Result<Self, Violation> {
         let mut tags = Vec::new();
         for (index, tag) in raw.iter().enumerate() {
-            let tag = TextRule::line(1, TAG_MAX_CHARS).parse(&format!("{pointer}/{index}"), tag)?.to_lowercase();
+            let tag = TextRule::line(1, TAG_MAX_CHARS)
+                .parse(&format!("{pointer}/{index}"), tag)?
+                .to_lowercase();
             if !tags.contains(&tag) {
                 tags.push(tag);
             }
             if tags.len() > TAGS_MAX {
-                return Err(Violation::new(pointer, "too_many", format!("must have at most {TAGS_MAX} tags")));
+                return Err(Violation::new(
+                    pointer,
+                    "too_many",
+                    format!("must have at most {TAGS_MAX} tags"),
+                ));
             }
         }
         Ok(Self(tags))
@@ -174,8 +188,11 @@ impl CustomFields {
     /// # Errors
     /// The first rule that the changes, or the result, breaks.
     pub fn merged(&self, pointer: &str, changes: Map<String, Value>) -> Result<Self, Violation> {
-        let removed: Vec<String> =
-            changes.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name.clone()).collect();
+        let removed: Vec<String> = changes
+            .iter()
+            .filter(|(_, value)| value.is_null())
+            .map(|(name, _)| name.clone())
+            .collect();
         let Self(set) = Self::parse(pointer, changes)?;
         let mut fields = self.0.clone();
         fields.extend(set);
@@ -243,13 +260,20 @@ mod tests {
     #[test]
     fn a_body_is_measured_in_bytes() {
         assert!(Body::parse("/message", &"x".repeat(BODY_MAX_BYTES)).is_ok());
-        assert_eq!(Body::parse("/message", &"ä".repeat(BODY_MAX_BYTES / 2 + 1)).unwrap_err().code, "too_long");
+        assert_eq!(
+            Body::parse("/message", &"ä".repeat(BODY_MAX_BYTES / 2 + 1))
+                .unwrap_err()
+                .code,
+            "too_long"
+        );
     }
 
     #[test]
     fn custom_fields_merge_and_null_takes_away() {
         let fields = CustomFields::parse("/customFields", map(json!({"a": 1, "b": ["x"]}))).unwrap();
-        let merged = fields.merged("/customFields", map(json!({"a": null, "c": true}))).unwrap();
+        let merged = fields
+            .merged("/customFields", map(json!({"a": null, "c": true})))
+            .unwrap();
         assert_eq!(merged.to_json(), json!({"b": ["x"], "c": true}));
     }
 

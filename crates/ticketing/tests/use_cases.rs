@@ -14,8 +14,8 @@ use kernel::{Classify, IdSource};
 use serde_json::json;
 use ticketing::testing::{MemoryDirectory, MemoryTickets, MockMarkup, PlainMarkup, build, contract};
 use ticketing::{
-    AssigneeFacts, AutoClose, Body, Edit, Guard, Import, ImportRow, Imported, Remark, Reply, Scope, Settings, Subject,
-    TicketError, TicketFilter, TicketKey, TicketQuery, Tickets, Visibility, Written, action,
+    AssigneeFacts, AutoClose, Body, Edit, Guard, Import, ImportRow, Imported, Remark, Reply, Scope, Settings,
+    Subject, TicketError, TicketFilter, TicketKey, TicketQuery, Tickets, Visibility, Written, action,
 };
 use uuid::Uuid;
 
@@ -39,7 +39,13 @@ fn desk() -> Desk {
     let clock = Arc::new(ManualClock::at(build::noon()));
     let mut directory = MemoryDirectory::default();
     for (user, team) in [(AGENT, TEAM), (COLLEAGUE, TEAM), (OUTSIDER, OTHER_TEAM)] {
-        directory.assignees.insert(user, AssigneeFacts { is_admin: false, teams: vec![team] });
+        directory.assignees.insert(
+            user,
+            AssigneeFacts {
+                is_admin: false,
+                teams: vec![team],
+            },
+        );
     }
     directory.requesters = HashSet::from([CUSTOMER, OTHER_CUSTOMER, AGENT, COLLEAGUE, OUTSIDER, ADMIN]);
     directory.teams.insert(TEAM, "Front".into());
@@ -52,7 +58,11 @@ fn desk() -> Desk {
         Arc::new(SequentialIds::default()),
         Settings::default(),
     ));
-    Desk { store, clock, tickets }
+    Desk {
+        store,
+        clock,
+        tickets,
+    }
 }
 
 fn customer() -> Actor {
@@ -85,13 +95,23 @@ impl Desk {
     async fn ticket(&self) -> TicketKey {
         let mut new = build::new_ticket("Printer on fire");
         new.team = Some(TEAM);
-        let written = self.tickets.create(&customer(), new, &kernel::receipt::no_receipt).await.unwrap();
+        let written = self
+            .tickets
+            .create(&customer(), new, &kernel::receipt::no_receipt)
+            .await
+            .unwrap();
         TicketKey::Id(written.view.ticket.id)
     }
 
     async fn say(&self, actor: &Actor, key: &TicketKey, visibility: Visibility) -> Result<(), TicketError> {
-        let reply = Reply { body: Body::parse("/message", "hello").unwrap(), visibility };
-        self.tickets.reply(actor, key, &reply, Guard::none()).await.map(drop)
+        let reply = Reply {
+            body: Body::parse("/message", "hello").unwrap(),
+            visibility,
+        };
+        self.tickets
+            .reply(actor, key, &reply, Guard::none())
+            .await
+            .map(drop)
     }
 
     async fn seen_by(&self, actor: &Actor, key: &TicketKey) -> ticketing::TicketView {
@@ -99,8 +119,14 @@ impl Desk {
     }
 
     async fn set_status(&self, key: &TicketKey, status: TicketStatus) {
-        let edit = Edit { status: Some(status), ..Edit::default() };
-        self.tickets.edit(&admin(), key, &edit, Guard::none()).await.unwrap();
+        let edit = Edit {
+            status: Some(status),
+            ..Edit::default()
+        };
+        self.tickets
+            .edit(&admin(), key, &edit, Guard::none())
+            .await
+            .unwrap();
     }
 }
 
@@ -131,11 +157,16 @@ async fn a_new_ticket_leaves_its_activity_and_its_event() {
     assert_eq!(ticket.number.as_str(), "TKT-00001");
     let history = desk.store.history(ticket.id);
     assert_eq!(history.len(), 1);
-    assert_eq!((history[0].action.as_str(), history[0].actor), (action::CREATED, Some(CUSTOMER)));
+    assert_eq!(
+        (history[0].action.as_str(), history[0].actor),
+        (action::CREATED, Some(CUSTOMER))
+    );
     let events = desk.store.events();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].cause, Cause::Person(CUSTOMER));
-    assert!(matches!(&events[0].fact, Fact::Ticket { what: TicketFact::Created {}, ticket: t } if t.id == ticket.id));
+    assert!(
+        matches!(&events[0].fact, Fact::Ticket { what: TicketFact::Created {}, ticket: t } if t.id == ticket.id)
+    );
 }
 
 #[tokio::test]
@@ -143,9 +174,16 @@ async fn customers_open_tickets_only_for_themselves() {
     let desk = desk();
     let mut new = build::new_ticket("x");
     new.requester = Some(OTHER_CUSTOMER);
-    let refused = desk.tickets.create(&customer(), new.clone(), &kernel::receipt::no_receipt).await;
+    let refused = desk
+        .tickets
+        .create(&customer(), new.clone(), &kernel::receipt::no_receipt)
+        .await;
     assert_eq!(kind_of(refused), FailureKind::Forbidden);
-    let written = desk.tickets.create(&agent(), new, &kernel::receipt::no_receipt).await.unwrap();
+    let written = desk
+        .tickets
+        .create(&agent(), new, &kernel::receipt::no_receipt)
+        .await
+        .unwrap();
     assert_eq!(written.view.ticket.requester, OTHER_CUSTOMER);
 }
 
@@ -155,8 +193,16 @@ async fn every_reference_that_does_not_exist_is_named_at_once() {
     let mut new = build::new_ticket("x");
     new.requester = Some(UserId(Uuid::from_u128(404)));
     new.team = Some(TeamId(Uuid::from_u128(404)));
-    let error = desk.tickets.create(&admin(), new, &kernel::receipt::no_receipt).await.unwrap_err();
-    let pointers: Vec<_> = error.violations().iter().map(|violation| violation.pointer.as_str()).collect();
+    let error = desk
+        .tickets
+        .create(&admin(), new, &kernel::receipt::no_receipt)
+        .await
+        .unwrap_err();
+    let pointers: Vec<_> = error
+        .violations()
+        .iter()
+        .map(|violation| violation.pointer.as_str())
+        .collect();
     assert_eq!(pointers, ["/createdById", "/teamId"]);
 }
 
@@ -165,13 +211,35 @@ async fn a_ticket_does_not_exist_for_strangers_and_other_teams() {
     let desk = desk();
     let key = desk.ticket().await;
     for actor in [stranger(), outsider()] {
-        assert_eq!(kind_of(desk.tickets.show(&actor, &key, false).await), FailureKind::NotFound);
-        assert_eq!(kind_of(desk.say(&actor, &key, Visibility::Public).await), FailureKind::NotFound);
-        assert_eq!(kind_of(desk.tickets.claim(&actor, &key, Guard::none()).await), FailureKind::NotFound);
+        assert_eq!(
+            kind_of(desk.tickets.show(&actor, &key, false).await),
+            FailureKind::NotFound
+        );
+        assert_eq!(
+            kind_of(desk.say(&actor, &key, Visibility::Public).await),
+            FailureKind::NotFound
+        );
+        assert_eq!(
+            kind_of(desk.tickets.claim(&actor, &key, Guard::none()).await),
+            FailureKind::NotFound
+        );
         let limit = PageLimit::DEFAULT;
-        assert_eq!(kind_of(desk.tickets.messages(&actor, &key, None, limit).await), FailureKind::NotFound);
-        assert_eq!(kind_of(desk.tickets.notes(&actor, &key, None, limit).await), FailureKind::NotFound);
-        assert!(desk.tickets.list(&actor, &TicketQuery::default()).await.unwrap().items.is_empty());
+        assert_eq!(
+            kind_of(desk.tickets.messages(&actor, &key, None, limit).await),
+            FailureKind::NotFound
+        );
+        assert_eq!(
+            kind_of(desk.tickets.notes(&actor, &key, None, limit).await),
+            FailureKind::NotFound
+        );
+        assert!(
+            desk.tickets
+                .list(&actor, &TicketQuery::default())
+                .await
+                .unwrap()
+                .items
+                .is_empty()
+        );
     }
 }
 
@@ -199,7 +267,10 @@ async fn a_customers_reply_opens_a_pending_or_resolved_ticket() {
         desk.say(&agent(), &key, Visibility::Public).await.unwrap();
         assert_eq!(desk.seen_by(&customer(), &key).await.ticket.status(), status);
         desk.say(&customer(), &key, Visibility::Public).await.unwrap();
-        assert_eq!(desk.seen_by(&customer(), &key).await.ticket.status(), TicketStatus::Open);
+        assert_eq!(
+            desk.seen_by(&customer(), &key).await.ticket.status(),
+            TicketStatus::Open
+        );
     }
 }
 
@@ -223,16 +294,36 @@ async fn internal_text_moves_nothing_that_the_customer_sees() {
     desk.clock.advance(Duration::hours(1));
     desk.say(&agent(), &key, Visibility::Internal).await.unwrap();
     let note = Body::parse("/message", "canary").unwrap();
-    desk.tickets.add_note(&agent(), &key, &note, Guard::none()).await.unwrap();
+    desk.tickets
+        .add_note(&agent(), &key, &note, Guard::none())
+        .await
+        .unwrap();
     let after = desk.seen_by(&customer(), &key).await;
     assert_eq!(after.face(), before.face());
     assert!(desk.seen_by(&agent(), &key).await.version() > before.version());
     let limit = PageLimit::DEFAULT;
-    assert!(desk.tickets.messages(&customer(), &key, None, limit).await.unwrap().items.is_empty());
-    let (_, history) = desk.tickets.activities(&customer(), &key, None, limit).await.unwrap();
+    assert!(
+        desk.tickets
+            .messages(&customer(), &key, None, limit)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    let (_, history) = desk
+        .tickets
+        .activities(&customer(), &key, None, limit)
+        .await
+        .unwrap();
     assert_eq!(history.items.len(), 1, "only the creation");
-    assert_eq!(kind_of(desk.tickets.notes(&customer(), &key, None, limit).await), FailureKind::NotFound);
-    let refused = desk.tickets.add_note(&customer(), &key, &note, Guard::none()).await;
+    assert_eq!(
+        kind_of(desk.tickets.notes(&customer(), &key, None, limit).await),
+        FailureKind::NotFound
+    );
+    let refused = desk
+        .tickets
+        .add_note(&customer(), &key, &note, Guard::none())
+        .await;
     assert_eq!(kind_of(refused), FailureKind::NotFound);
 }
 
@@ -240,7 +331,10 @@ async fn internal_text_moves_nothing_that_the_customer_sees() {
 async fn a_customers_internal_message_is_refused_by_its_field() {
     let desk = desk();
     let key = desk.ticket().await;
-    let error = desk.say(&customer(), &key, Visibility::Internal).await.unwrap_err();
+    let error = desk
+        .say(&customer(), &key, Visibility::Internal)
+        .await
+        .unwrap_err();
     assert_eq!(error.violations()[0].pointer, "/isInternal");
 }
 
@@ -253,22 +347,43 @@ async fn of_two_claims_one_wins_and_ones_own_can_be_repeated() {
     assert!(matches!(lost, Err(TicketError::AlreadyClaimed(AGENT))));
     let version = desk.seen_by(&agent(), &key).await.version();
     desk.tickets.claim(&agent(), &key, Guard::none()).await.unwrap();
-    assert_eq!(desk.seen_by(&agent(), &key).await.version(), version, "nothing changed");
+    assert_eq!(
+        desk.seen_by(&agent(), &key).await.version(),
+        version,
+        "nothing changed"
+    );
 }
 
 #[tokio::test]
 async fn agents_assign_themselves_and_supervisors_assign_others() {
     let desk = desk();
     let key = desk.ticket().await;
-    let refused = desk.tickets.assign(&agent(), &key, COLLEAGUE, Guard::none()).await;
+    let refused = desk
+        .tickets
+        .assign(&agent(), &key, COLLEAGUE, Guard::none())
+        .await;
     assert_eq!(kind_of(refused), FailureKind::Forbidden);
-    desk.tickets.assign(&agent(), &key, AGENT, Guard::none()).await.unwrap();
-    desk.tickets.assign(&supervisor(), &key, COLLEAGUE, Guard::none()).await.unwrap();
+    desk.tickets
+        .assign(&agent(), &key, AGENT, Guard::none())
+        .await
+        .unwrap();
+    desk.tickets
+        .assign(&supervisor(), &key, COLLEAGUE, Guard::none())
+        .await
+        .unwrap();
     let refused = desk.tickets.unassign(&agent(), &key, Guard::none()).await;
     assert_eq!(kind_of(refused), FailureKind::Forbidden);
-    let error = desk.tickets.assign(&supervisor(), &key, OUTSIDER, Guard::none()).await.unwrap_err();
+    let error = desk
+        .tickets
+        .assign(&supervisor(), &key, OUTSIDER, Guard::none())
+        .await
+        .unwrap_err();
     assert_eq!(error.violations()[0].code, "not_in_team");
-    let error = desk.tickets.assign(&supervisor(), &key, CUSTOMER, Guard::none()).await.unwrap_err();
+    let error = desk
+        .tickets
+        .assign(&supervisor(), &key, CUSTOMER, Guard::none())
+        .await
+        .unwrap_err();
     assert_eq!(error.violations()[0].pointer, "/agentId");
 }
 
@@ -278,10 +393,24 @@ async fn a_transfer_takes_the_ticket_from_those_who_do_not_work_there() {
     let key = desk.ticket().await;
     desk.tickets.claim(&agent(), &key, Guard::none()).await.unwrap();
     let note = Body::parse("/note", "please").unwrap();
-    let moved = desk.tickets.transfer(&agent(), &key, OTHER_TEAM, Some(&note), Guard::none()).await.unwrap();
-    assert_eq!((moved.view.ticket.team, moved.view.ticket.assignee), (Some(OTHER_TEAM), None));
-    assert_eq!(kind_of(desk.tickets.show(&agent(), &key, false).await), FailureKind::NotFound);
-    let notes = desk.tickets.notes(&outsider(), &key, None, PageLimit::DEFAULT).await.unwrap();
+    let moved = desk
+        .tickets
+        .transfer(&agent(), &key, OTHER_TEAM, Some(&note), Guard::none())
+        .await
+        .unwrap();
+    assert_eq!(
+        (moved.view.ticket.team, moved.view.ticket.assignee),
+        (Some(OTHER_TEAM), None)
+    );
+    assert_eq!(
+        kind_of(desk.tickets.show(&agent(), &key, false).await),
+        FailureKind::NotFound
+    );
+    let notes = desk
+        .tickets
+        .notes(&outsider(), &key, None, PageLimit::DEFAULT)
+        .await
+        .unwrap();
     assert_eq!(notes.items.len(), 1);
 }
 
@@ -289,9 +418,16 @@ async fn a_transfer_takes_the_ticket_from_those_who_do_not_work_there() {
 async fn an_illegal_transition_names_the_allowed_ones_and_changes_nothing() {
     let desk = desk();
     let key = desk.ticket().await;
-    desk.tickets.resolve(&agent(), &key, None, Guard::none()).await.unwrap();
+    desk.tickets
+        .resolve(&agent(), &key, None, Guard::none())
+        .await
+        .unwrap();
     let before = desk.store.events().len();
-    let error = desk.tickets.resolve(&agent(), &key, None, Guard::none()).await.unwrap_err();
+    let error = desk
+        .tickets
+        .resolve(&agent(), &key, None, Guard::none())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "ticket.transition_not_allowed");
     assert!(error.detail().contains("open, closed"), "{}", error.detail());
     assert_eq!(desk.store.events().len(), before);
@@ -306,13 +442,30 @@ async fn an_edit_is_whole_or_not_at_all() {
         priority: Some(TicketPriority::Urgent),
         ..Edit::default()
     };
-    assert_eq!(kind_of(desk.tickets.edit(&customer(), &key, &edit, Guard::none()).await), FailureKind::Forbidden);
-    assert_eq!(desk.seen_by(&customer(), &key).await.ticket.subject.as_str(), "Printer on fire");
-    let written = desk.tickets.edit(&agent(), &key, &edit, Guard::none()).await.unwrap();
+    assert_eq!(
+        kind_of(desk.tickets.edit(&customer(), &key, &edit, Guard::none()).await),
+        FailureKind::Forbidden
+    );
+    assert_eq!(
+        desk.seen_by(&customer(), &key).await.ticket.subject.as_str(),
+        "Printer on fire"
+    );
+    let written = desk
+        .tickets
+        .edit(&agent(), &key, &edit, Guard::none())
+        .await
+        .unwrap();
     assert_eq!(written.view.ticket.subject.as_str(), "Changed");
-    let actions: Vec<_> =
-        desk.store.history(written.view.ticket.id).into_iter().map(|activity| activity.action).collect();
-    assert_eq!(actions, [action::CREATED, action::UPDATED, action::PRIORITY_CHANGED]);
+    let actions: Vec<_> = desk
+        .store
+        .history(written.view.ticket.id)
+        .into_iter()
+        .map(|activity| activity.action)
+        .collect();
+    assert_eq!(
+        actions,
+        [action::CREATED, action::UPDATED, action::PRIORITY_CHANGED]
+    );
 }
 
 #[tokio::test]
@@ -324,10 +477,21 @@ async fn of_two_edits_on_one_version_one_wins() {
         ..Edit::default()
     };
     let seen = desk.seen_by(&agent(), &key).await.version();
-    let guard = || Guard::<Written<()>> { expected: Some(seen), receipt: &kernel::receipt::no_receipt };
-    desk.tickets.edit(&agent(), &key, &edit("first"), guard()).await.unwrap();
+    let guard = || Guard::<Written<()>> {
+        expected: Some(seen),
+        receipt: &kernel::receipt::no_receipt,
+    };
+    desk.tickets
+        .edit(&agent(), &key, &edit("first"), guard())
+        .await
+        .unwrap();
     let lost = desk.tickets.edit(&agent(), &key, &edit("second"), guard()).await;
-    assert!(matches!(lost, Err(TicketError::Stale { current: Some(Version(2)) })));
+    assert!(matches!(
+        lost,
+        Err(TicketError::Stale {
+            current: Some(Version(2))
+        })
+    ));
 }
 
 #[tokio::test]
@@ -340,11 +504,22 @@ async fn a_receipt_makes_the_same_request_happen_once() {
             route: "POST /tickets".into(),
             request_sha256: [0; 32],
         };
-        let answer = Answer { status: 201, etag: None, location: None, body: "{}".into() };
+        let answer = Answer {
+            status: 201,
+            etag: None,
+            location: None,
+            body: "{}".into(),
+        };
         Some(Receipt::Request(RequestReceipt { key, answer }))
     };
-    desk.tickets.create(&customer(), build::new_ticket("once"), &receipt).await.unwrap();
-    let again = desk.tickets.create(&customer(), build::new_ticket("once"), &receipt).await;
+    desk.tickets
+        .create(&customer(), build::new_ticket("once"), &receipt)
+        .await
+        .unwrap();
+    let again = desk
+        .tickets
+        .create(&customer(), build::new_ticket("once"), &receipt)
+        .await;
     assert!(matches!(again, Err(TicketError::Repeated)));
     assert_eq!(desk.store.events().len(), 1);
 }
@@ -353,18 +528,39 @@ async fn a_receipt_makes_the_same_request_happen_once() {
 async fn deleting_hides_a_ticket_and_restoring_brings_it_back() {
     let desk = desk();
     let key = desk.ticket().await;
-    assert_eq!(kind_of(desk.tickets.delete(&supervisor(), &key, Guard::none()).await), FailureKind::Forbidden);
+    assert_eq!(
+        kind_of(desk.tickets.delete(&supervisor(), &key, Guard::none()).await),
+        FailureKind::Forbidden
+    );
     desk.tickets.delete(&lead(), &key, Guard::none()).await.unwrap();
     for actor in [customer(), agent(), lead()] {
-        assert_eq!(kind_of(desk.tickets.show(&actor, &key, true).await), FailureKind::NotFound);
+        assert_eq!(
+            kind_of(desk.tickets.show(&actor, &key, true).await),
+            FailureKind::NotFound
+        );
     }
-    assert_eq!(kind_of(desk.tickets.show(&admin(), &key, false).await), FailureKind::NotFound);
+    assert_eq!(
+        kind_of(desk.tickets.show(&admin(), &key, false).await),
+        FailureKind::NotFound
+    );
     assert!(desk.tickets.show(&admin(), &key, true).await.is_ok());
-    assert_eq!(kind_of(desk.say(&customer(), &key, Visibility::Public).await), FailureKind::NotFound);
-    assert!(matches!(desk.say(&admin(), &key, Visibility::Public).await, Err(TicketError::Deleted)));
-    assert_eq!(kind_of(desk.tickets.restore(&agent(), &key, Guard::none()).await), FailureKind::NotFound);
+    assert_eq!(
+        kind_of(desk.say(&customer(), &key, Visibility::Public).await),
+        FailureKind::NotFound
+    );
+    assert!(matches!(
+        desk.say(&admin(), &key, Visibility::Public).await,
+        Err(TicketError::Deleted)
+    ));
+    assert_eq!(
+        kind_of(desk.tickets.restore(&agent(), &key, Guard::none()).await),
+        FailureKind::NotFound
+    );
     desk.tickets.restore(&lead(), &key, Guard::none()).await.unwrap();
-    assert!(matches!(desk.tickets.restore(&lead(), &key, Guard::none()).await, Err(TicketError::NotDeleted)));
+    assert!(matches!(
+        desk.tickets.restore(&lead(), &key, Guard::none()).await,
+        Err(TicketError::NotDeleted)
+    ));
     assert!(desk.tickets.show(&customer(), &key, false).await.is_ok());
 }
 
@@ -374,7 +570,10 @@ async fn a_lead_restores_only_within_the_window() {
     let key = desk.ticket().await;
     desk.tickets.delete(&lead(), &key, Guard::none()).await.unwrap();
     desk.clock.advance(Duration::days(31));
-    assert_eq!(kind_of(desk.tickets.restore(&lead(), &key, Guard::none()).await), FailureKind::NotFound);
+    assert_eq!(
+        kind_of(desk.tickets.restore(&lead(), &key, Guard::none()).await),
+        FailureKind::NotFound
+    );
     desk.tickets.restore(&admin(), &key, Guard::none()).await.unwrap();
 }
 
@@ -382,17 +581,38 @@ async fn a_lead_restores_only_within_the_window() {
 async fn authors_edit_their_messages_for_five_minutes() {
     let desk = desk();
     let key = desk.ticket().await;
-    let reply = Reply { body: Body::parse("/message", "typo").unwrap(), visibility: Visibility::Public };
-    let sent = desk.tickets.reply(&agent(), &key, &reply, Guard::none()).await.unwrap().detail;
+    let reply = Reply {
+        body: Body::parse("/message", "typo").unwrap(),
+        visibility: Visibility::Public,
+    };
+    let sent = desk
+        .tickets
+        .reply(&agent(), &key, &reply, Guard::none())
+        .await
+        .unwrap()
+        .detail;
     let better = Body::parse("/message", "text").unwrap();
-    let refused = desk.tickets.edit_message(&customer(), &key, sent.id, &better, Guard::none()).await;
+    let refused = desk
+        .tickets
+        .edit_message(&customer(), &key, sent.id, &better, Guard::none())
+        .await;
     assert_eq!(kind_of(refused), FailureKind::Forbidden);
-    let edited = desk.tickets.edit_message(&agent(), &key, sent.id, &better, Guard::none()).await.unwrap();
+    let edited = desk
+        .tickets
+        .edit_message(&agent(), &key, sent.id, &better, Guard::none())
+        .await
+        .unwrap();
     assert_eq!(edited.detail.body, better);
     let history = desk.store.history(sent.ticket);
-    assert_eq!(history.last().unwrap().old_value, Some(json!({ "message": "typo" })));
+    assert_eq!(
+        history.last().unwrap().old_value,
+        Some(json!({ "message": "typo" }))
+    );
     desk.clock.advance(Duration::minutes(6));
-    let late = desk.tickets.edit_message(&agent(), &key, sent.id, &reply.body, Guard::none()).await;
+    let late = desk
+        .tickets
+        .edit_message(&agent(), &key, sent.id, &reply.body, Guard::none())
+        .await;
     assert!(matches!(late, Err(TicketError::EditWindowOver)));
 }
 
@@ -401,7 +621,10 @@ async fn resolved_tickets_close_themselves_after_the_silence() {
     let desk = desk();
     let (silent, talking) = (desk.ticket().await, desk.ticket().await);
     for key in [&silent, &talking] {
-        desk.tickets.resolve(&agent(), key, None, Guard::none()).await.unwrap();
+        desk.tickets
+            .resolve(&agent(), key, None, Guard::none())
+            .await
+            .unwrap();
     }
     let sweep = AutoClose::new(desk.tickets.clone());
     desk.clock.advance(Duration::hours(95));
@@ -411,9 +634,15 @@ async fn resolved_tickets_close_themselves_after_the_silence() {
     assert_eq!(sweep.run_once().await.unwrap(), 1);
     assert_eq!(sweep.run_once().await.unwrap(), 0, "once");
     let closed = desk.seen_by(&agent(), &silent).await.ticket;
-    assert_eq!(closed.standing.auto_closed_at(), Some(build::noon() + Duration::hours(97)));
+    assert_eq!(
+        closed.standing.auto_closed_at(),
+        Some(build::noon() + Duration::hours(97))
+    );
     let last = desk.store.history(closed.id).pop().unwrap();
-    assert_eq!((last.actor, last.metadata), (None, json!({ "system": "auto_close" })));
+    assert_eq!(
+        (last.actor, last.metadata),
+        (None, json!({ "system": "auto_close" }))
+    );
 }
 
 #[tokio::test]
@@ -421,10 +650,17 @@ async fn the_history_keeps_who_and_the_values() {
     let desk = desk();
     let key = desk.ticket().await;
     let reason = Remark::parse("/resolution", "new toner").unwrap();
-    let written = desk.tickets.resolve(&agent(), &key, Some(&reason), Guard::none()).await.unwrap();
+    let written = desk
+        .tickets
+        .resolve(&agent(), &key, Some(&reason), Guard::none())
+        .await
+        .unwrap();
     let last = desk.store.history(written.view.ticket.id).pop().unwrap();
     assert_eq!(last.actor, Some(AGENT));
-    assert_eq!((last.old_value, last.new_value), (Some(json!("open")), Some(json!("resolved"))));
+    assert_eq!(
+        (last.old_value, last.new_value),
+        (Some(json!("open")), Some(json!("resolved")))
+    );
     assert_eq!(last.metadata, json!({ "remark": "new toner" }));
 }
 
@@ -444,22 +680,45 @@ async fn an_agents_list_is_the_work_and_with_themselves_as_requester_their_own()
     let _teams = desk.ticket().await;
     let mut new = build::new_ticket("my own laptop");
     new.team = Some(OTHER_TEAM);
-    desk.tickets.create(&agent(), new, &kernel::receipt::no_receipt).await.unwrap();
-    let work = desk.tickets.list(&agent(), &TicketQuery::default()).await.unwrap();
+    desk.tickets
+        .create(&agent(), new, &kernel::receipt::no_receipt)
+        .await
+        .unwrap();
+    let work = desk
+        .tickets
+        .list(&agent(), &TicketQuery::default())
+        .await
+        .unwrap();
     assert_eq!(work.items.len(), 1);
-    let filter = TicketFilter { requester: Some(AGENT), ..TicketFilter::default() };
-    let query = TicketQuery { filter, ..TicketQuery::default() };
+    let filter = TicketFilter {
+        requester: Some(AGENT),
+        ..TicketFilter::default()
+    };
+    let query = TicketQuery {
+        filter,
+        ..TicketQuery::default()
+    };
     let own = desk.tickets.list(&agent(), &query).await.unwrap();
     assert_eq!(own.items[0].audience, ticketing::Audience::Customer);
-    let query = TicketQuery { include_deleted: true, ..TicketQuery::default() };
-    assert_eq!(kind_of(desk.tickets.list(&agent(), &query).await), FailureKind::Forbidden);
+    let query = TicketQuery {
+        include_deleted: true,
+        ..TicketQuery::default()
+    };
+    assert_eq!(
+        kind_of(desk.tickets.list(&agent(), &query).await),
+        FailureKind::Forbidden
+    );
     assert_eq!(Scope::Desk.audience(), ticketing::Audience::Staff);
 }
 
 #[tokio::test]
 async fn html_is_made_once_when_a_message_is_written() {
     let mut markup = MockMarkup::new();
-    markup.expect_to_html().times(1).withf(|text| text == "*hi*").return_const("<p><em>hi</em></p>".to_owned());
+    markup
+        .expect_to_html()
+        .times(1)
+        .withf(|text| text == "*hi*")
+        .return_const("<p><em>hi</em></p>".to_owned());
     let store = Arc::new(MemoryTickets::default());
     let tickets = Tickets::new(
         store.clone(),
@@ -469,11 +728,19 @@ async fn html_is_made_once_when_a_message_is_written() {
         Arc::new(SequentialIds::default()),
         Settings::default(),
     );
-    let made =
-        tickets.create(&customer(), build::new_ticket("x"), &kernel::receipt::no_receipt).await.unwrap();
+    let made = tickets
+        .create(&customer(), build::new_ticket("x"), &kernel::receipt::no_receipt)
+        .await
+        .unwrap();
     let key = TicketKey::Id(made.view.ticket.id);
-    let reply = Reply { body: Body::parse("/message", "*hi*").unwrap(), visibility: Visibility::Public };
-    let sent = tickets.reply(&customer(), &key, &reply, Guard::none()).await.unwrap();
+    let reply = Reply {
+        body: Body::parse("/message", "*hi*").unwrap(),
+        visibility: Visibility::Public,
+    };
+    let sent = tickets
+        .reply(&customer(), &key, &reply, Guard::none())
+        .await
+        .unwrap();
     assert_eq!(sent.detail.html.as_deref(), Some("<p><em>hi</em></p>"));
 }
 
@@ -481,7 +748,11 @@ async fn html_is_made_once_when_a_message_is_written() {
 async fn an_import_can_be_repeated() {
     let store = Arc::new(MemoryTickets::default());
     let ids = Arc::new(SequentialIds::default());
-    let import = Import::new(store.clone(), Arc::new(ManualClock::at(build::noon())), ids.clone());
+    let import = Import::new(
+        store.clone(),
+        Arc::new(ManualClock::at(build::noon())),
+        ids.clone(),
+    );
     let row = |id: &str| ImportRow {
         external_id: id.to_owned(),
         subject: Subject::stored("s".into()),
@@ -495,12 +766,19 @@ async fn an_import_can_be_repeated() {
         created_at: Some(build::noon() - Duration::days(2)),
         ended_at: None,
     };
-    let first = import.import("old desk", vec![row("1"), row("2"), row("1")]).await.unwrap();
+    let first = import
+        .import("old desk", vec![row("1"), row("2"), row("1")])
+        .await
+        .unwrap();
     assert_eq!(first, [Imported::New, Imported::New, Imported::AlreadyThere]);
     let second = import.import("old desk", vec![row("2"), row("3")]).await.unwrap();
     assert_eq!(second, [Imported::AlreadyThere, Imported::New]);
     let events = store.events();
     assert_eq!(events.len(), 3);
-    assert!(events.iter().all(|event| event.cause == Cause::System(SystemActor::Import.as_str().into())));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.cause == Cause::System(SystemActor::Import.as_str().into()))
+    );
     assert!(ids.next() > Uuid::nil());
 }

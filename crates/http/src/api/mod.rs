@@ -3,6 +3,7 @@
 
 mod auth;
 mod teams;
+mod tickets;
 mod users;
 
 use crate::routes::Operation;
@@ -10,5 +11,11 @@ use crate::routes::Operation;
 /// Every operation of the API. What is asked for most comes first: the router looks from the top.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    [auth::operations(), users::operations(), teams::operations()].concat()
+    [
+        tickets::operations(),
+        auth::operations(),
+        users::operations(),
+        teams::operations(),
+    ]
+    .concat()
 }

@@ -7,7 +7,7 @@ use identity::service::{CreateUser, ListUsers, UpdateUser};
 use identity::{Profile, UserStatus, UserView};
 use kernel::{Patch, Role, UserId, Version};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::AppState;
@@ -163,8 +163,8 @@ impl From<UserView> for UserViewBody {
 }
 
 /// What a list of accounts is narrowed to.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
 #[expect(
     dead_code,
     reason = "only its document is used; the parameters are read one by one"
@@ -182,8 +182,8 @@ struct UserListParams {
 }
 
 /// Which page of a list.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
 #[expect(
     dead_code,
     reason = "only its document is used; the parameters are read one by one"
@@ -298,8 +298,8 @@ async fn create(
 }
 
 /// Which state of an account.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
 #[expect(
     dead_code,
     reason = "only its document is used; the parameters are read one by one"

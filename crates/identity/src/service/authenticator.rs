@@ -184,6 +184,11 @@ impl PrincipalCache {
         entries.by_session.insert(session, (record, read_at));
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries().by_session.len()
+    }
+
     /// The lock guards plain data that is whole after every statement, so that a panic elsewhere does not spoil it.
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

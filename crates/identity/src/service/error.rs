@@ -331,6 +331,22 @@ impl Classify for ChangeAccountError {
             | ChangeAccountError::Port(_) => &[],
         }
     }
+
+    fn current_version(&self) -> Option<Version> {
+        match self {
+            ChangeAccountError::Stale { current } => Some(*current),
+            ChangeAccountError::Invalid(_)
+            | ChangeAccountError::Forbidden
+            | ChangeAccountError::NotFound
+            | ChangeAccountError::Deleted
+            | ChangeAccountError::NotDeleted
+            | ChangeAccountError::OwnAccount
+            | ChangeAccountError::LastAdmin
+            | ChangeAccountError::Busy
+            | ChangeAccountError::Repeated
+            | ChangeAccountError::Port(_) => None,
+        }
+    }
 }
 
 impl From<Violations> for ChangeAccountError {
@@ -737,6 +753,19 @@ impl Classify for ChangeTeamError {
             | ChangeTeamError::Busy
             | ChangeTeamError::Repeated
             | ChangeTeamError::Port(_) => &[],
+        }
+    }
+
+    fn current_version(&self) -> Option<Version> {
+        match self {
+            ChangeTeamError::Stale { current } => Some(*current),
+            ChangeTeamError::Invalid(_)
+            | ChangeTeamError::Forbidden
+            | ChangeTeamError::NotFound
+            | ChangeTeamError::NameTaken
+            | ChangeTeamError::Busy
+            | ChangeTeamError::Repeated
+            | ChangeTeamError::Port(_) => None,
         }
     }
 }

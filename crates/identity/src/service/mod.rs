@@ -9,6 +9,8 @@ mod authenticator;
 mod error;
 mod sessions;
 mod teams;
+#[cfg(test)]
+mod tests;
 
 pub use accounts::{
     AccountLimits, AccountPorts, Accounts, ChangePassword, CreateUser, ListUsers, Registration, UpdateUser,

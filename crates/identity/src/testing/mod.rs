@@ -1,5 +1,5 @@
 //! For tests, here and in other crates: a world in memory that implements every store ([`MemoryIdentity`]), quick
-//! stand-ins for hashing, tokens and randomness, [builders](builders), a [`Desk`] of services over all of these, and
+//! stand-ins for hashing, tokens and randomness, [`builders`], a [`Desk`] of services over all of these, and
 //! the [suites](contract) that every store must pass.
 //!
 //! The mocks of the ports (`MockPasswordHasher` and so on) are beside their traits, in [`crate::ports`].

@@ -66,7 +66,9 @@ impl Tickets {
         let window = self.settings.message_edit_window;
         let (ticket, relation) = self.live(actor, key).await?;
         let found = self.store.message(ticket.id, message).await?;
-        let found = found.filter(|found| readable(relation, found)).ok_or(TicketError::MessageNotFound)?;
+        let found = found
+            .filter(|found| readable(relation, found))
+            .ok_or(TicketError::MessageNotFound)?;
         self.change(actor, key, guard, |draft| {
             if actor.user_id() != Some(found.sender) {
                 return Err(TicketError::Forbidden("edit someone else's message"));
@@ -92,7 +94,9 @@ impl Tickets {
     ) -> Result<Written<Note>, TicketError> {
         let author = actor.user_id().ok_or(TicketError::Forbidden("write notes"))?;
         self.change(actor, key, guard, |draft| {
-            draft.require(Operation::Internal, "").map_err(|_| TicketError::NotFound)?;
+            draft
+                .require(Operation::Internal, "")
+                .map_err(|_| TicketError::NotFound)?;
             Ok(draft.add_note(author, body.clone()))
         })
         .await
@@ -126,7 +130,9 @@ impl Tickets {
     ) -> Result<Message, TicketError> {
         let (ticket, relation) = self.live(actor, key).await?;
         let found = self.store.message(ticket.id, message).await?;
-        found.filter(|found| readable(relation, found)).ok_or(TicketError::MessageNotFound)
+        found
+            .filter(|found| readable(relation, found))
+            .ok_or(TicketError::MessageNotFound)
     }
 
     /// One page of the notes, oldest first.
@@ -160,7 +166,10 @@ impl Tickets {
     ) -> Result<(Audience, Page<Activity>), TicketError> {
         let (ticket, relation) = self.live(actor, key).await?;
         let audience = relation.audience().ok_or(TicketError::NotFound)?;
-        Ok((audience, self.store.activities(ticket.id, audience, after, limit).await?))
+        Ok((
+            audience,
+            self.store.activities(ticket.id, audience, after, limit).await?,
+        ))
     }
 }
 

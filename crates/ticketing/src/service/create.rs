@@ -51,8 +51,16 @@ impl Tickets {
         for _ in 0..NUMBER_TRIES_MAX {
             let number = self.store.next_number().await?;
             let circumstances = self.circumstances(actor);
-            let NewTicket { subject, description, priority, channel, team, tags, custom_fields, requester: _ } =
-                new.clone();
+            let NewTicket {
+                subject,
+                description,
+                priority,
+                channel,
+                team,
+                tags,
+                custom_fields,
+                requester: _,
+            } = new.clone();
             let ticket = Ticket {
                 id: TicketId::new(self.ids.as_ref()),
                 number,

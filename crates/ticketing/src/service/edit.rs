@@ -92,10 +92,21 @@ impl Tickets {
 }
 
 fn apply(draft: &mut Draft<'_>, edit: &Edit) -> Result<(), TicketError> {
-    let Edit { subject, description, priority, status, tags, custom_fields, metadata } = edit.clone();
+    let Edit {
+        subject,
+        description,
+        priority,
+        status,
+        tags,
+        custom_fields,
+        metadata,
+    } = edit.clone();
     // Every right is checked before anything is decided: the order of the fields must not matter.
     if subject.is_some() || description.is_some() {
-        draft.require(Operation::EditText, "edit the subject or description of this ticket")?;
+        draft.require(
+            Operation::EditText,
+            "edit the subject or description of this ticket",
+        )?;
     }
     if priority.is_some() {
         draft.require(Operation::SetPriority, "set the priority of this ticket")?;
@@ -107,12 +118,17 @@ fn apply(draft: &mut Draft<'_>, edit: &Edit) -> Result<(), TicketError> {
         draft.require(Operation::EditTags, "edit the tags of this ticket")?;
     }
     if custom_fields.is_some() {
-        draft.require(Operation::EditCustomFields, "edit the custom fields of this ticket")?;
+        draft.require(
+            Operation::EditCustomFields,
+            "edit the custom fields of this ticket",
+        )?;
     }
     if metadata.is_some() {
         draft.require(Operation::EditMetadata, "edit the metadata of this ticket")?;
     }
-    let metadata = metadata.map(|changes| merged(&draft.ticket().metadata, changes)).transpose()?;
+    let metadata = metadata
+        .map(|changes| merged(&draft.ticket().metadata, changes))
+        .transpose()?;
     draft.edit(subject, description, metadata);
     if let Some(priority) = priority {
         draft.set_priority(priority);
@@ -130,7 +146,10 @@ fn apply(draft: &mut Draft<'_>, edit: &Edit) -> Result<(), TicketError> {
     Ok(())
 }
 
-fn merged(present: &Map<String, Value>, changes: Map<String, Value>) -> Result<Map<String, Value>, Violation> {
+fn merged(
+    present: &Map<String, Value>,
+    changes: Map<String, Value>,
+) -> Result<Map<String, Value>, Violation> {
     let mut result = present.clone();
     for (name, value) in changes {
         if value.is_null() {

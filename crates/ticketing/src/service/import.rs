@@ -113,20 +113,33 @@ impl Import {
         for id in &external_ids {
             first_of_its_id.push(known.insert(id.clone()));
         }
-        let fresh: Vec<ImportRow> =
-            rows.into_iter().zip(&first_of_its_id).filter(|(_, first)| **first).map(|(row, _)| row).collect();
+        let fresh: Vec<ImportRow> = rows
+            .into_iter()
+            .zip(&first_of_its_id)
+            .filter(|(_, first)| **first)
+            .map(|(row, _)| row)
+            .collect();
         if fresh.is_empty() {
             return Ok(vec![Imported::AlreadyThere; external_ids.len()]);
         }
         let count = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
         let numbers = self.store.numbers(count).await?;
-        let tickets =
-            fresh.into_iter().zip(numbers).map(|(row, number)| self.ticket(source, row, number)).collect();
+        let tickets = fresh
+            .into_iter()
+            .zip(numbers)
+            .map(|(row, number)| self.ticket(source, row, number))
+            .collect();
         let stored = self.store.store(source, tickets).await?;
         Ok(external_ids
             .iter()
             .zip(first_of_its_id)
-            .map(|(id, first)| if first && stored.contains(id) { Imported::New } else { Imported::AlreadyThere })
+            .map(|(id, first)| {
+                if first && stored.contains(id) {
+                    Imported::New
+                } else {
+                    Imported::AlreadyThere
+                }
+            })
             .collect())
     }
 
@@ -153,12 +166,17 @@ impl Import {
             TicketStatus::Open => Standing::Open,
             TicketStatus::Pending => Standing::Pending,
             TicketStatus::Resolved => Standing::Resolved { at: ended_at },
-            TicketStatus::Closed => {
-                Standing::Closed { resolved_at: ended_at, at: ended_at, by: ClosedBy::Person }
-            }
+            TicketStatus::Closed => Standing::Closed {
+                resolved_at: ended_at,
+                at: ended_at,
+                by: ClosedBy::Person,
+            },
         };
         let mut metadata = Map::new();
-        metadata.insert("import".to_owned(), json!({ "source": source, "externalId": external_id }));
+        metadata.insert(
+            "import".to_owned(),
+            json!({ "source": source, "externalId": external_id }),
+        );
         let mut face = Face::new(created_at);
         face.updated_at = standing.resolved_at().unwrap_or(created_at);
         let ticket = Ticket {
@@ -194,8 +212,16 @@ impl Import {
             metadata: json!({ "system": SystemActor::Import.as_str(), "source": source, "externalId": Value::from(external_id.as_str()) }),
             created_at: now,
         };
-        let fact = Fact::Ticket { ticket: ticket.summary(), what: TicketFact::Created {} };
+        let fact = Fact::Ticket {
+            ticket: ticket.summary(),
+            what: TicketFact::Created {},
+        };
         let event = Event::new(ids, now, &actor, fact);
-        ImportedTicket { external_id, ticket, activity, event }
+        ImportedTicket {
+            external_id,
+            ticket,
+            activity,
+            event,
+        }
     }
 }

@@ -60,7 +60,10 @@ impl<T: 'static> Guard<'_, T> {
     /// No precondition and no receipt.
     #[must_use]
     pub fn none() -> Self {
-        Self { expected: None, receipt: &kernel::receipt::no_receipt }
+        Self {
+            expected: None,
+            receipt: &kernel::receipt::no_receipt,
+        }
     }
 }
 
@@ -75,7 +78,14 @@ impl Tickets {
         ids: Arc<dyn IdSource>,
         settings: Settings,
     ) -> Self {
-        Self { store, directory, markup, clock, ids, settings }
+        Self {
+            store,
+            directory,
+            markup,
+            clock,
+            ids,
+            settings,
+        }
     }
 
     /// The desk's choices in force.
@@ -150,7 +160,9 @@ impl Tickets {
             let audience = relation.audience().ok_or(TicketError::NotFound)?;
             let current = ticket.face(audience).version;
             if guard.expected.is_some_and(|expected| expected != current) {
-                return Err(TicketError::Stale { current: Some(current) });
+                return Err(TicketError::Stale {
+                    current: Some(current),
+                });
             }
             let circumstances = self.circumstances(actor);
             let mut draft = Draft::change(&circumstances, ticket);

@@ -5,6 +5,7 @@ use kernel::{Actor, Page, Role, UserId};
 use super::Tickets;
 use crate::error::TicketError;
 use crate::policy::Relation;
+use crate::port::PersonCard;
 use crate::query::{Count, Maybe, Scope, TicketQuery};
 use crate::service::view::{Related, TicketView};
 use crate::ticket::TicketKey;
@@ -24,7 +25,13 @@ impl Tickets {
         if ticket.deleted_at.is_some() && !(include_deleted && relation == Relation::Admin) {
             return Err(TicketError::NotFound);
         }
-        Ok(TicketView::new(ticket, relation, actor, self.clock.now(), &self.settings))
+        Ok(TicketView::new(
+            ticket,
+            relation,
+            actor,
+            self.clock.now(),
+            &self.settings,
+        ))
     }
 
     /// One page of the tickets that the caller may see: customers those that they asked for, agents those that they
@@ -35,7 +42,10 @@ impl Tickets {
     pub async fn list(&self, actor: &Actor, query: &TicketQuery) -> Result<Page<TicketView>, TicketError> {
         let scope = scope(actor, query)?;
         if is_out_of_reach(&scope, query) {
-            return Ok(Page { items: Vec::new(), next: None });
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
         }
         let now = self.clock.now();
         let page = self.store.list(&scope, query).await?;
@@ -72,13 +82,29 @@ impl Tickets {
             users.extend(view.ticket.assignee);
             teams.extend(view.ticket.team);
         }
-        users.sort_unstable();
-        users.dedup();
         teams.sort_unstable();
         teams.dedup();
-        let people = if users.is_empty() { Vec::new() } else { self.directory.people(&users).await? };
-        let teams = if teams.is_empty() { Vec::new() } else { self.directory.teams(&teams).await? };
+        let people = self.people(users).await?;
+        let teams = if teams.is_empty() {
+            Vec::new()
+        } else {
+            self.directory.teams(&teams).await?
+        };
         Ok(Related { people, teams })
+    }
+
+    /// People by id, for showing names beside what they did.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    pub async fn people(&self, mut users: Vec<UserId>) -> Result<Vec<PersonCard>, TicketError> {
+        users.sort_unstable();
+        users.dedup();
+        if users.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Ok(self.directory.people(&users).await?)
+        }
     }
 }
 
@@ -91,7 +117,10 @@ fn scope(actor: &Actor, query: &TicketQuery) -> Result<Scope, TicketError> {
             Role::Agent if query.filter.requester == Some(person.id) => Scope::RequestedBy(person.id),
             Role::Agent => {
                 let teams = person.teams.iter().map(|membership| membership.team).collect();
-                Scope::WorkOf { agent: person.id, teams }
+                Scope::WorkOf {
+                    agent: person.id,
+                    teams,
+                }
             }
         },
     };

@@ -48,7 +48,11 @@ impl TicketView {
     ) -> Self {
         let audience = relation.audience().unwrap_or(Audience::Customer);
         let allowed_actions = allowed_actions(&ticket, relation, actor, now, settings);
-        Self { ticket, audience, allowed_actions }
+        Self {
+            ticket,
+            audience,
+            allowed_actions,
+        }
     }
 
     /// The figures of the ticket's course as this caller sees them.
@@ -73,7 +77,11 @@ fn allowed_actions(
 ) -> Vec<&'static str> {
     let may = |operation| permits(relation, operation, ticket, settings);
     if ticket.deleted_at.is_some() {
-        return if may(Operation::Restore) { vec!["restore"] } else { vec![] };
+        return if may(Operation::Restore) {
+            vec!["restore"]
+        } else {
+            vec![]
+        };
     }
     let status = ticket.status();
     let reachable = ticket.standing.allowed(now, settings.reopen_window);
@@ -91,15 +99,28 @@ fn allowed_actions(
         (
             "unassign",
             ticket.assignee.is_some()
-                && may(if mine { Operation::UnassignSelf } else { Operation::AssignOther }),
+                && may(if mine {
+                    Operation::UnassignSelf
+                } else {
+                    Operation::AssignOther
+                }),
         ),
         ("transfer", may(Operation::Transfer)),
         ("set_pending", can_become(TicketStatus::Pending)),
         ("resolve", can_become(TicketStatus::Resolved)),
         ("close", can_become(TicketStatus::Closed)),
-        ("reopen", status != TicketStatus::Pending && can_become(TicketStatus::Open)),
-        ("set_open", status == TicketStatus::Pending && can_become(TicketStatus::Open)),
+        (
+            "reopen",
+            status != TicketStatus::Pending && can_become(TicketStatus::Open),
+        ),
+        (
+            "set_open",
+            status == TicketStatus::Pending && can_become(TicketStatus::Open),
+        ),
         ("delete", may(Operation::Delete)),
     ];
-    offers.into_iter().filter_map(|(name, offered)| offered.then_some(name)).collect()
+    offers
+        .into_iter()
+        .filter_map(|(name, offered)| offered.then_some(name))
+        .collect()
 }

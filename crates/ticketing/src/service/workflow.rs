@@ -26,7 +26,9 @@ impl Tickets {
     ) -> Result<Written<()>, TicketError> {
         self.change(actor, key, guard, |draft| {
             draft.require(Operation::AssignSelf, "claim this ticket")?;
-            let claimer = actor.user_id().ok_or(TicketError::Forbidden("claim this ticket"))?;
+            let claimer = actor
+                .user_id()
+                .ok_or(TicketError::Forbidden("claim this ticket"))?;
             match draft.ticket().assignee {
                 Some(other) if other != claimer => Err(TicketError::AlreadyClaimed(other)),
                 Some(_) => Ok(()),
@@ -53,7 +55,11 @@ impl Tickets {
         let facts = self.directory.assignee(assignee).await?;
         self.change(actor, key, guard, |draft| {
             let oneself = actor.user_id() == Some(assignee);
-            let operation = if oneself { Operation::AssignSelf } else { Operation::AssignOther };
+            let operation = if oneself {
+                Operation::AssignSelf
+            } else {
+                Operation::AssignOther
+            };
             draft.require(operation, "assign this ticket to someone else")?;
             let facts = facts.as_ref().ok_or_else(|| dangling(Reference::Assignee))?;
             if !works_on(facts, draft.ticket()) {
@@ -77,8 +83,15 @@ impl Tickets {
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
         self.change(actor, key, guard, |draft| {
-            let own = draft.ticket().assignee.is_none_or(|assignee| actor.user_id() == Some(assignee));
-            let operation = if own { Operation::UnassignSelf } else { Operation::AssignOther };
+            let own = draft
+                .ticket()
+                .assignee
+                .is_none_or(|assignee| actor.user_id() == Some(assignee));
+            let operation = if own {
+                Operation::UnassignSelf
+            } else {
+                Operation::AssignOther
+            };
             draft.require(operation, "take this ticket from its assignee")?;
             draft.set_assignee(None);
             Ok(())
@@ -102,7 +115,11 @@ impl Tickets {
         let (ticket, _) = self.live(actor, key).await?;
         let team_exists = self.directory.team_exists(team).await?;
         let assignee = match ticket.assignee {
-            Some(assignee) => self.directory.assignee(assignee).await?.map(|facts| (assignee, facts)),
+            Some(assignee) => self
+                .directory
+                .assignee(assignee)
+                .await?
+                .map(|facts| (assignee, facts)),
             None => None,
         };
         self.change(actor, key, guard, |draft| {
@@ -136,7 +153,15 @@ impl Tickets {
         resolution: Option<&Remark>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        self.move_to(actor, key, TicketStatus::Resolved, "resolve this ticket", resolution, guard).await
+        self.move_to(
+            actor,
+            key,
+            TicketStatus::Resolved,
+            "resolve this ticket",
+            resolution,
+            guard,
+        )
+        .await
     }
 
     /// Closes a ticket.
@@ -149,7 +174,8 @@ impl Tickets {
         key: &TicketKey,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        self.move_to(actor, key, TicketStatus::Closed, "close this ticket", None, guard).await
+        self.move_to(actor, key, TicketStatus::Closed, "close this ticket", None, guard)
+            .await
     }
 
     /// Opens a resolved or closed ticket again; the reason is kept in its history, for staff.
@@ -163,7 +189,15 @@ impl Tickets {
         reason: Option<&Remark>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        self.move_to(actor, key, TicketStatus::Open, "reopen this ticket", reason, guard).await
+        self.move_to(
+            actor,
+            key,
+            TicketStatus::Open,
+            "reopen this ticket",
+            reason,
+            guard,
+        )
+        .await
     }
 
     async fn move_to(

@@ -20,19 +20,31 @@ pub fn noon() -> DateTime<Utc> {
 /// A customer.
 #[must_use]
 pub fn customer(id: UserId) -> Person {
-    Person { id, role: Role::User, teams: Vec::new() }
+    Person {
+        id,
+        role: Role::User,
+        teams: Vec::new(),
+    }
 }
 
 /// An agent of one team.
 #[must_use]
 pub fn agent(id: UserId, team: TeamId, role: TeamRole) -> Person {
-    Person { id, role: Role::Agent, teams: vec![Membership { team, role }] }
+    Person {
+        id,
+        role: Role::Agent,
+        teams: vec![Membership { team, role }],
+    }
 }
 
 /// An administrator.
 #[must_use]
 pub fn admin(id: UserId) -> Person {
-    Person { id, role: Role::Admin, teams: Vec::new() }
+    Person {
+        id,
+        role: Role::Admin,
+        teams: Vec::new(),
+    }
 }
 
 /// A valid new ticket about `subject`.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use events::{Event, Fact, TicketFact, TicketPriority};
 use kernel::{
-    Actor, EventId, EventReceipt, IdSource, PageLimit, Receipt, SystemActor, TeamId, TicketId,
-    UserId, Version,
+    Actor, EventId, EventReceipt, IdSource, PageLimit, Receipt, SystemActor, TeamId, TicketId, UserId,
+    Version,
 };
 use serde_json::json;
 
@@ -20,7 +20,8 @@ use crate::port::{CommitError, TicketCommit, TicketStore, TicketWrite};
 use crate::query::{Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery};
 use crate::service::{ImportStore, ImportedTicket};
 use crate::ticket::{
-    Activity, ActivityId, Audience, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility, action,
+    Activity, ActivityId, Audience, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,
+    action,
 };
 use crate::value::Body;
 
@@ -52,7 +53,13 @@ fn activity(ids: &dyn IdSource, ticket: &Ticket, action: &str, at: DateTime<Utc>
     }
 }
 
-fn message(ids: &dyn IdSource, ticket: &Ticket, sender: UserId, visibility: Visibility, at: DateTime<Utc>) -> Message {
+fn message(
+    ids: &dyn IdSource,
+    ticket: &Ticket,
+    sender: UserId,
+    visibility: Visibility,
+    at: DateTime<Utc>,
+) -> Message {
     Message {
         id: kernel::MessageId::new(ids),
         ticket: ticket.id,
@@ -67,7 +74,10 @@ fn message(ids: &dyn IdSource, ticket: &Ticket, sender: UserId, visibility: Visi
 }
 
 fn event(ids: &dyn IdSource, ticket: &Ticket, at: DateTime<Utc>) -> Event {
-    let fact = Fact::Ticket { ticket: ticket.summary(), what: TicketFact::Created {} };
+    let fact = Fact::Ticket {
+        ticket: ticket.summary(),
+        what: TicketFact::Created {},
+    };
     Event::new(ids, at, &Actor::System(SystemActor::Import), fact)
 }
 
@@ -84,12 +94,18 @@ fn only(ticket: TicketWrite) -> TicketCommit {
 }
 
 async fn insert(store: &dyn TicketStore, ticket: &Ticket) {
-    store.commit(only(TicketWrite::Insert(Box::new(ticket.clone())))).await.unwrap();
+    store
+        .commit(only(TicketWrite::Insert(Box::new(ticket.clone()))))
+        .await
+        .unwrap();
 }
 
 async fn fresh(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) -> Ticket {
     let number = store.next_number().await.unwrap();
-    build::ticket().identified(TicketId::new(ids), number).requested_by(world.customer).build()
+    build::ticket()
+        .identified(TicketId::new(ids), number)
+        .requested_by(world.customer)
+        .build()
 }
 
 /// Everything that a [`TicketStore`] promises, one promise after the other.
@@ -114,7 +130,11 @@ async fn a_commit_reads_back_as_it_was_written(store: &dyn TicketStore, ids: &dy
     ticket.assignee = Some(world.agent);
     ticket.team = Some(world.team);
     ticket.priority = TicketPriority::Urgent;
-    ticket.standing = Standing::Closed { resolved_at: at, at, by: ClosedBy::Silence };
+    ticket.standing = Standing::Closed {
+        resolved_at: at,
+        at,
+        by: ClosedBy::Silence,
+    };
     ticket.tags = crate::Tags::stored(vec!["vpn".into(), "größe".into()]);
     ticket.custom_fields = crate::CustomFields::stored(json!({"a": [1, null]}).as_object().cloned().unwrap());
     ticket.metadata = json!({"k": "v"}).as_object().cloned().unwrap();
@@ -141,14 +161,34 @@ async fn a_commit_reads_back_as_it_was_written(store: &dyn TicketStore, ids: &dy
     store.commit(commit).await.unwrap();
 
     let by_id = store.find(&TicketKey::Id(ticket.id)).await.unwrap();
-    let by_number = store.find(&TicketKey::Number(ticket.number.clone())).await.unwrap();
+    let by_number = store
+        .find(&TicketKey::Number(ticket.number.clone()))
+        .await
+        .unwrap();
     assert_eq!(by_id.as_ref(), Some(&ticket));
     assert_eq!(by_number.as_ref(), Some(&ticket));
     let limit = PageLimit::DEFAULT;
-    assert_eq!(store.messages(ticket.id, Audience::Staff, None, limit).await.unwrap().items, [sent.clone()]);
-    assert_eq!(store.message(ticket.id, sent.id).await.unwrap().as_ref(), Some(&sent));
+    assert_eq!(
+        store
+            .messages(ticket.id, Audience::Staff, None, limit)
+            .await
+            .unwrap()
+            .items,
+        [sent.clone()]
+    );
+    assert_eq!(
+        store.message(ticket.id, sent.id).await.unwrap().as_ref(),
+        Some(&sent)
+    );
     assert_eq!(store.notes(ticket.id, None, limit).await.unwrap().items, [note]);
-    assert_eq!(store.activities(ticket.id, Audience::Staff, None, limit).await.unwrap().items, [entry]);
+    assert_eq!(
+        store
+            .activities(ticket.id, Audience::Staff, None, limit)
+            .await
+            .unwrap()
+            .items,
+        [entry]
+    );
 
     let mut changed = ticket.clone();
     changed.assignee = None;
@@ -158,14 +198,24 @@ async fn a_commit_reads_back_as_it_was_written(store: &dyn TicketStore, ids: &dy
     edited.body = Body::stored("edited".into());
     edited.updated_at = at + Duration::seconds(1);
     let expected = ticket.version();
-    let mut commit = only(TicketWrite::Update { ticket: Box::new(changed.clone()), expected });
+    let mut commit = only(TicketWrite::Update {
+        ticket: Box::new(changed.clone()),
+        expected,
+    });
     commit.edited_messages.push(edited.clone());
     store.commit(commit).await.unwrap();
-    assert_eq!(store.find(&TicketKey::Id(ticket.id)).await.unwrap(), Some(changed));
+    assert_eq!(
+        store.find(&TicketKey::Id(ticket.id)).await.unwrap(),
+        Some(changed)
+    );
     assert_eq!(store.message(ticket.id, sent.id).await.unwrap(), Some(edited));
     let other = fresh(store, ids, world).await;
     insert(store, &other).await;
-    assert_eq!(store.message(other.id, sent.id).await.unwrap(), None, "a message is found in its own ticket alone");
+    assert_eq!(
+        store.message(other.id, sent.id).await.unwrap(),
+        None,
+        "a message is found in its own ticket alone"
+    );
 }
 
 async fn a_stale_commit_stores_nothing(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) {
@@ -174,20 +224,55 @@ async fn a_stale_commit_stores_nothing(store: &dyn TicketStore, ids: &dyn IdSour
     let mut changed = ticket.clone();
     changed.priority = TicketPriority::High;
     changed.staff_face.version = Version(9);
-    let mut commit = only(TicketWrite::Update { ticket: Box::new(changed), expected: Version(8) });
-    commit.messages.push(message(ids, &ticket, world.customer, Visibility::Public, build::noon()));
-    commit.activities.push(activity(ids, &ticket, action::MESSAGE_ADDED, build::noon()));
+    let mut commit = only(TicketWrite::Update {
+        ticket: Box::new(changed),
+        expected: Version(8),
+    });
+    commit.messages.push(message(
+        ids,
+        &ticket,
+        world.customer,
+        Visibility::Public,
+        build::noon(),
+    ));
+    commit
+        .activities
+        .push(activity(ids, &ticket, action::MESSAGE_ADDED, build::noon()));
     commit.events.push(event(ids, &ticket, build::noon()));
     assert!(matches!(store.commit(commit).await, Err(CommitError::Stale)));
-    assert_eq!(store.find(&TicketKey::Id(ticket.id)).await.unwrap().as_ref(), Some(&ticket));
+    assert_eq!(
+        store.find(&TicketKey::Id(ticket.id)).await.unwrap().as_ref(),
+        Some(&ticket)
+    );
     let limit = PageLimit::DEFAULT;
-    assert!(store.messages(ticket.id, Audience::Staff, None, limit).await.unwrap().items.is_empty());
-    assert!(store.activities(ticket.id, Audience::Staff, None, limit).await.unwrap().items.is_empty());
+    assert!(
+        store
+            .messages(ticket.id, Audience::Staff, None, limit)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    assert!(
+        store
+            .activities(ticket.id, Audience::Staff, None, limit)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
 }
 
-async fn a_receipt_is_stored_once_and_with_its_effect(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) {
-    let receipt =
-        Receipt::Event(EventReceipt { subscriber: "contract", event: EventId::new(ids), step: "only" });
+async fn a_receipt_is_stored_once_and_with_its_effect(
+    store: &dyn TicketStore,
+    ids: &dyn IdSource,
+    world: &World,
+) {
+    let receipt = Receipt::Event(EventReceipt {
+        subscriber: "contract",
+        event: EventId::new(ids),
+        step: "only",
+    });
     let ticket = fresh(store, ids, world).await;
     let mut commit = only(TicketWrite::Insert(Box::new(ticket.clone())));
     commit.receipt = Some(receipt.clone());
@@ -195,18 +280,40 @@ async fn a_receipt_is_stored_once_and_with_its_effect(store: &dyn TicketStore, i
 
     let mut changed = ticket.clone();
     changed.staff_face.version = ticket.version().next();
-    let write = TicketWrite::Update { ticket: Box::new(changed), expected: ticket.version() };
+    let write = TicketWrite::Update {
+        ticket: Box::new(changed),
+        expected: ticket.version(),
+    };
     let mut again = only(write);
-    again.messages.push(message(ids, &ticket, world.customer, Visibility::Public, build::noon()));
+    again.messages.push(message(
+        ids,
+        &ticket,
+        world.customer,
+        Visibility::Public,
+        build::noon(),
+    ));
     again.receipt = Some(receipt.clone());
     assert!(matches!(store.commit(again).await, Err(CommitError::Repeated)));
-    assert_eq!(store.find(&TicketKey::Id(ticket.id)).await.unwrap(), Some(ticket.clone()));
+    assert_eq!(
+        store.find(&TicketKey::Id(ticket.id)).await.unwrap(),
+        Some(ticket.clone())
+    );
     let limit = PageLimit::DEFAULT;
-    assert!(store.messages(ticket.id, Audience::Staff, None, limit).await.unwrap().items.is_empty());
+    assert!(
+        store
+            .messages(ticket.id, Audience::Staff, None, limit)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
 
     let mut nothing_else = only(TicketWrite::Unchanged);
     nothing_else.receipt = Some(receipt);
-    assert!(matches!(store.commit(nothing_else).await, Err(CommitError::Repeated)));
+    assert!(matches!(
+        store.commit(nothing_else).await,
+        Err(CommitError::Repeated)
+    ));
 }
 
 async fn a_taken_number_is_said(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) {
@@ -216,28 +323,51 @@ async fn a_taken_number_is_said(store: &dyn TicketStore, ids: &dyn IdSource, wor
     clash.number = ticket.number.clone();
     let refused = store.commit(only(TicketWrite::Insert(Box::new(clash)))).await;
     assert!(matches!(refused, Err(CommitError::NumberTaken)));
-    let numbers: HashSet<TicketNumber> =
-        [store.next_number().await.unwrap(), store.next_number().await.unwrap()].into();
+    let numbers: HashSet<TicketNumber> = [
+        store.next_number().await.unwrap(),
+        store.next_number().await.unwrap(),
+    ]
+    .into();
     assert_eq!(numbers.len(), 2);
 }
 
-async fn a_conversation_is_paged_for_its_audience(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) {
+async fn a_conversation_is_paged_for_its_audience(
+    store: &dyn TicketStore,
+    ids: &dyn IdSource,
+    world: &World,
+) {
     let ticket = fresh(store, ids, world).await;
     let mut commit = only(TicketWrite::Insert(Box::new(ticket.clone())));
     for n in 0..5 {
-        let visibility = if n % 2 == 0 { Visibility::Public } else { Visibility::Internal };
+        let visibility = if n % 2 == 0 {
+            Visibility::Public
+        } else {
+            Visibility::Internal
+        };
         let at = build::noon() + Duration::seconds(n / 2);
-        commit.messages.push(message(ids, &ticket, world.agent, visibility, at));
+        commit
+            .messages
+            .push(message(ids, &ticket, world.agent, visibility, at));
     }
-    for kind in [action::CREATED, action::PRIORITY_CHANGED, action::NOTE_ADDED, action::STATUS_CHANGED] {
-        commit.activities.push(activity(ids, &ticket, kind, build::noon()));
+    for kind in [
+        action::CREATED,
+        action::PRIORITY_CHANGED,
+        action::NOTE_ADDED,
+        action::STATUS_CHANGED,
+    ] {
+        commit
+            .activities
+            .push(activity(ids, &ticket, kind, build::noon()));
     }
     store.commit(commit.clone()).await.unwrap();
     let limit = PageLimit::new(2).unwrap();
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = store.messages(ticket.id, Audience::Staff, after, limit).await.unwrap();
+        let page = store
+            .messages(ticket.id, Audience::Staff, after, limit)
+            .await
+            .unwrap();
         seen.extend(page.items);
         after = page.next;
         if after.is_none() {
@@ -245,11 +375,26 @@ async fn a_conversation_is_paged_for_its_audience(store: &dyn TicketStore, ids: 
         }
     }
     assert_eq!(seen, commit.messages);
-    let public = store.messages(ticket.id, Audience::Customer, None, PageLimit::DEFAULT).await.unwrap();
+    let public = store
+        .messages(ticket.id, Audience::Customer, None, PageLimit::DEFAULT)
+        .await
+        .unwrap();
     assert_eq!(public.items.len(), 3);
-    assert!(public.items.iter().all(|message| message.visibility == Visibility::Public));
-    let history = store.activities(ticket.id, Audience::Customer, None, PageLimit::DEFAULT).await.unwrap();
-    let kinds: Vec<_> = history.items.iter().map(|activity| activity.action.as_str()).collect();
+    assert!(
+        public
+            .items
+            .iter()
+            .all(|message| message.visibility == Visibility::Public)
+    );
+    let history = store
+        .activities(ticket.id, Audience::Customer, None, PageLimit::DEFAULT)
+        .await
+        .unwrap();
+    let kinds: Vec<_> = history
+        .items
+        .iter()
+        .map(|activity| activity.action.as_str())
+        .collect();
     assert_eq!(kinds, [action::CREATED, action::STATUS_CHANGED]);
 }
 
@@ -260,7 +405,11 @@ async fn varied(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) -> V
         let at = build::noon() + Duration::minutes(i64::from(n / 3));
         let mut builder = build::ticket()
             .identified(TicketId::new(ids), store.next_number().await.unwrap())
-            .requested_by(if n % 5 == 0 { world.stranger } else { world.customer })
+            .requested_by(if n % 5 == 0 {
+                world.stranger
+            } else {
+                world.customer
+            })
             .made_at(at)
             .priority(TicketPriority::ALL[(n % 4) as usize])
             .tagged(if n % 3 == 0 { &["vpn", "mail"] } else { &["mail"] })
@@ -268,7 +417,11 @@ async fn varied(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) -> V
                 0 => Standing::Open,
                 1 => Standing::Pending,
                 2 => Standing::Resolved { at },
-                _ => Standing::Closed { resolved_at: at, at, by: ClosedBy::Person },
+                _ => Standing::Closed {
+                    resolved_at: at,
+                    at,
+                    by: ClosedBy::Person,
+                },
             });
         if n % 3 != 1 {
             builder = builder.in_team(if n % 2 == 0 { world.team } else { world.other_team });
@@ -284,42 +437,83 @@ async fn varied(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) -> V
     tickets
 }
 
-async fn lists_answer_as_the_filter_reads_in_memory(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) {
+async fn lists_answer_as_the_filter_reads_in_memory(
+    store: &dyn TicketStore,
+    ids: &dyn IdSource,
+    world: &World,
+) {
     let tickets = varied(store, ids, world).await;
     let scopes = [
         Scope::Desk,
         Scope::RequestedBy(world.customer),
-        Scope::WorkOf { agent: world.agent, teams: vec![world.team] },
-        Scope::WorkOf { agent: world.agent, teams: vec![] },
-        Scope::WorkOf { agent: world.stranger, teams: vec![world.team, world.other_team] },
+        Scope::WorkOf {
+            agent: world.agent,
+            teams: vec![world.team],
+        },
+        Scope::WorkOf {
+            agent: world.agent,
+            teams: vec![],
+        },
+        Scope::WorkOf {
+            agent: world.stranger,
+            teams: vec![world.team, world.other_team],
+        },
     ];
     use events::TicketStatus as S;
     let noon = build::noon();
     let filters = [
         TicketFilter::default(),
-        TicketFilter { status: vec![S::Open, S::Pending], ..TicketFilter::default() },
-        TicketFilter { status: vec![S::Closed], team: Some(Maybe::Is(world.team)), ..TicketFilter::default() },
-        TicketFilter { team: Some(Maybe::Nothing), ..TicketFilter::default() },
-        TicketFilter { assignee: Some(Maybe::Is(world.agent)), ..TicketFilter::default() },
-        TicketFilter { assignee: Some(Maybe::Nothing), status: vec![S::Open], ..TicketFilter::default() },
-        TicketFilter { requester: Some(world.stranger), ..TicketFilter::default() },
+        TicketFilter {
+            status: vec![S::Open, S::Pending],
+            ..TicketFilter::default()
+        },
+        TicketFilter {
+            status: vec![S::Closed],
+            team: Some(Maybe::Is(world.team)),
+            ..TicketFilter::default()
+        },
+        TicketFilter {
+            team: Some(Maybe::Nothing),
+            ..TicketFilter::default()
+        },
+        TicketFilter {
+            assignee: Some(Maybe::Is(world.agent)),
+            ..TicketFilter::default()
+        },
+        TicketFilter {
+            assignee: Some(Maybe::Nothing),
+            status: vec![S::Open],
+            ..TicketFilter::default()
+        },
+        TicketFilter {
+            requester: Some(world.stranger),
+            ..TicketFilter::default()
+        },
         TicketFilter {
             priority: vec![TicketPriority::High, TicketPriority::Low],
             tags: vec!["vpn".into()],
             ..TicketFilter::default()
         },
         TicketFilter {
-            created: Span { from: Some(noon + Duration::minutes(2)), before: Some(noon + Duration::minutes(5)) },
+            created: Span {
+                from: Some(noon + Duration::minutes(2)),
+                before: Some(noon + Duration::minutes(5)),
+            },
             ..TicketFilter::default()
         },
         TicketFilter {
-            updated: Span { from: Some(noon + Duration::minutes(3)), before: None },
+            updated: Span {
+                from: Some(noon + Duration::minutes(3)),
+                before: None,
+            },
             ..TicketFilter::default()
         },
     ];
     let sorts = [SortKey::CreatedAt, SortKey::UpdatedAt]
         .into_iter()
-        .flat_map(|key| [Direction::NewestFirst, Direction::OldestFirst].map(|direction| Sort { key, direction }));
+        .flat_map(|key| {
+            [Direction::NewestFirst, Direction::OldestFirst].map(|direction| Sort { key, direction })
+        });
     let ours: BTreeSet<TicketId> = tickets.iter().map(|ticket| ticket.id).collect();
     for sort in sorts {
         for scope in &scopes {
@@ -345,15 +539,26 @@ async fn lists_answer_as_the_filter_reads_in_memory(store: &dyn TicketStore, ids
         }
     }
     let query = TicketQuery {
-        filter: TicketFilter { requester: Some(world.stranger), ..TicketFilter::default() },
+        filter: TicketFilter {
+            requester: Some(world.stranger),
+            ..TicketFilter::default()
+        },
         ..TicketQuery::default()
     };
-    let strangers = tickets.iter().filter(|ticket| ticket.requester == world.stranger).count();
+    let strangers = tickets
+        .iter()
+        .filter(|ticket| ticket.requester == world.stranger)
+        .count();
     let count = store.count(&Scope::Desk, &query).await.unwrap();
     assert_eq!(count, Count::Exact(i64::try_from(strangers).unwrap()));
 }
 
-async fn all_pages(store: &dyn TicketStore, scope: &Scope, filter: &TicketFilter, sort: Sort) -> Vec<TicketId> {
+async fn all_pages(
+    store: &dyn TicketStore,
+    scope: &Scope,
+    filter: &TicketFilter,
+    sort: Sort,
+) -> Vec<TicketId> {
     let mut query = TicketQuery {
         filter: filter.clone(),
         sort,
@@ -384,8 +589,14 @@ async fn deleted_tickets_are_left_out_unless_asked_for(
     let mut ticket = fresh(store, ids, world).await;
     ticket.deleted_at = Some(build::noon());
     insert(store, &ticket).await;
-    assert!(store.find(&TicketKey::Id(ticket.id)).await.unwrap().is_some(), "the caller decides who may know");
-    let mut query = TicketQuery { limit: PageLimit::new(100).unwrap(), ..TicketQuery::default() };
+    assert!(
+        store.find(&TicketKey::Id(ticket.id)).await.unwrap().is_some(),
+        "the caller decides who may know"
+    );
+    let mut query = TicketQuery {
+        limit: PageLimit::new(100).unwrap(),
+        ..TicketQuery::default()
+    };
     query.filter.requester = Some(world.customer);
     let listed = |page: kernel::Page<Ticket>| page.items.iter().any(|found| found.id == ticket.id);
     assert!(!listed(store.list(&Scope::Desk, &query).await.unwrap()));
@@ -403,7 +614,10 @@ async fn silent_tickets_are_found(store: &dyn TicketStore, ids: &dyn IdSource, w
     for ticket in [&silent, &talking] {
         insert(store, ticket).await;
     }
-    let found = store.silent_since(long_ago + Duration::days(1), 1_000).await.unwrap();
+    let found = store
+        .silent_since(long_ago + Duration::days(1), 1_000)
+        .await
+        .unwrap();
     assert!(found.contains(&silent.id) && !found.contains(&talking.id));
 }
 
@@ -448,8 +662,20 @@ pub async fn import_store(
     again.ticket.number = store.numbers(1).await.unwrap().remove(0);
     again.activity = activity(ids.as_ref(), &again.ticket, action::IMPORTED, build::noon());
     again.event = event(ids.as_ref(), &again.ticket, build::noon());
-    assert!(store.store(&source, vec![again.clone()]).await.unwrap().is_empty());
-    assert!(tickets.find(&TicketKey::Id(again.ticket.id)).await.unwrap().is_none());
+    assert!(
+        store
+            .store(&source, vec![again.clone()])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        tickets
+            .find(&TicketKey::Id(again.ticket.id))
+            .await
+            .unwrap()
+            .is_none()
+    );
     let history = tickets
         .activities(again.ticket.id, Audience::Staff, None, PageLimit::DEFAULT)
         .await

@@ -9,13 +9,12 @@ use events::{Event, TicketStatus};
 use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId};
 
 use crate::port::{
-    AssigneeFacts, CommitError, Directory, Markup, PersonCard, TeamCard, TicketCommit, TicketStore, TicketWrite,
+    AssigneeFacts, CommitError, Directory, Markup, PersonCard, TeamCard, TicketCommit, TicketStore,
+    TicketWrite,
 };
 use crate::query::{Count, Direction, Scope, SortKey, TicketQuery};
 use crate::service::{ImportStore, ImportedTicket};
-use crate::ticket::{
-    Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber, Visibility, action,
-};
+use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber, Visibility, action};
 
 #[derive(Default)]
 struct State {
@@ -45,7 +44,12 @@ impl MemoryTickets {
 
     /// A ticket's whole history.
     pub fn history(&self, ticket: TicketId) -> Vec<Activity> {
-        self.state().activities.iter().filter(|activity| activity.ticket == ticket).cloned().collect()
+        self.state()
+            .activities
+            .iter()
+            .filter(|activity| activity.ticket == ticket)
+            .cloned()
+            .collect()
     }
 
     /// A ticket as stored.
@@ -116,9 +120,11 @@ impl TicketStore for MemoryTickets {
         let state = self.state();
         Ok(match key {
             TicketKey::Id(id) => state.tickets.get(id).cloned(),
-            TicketKey::Number(number) => {
-                state.tickets.values().find(|ticket| ticket.number == *number).cloned()
-            }
+            TicketKey::Number(number) => state
+                .tickets
+                .values()
+                .find(|ticket| ticket.number == *number)
+                .cloned(),
         })
     }
 
@@ -132,7 +138,13 @@ impl TicketStore for MemoryTickets {
             },
             id: ticket.id.0,
         };
-        Ok(page(rows, position, query.sort.direction, query.after, query.limit))
+        Ok(page(
+            rows,
+            position,
+            query.sort.direction,
+            query.after,
+            query.limit,
+        ))
     }
 
     async fn count(&self, scope: &Scope, query: &TicketQuery) -> Result<Count, PortError> {
@@ -141,7 +153,15 @@ impl TicketStore for MemoryTickets {
     }
 
     async fn commit(&self, commit: TicketCommit) -> Result<(), CommitError> {
-        let TicketCommit { ticket, messages, edited_messages, notes, activities, events, receipt } = commit;
+        let TicketCommit {
+            ticket,
+            messages,
+            edited_messages,
+            notes,
+            activities,
+            events,
+            receipt,
+        } = commit;
         let mut state = self.state();
         if let Some(receipt) = &receipt
             && state.receipts.iter().any(|stored| same_request(stored, receipt))
@@ -190,12 +210,22 @@ impl TicketStore for MemoryTickets {
                 && (audience == Audience::Staff || message.visibility == Visibility::Public)
         };
         let rows = state.messages.iter().filter(shown).cloned().collect();
-        Ok(page(rows, Message::position, Direction::OldestFirst, after, limit))
+        Ok(page(
+            rows,
+            Message::position,
+            Direction::OldestFirst,
+            after,
+            limit,
+        ))
     }
 
     async fn message(&self, ticket: TicketId, message: MessageId) -> Result<Option<Message>, PortError> {
         let state = self.state();
-        Ok(state.messages.iter().find(|stored| stored.ticket == ticket && stored.id == message).cloned())
+        Ok(state
+            .messages
+            .iter()
+            .find(|stored| stored.ticket == ticket && stored.id == message)
+            .cloned())
     }
 
     async fn notes(
@@ -205,7 +235,12 @@ impl TicketStore for MemoryTickets {
         limit: PageLimit,
     ) -> Result<Page<Note>, PortError> {
         let state = self.state();
-        let rows = state.notes.iter().filter(|note| note.ticket == ticket).cloned().collect();
+        let rows = state
+            .notes
+            .iter()
+            .filter(|note| note.ticket == ticket)
+            .cloned()
+            .collect();
         Ok(page(rows, Note::position, Direction::OldestFirst, after, limit))
     }
 
@@ -222,7 +257,13 @@ impl TicketStore for MemoryTickets {
                 && (audience == Audience::Staff || action::PUBLIC.contains(&activity.action.as_str()))
         };
         let rows = state.activities.iter().filter(shown).cloned().collect();
-        Ok(page(rows, Activity::position, Direction::OldestFirst, after, limit))
+        Ok(page(
+            rows,
+            Activity::position,
+            Direction::OldestFirst,
+            after,
+            limit,
+        ))
     }
 
     async fn silent_since(&self, before: DateTime<Utc>, rows_max: i64) -> Result<Vec<TicketId>, PortError> {
@@ -236,7 +277,11 @@ impl TicketStore for MemoryTickets {
             .collect();
         silent.sort_by_key(|ticket| ticket.standing.resolved_at());
         let rows_max = usize::try_from(rows_max).unwrap_or(usize::MAX);
-        Ok(silent.into_iter().take(rows_max).map(|ticket| ticket.id).collect())
+        Ok(silent
+            .into_iter()
+            .take(rows_max)
+            .map(|ticket| ticket.id)
+            .collect())
     }
 }
 
@@ -258,7 +303,13 @@ impl ImportStore for MemoryTickets {
     async fn store(&self, source: &str, tickets: Vec<ImportedTicket>) -> Result<HashSet<String>, PortError> {
         let mut state = self.state();
         let mut stored = HashSet::new();
-        for ImportedTicket { external_id, ticket, activity, event } in tickets {
+        for ImportedTicket {
+            external_id,
+            ticket,
+            activity,
+            event,
+        } in tickets
+        {
             if state.imports.insert((source.to_owned(), external_id.clone())) {
                 state.tickets.insert(ticket.id, ticket);
                 state.activities.push(activity);
@@ -307,7 +358,12 @@ impl Directory for MemoryDirectory {
     }
 
     async fn teams(&self, teams: &[TeamId]) -> Result<Vec<TeamCard>, PortError> {
-        let card = |id: &TeamId| self.teams.get(id).map(|name| TeamCard { id: *id, name: name.clone() });
+        let card = |id: &TeamId| {
+            self.teams.get(id).map(|name| TeamCard {
+                id: *id,
+                name: name.clone(),
+            })
+        };
         Ok(teams.iter().filter_map(card).collect())
     }
 }
@@ -318,6 +374,12 @@ pub struct PlainMarkup;
 
 impl Markup for PlainMarkup {
     fn to_html(&self, markdown: &str) -> String {
-        format!("<p>{}</p>", markdown.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
+        format!(
+            "<p>{}</p>",
+            markdown
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+        )
     }
 }

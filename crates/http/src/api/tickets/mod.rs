@@ -1,0 +1,63 @@
+//! Tickets: showing and changing them ([`resource`]), what happens to them ([`actions`]) and what is said in them
+//! ([`conversation`]).
+
+mod actions;
+mod body;
+mod conversation;
+mod resource;
+
+use kernel::{Violation, Violations};
+use ticketing::{TicketError, TicketKey};
+
+use crate::command::Rendered;
+use crate::path::PathKey;
+use crate::problem::Problem;
+use crate::routes::Operation;
+
+use body::{Shape, TicketBody};
+
+/// The kind that entity tags of tickets carry.
+const KIND: &str = "ticket";
+
+pub(crate) fn operations() -> Vec<Operation> {
+    [
+        resource::operations(),
+        conversation::operations(),
+        actions::operations(),
+    ]
+    .concat()
+}
+
+impl PathKey for TicketKey {
+    const NOT_FOUND: &'static str = "ticket.not_found";
+    const NOT_FOUND_DETAIL: &'static str = "There is no such ticket.";
+
+    fn parse(segment: &str) -> Option<Self> {
+        TicketKey::parse(segment)
+    }
+}
+
+/// The answer of an action: the ticket afterwards.
+fn rendered<T>(written: &ticketing::Written<T>) -> Rendered {
+    let body = TicketBody::new(&written.view, &ticketing::Related::default(), &Shape::default());
+    Rendered::resource(KIND, written.view.version(), &body)
+}
+
+/// All faults of a body as one answer.
+fn accepted(violations: Violations) -> Result<(), Problem> {
+    violations
+        .into_result()
+        .map_err(|violations| TicketError::from(violations).into())
+}
+
+/// A field that a patch may set and never empty.
+fn not_null<T>(violations: &mut Violations, pointer: &str, patch: kernel::Patch<T>) -> Option<T> {
+    match patch {
+        kernel::Patch::Keep => None,
+        kernel::Patch::Set(value) => Some(value),
+        kernel::Patch::Clear => {
+            violations.push(Violation::new(pointer, "not_null", "must not be null"));
+            None
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The application as a client meets it, over services in memory.
+
+mod accounts;
+mod commands;
+mod edge;
+mod listening;
+mod reference;
+
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, to_bytes};
+use actix_web::dev::{Service, ServiceResponse};
+use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::from_fn;
+use actix_web::test::{TestRequest, init_service};
+use actix_web::web::{Bytes, Data};
+use actix_web::{App, Error};
+use async_trait::async_trait;
+use identity::testing::{Desk, MemoryIdentity};
+use identity::{Accounts, Authenticator, Sessions, Teams};
+use kernel::{AnswerStore, IdSource, ManualClock, PortError, Receipt, Role, SequentialIds, StoredAnswer};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
+use crate::cursor::CursorKey;
+use crate::edge::edge;
+use crate::rate::RateSettings;
+use crate::routes::Operation;
+
+/// A desk in memory, behind the API.
+pub(super) struct World {
+    pub(super) memory: Arc<MemoryIdentity>,
+    pub(super) state: Data<AppState>,
+    admin: String,
+    agent: String,
+    customer: String,
+}
+
+/// Settings without limits on how often.
+pub(super) fn settings() -> HttpSettings {
+    HttpSettings {
+        rates: RateSettings::lifted(),
+        ..HttpSettings::default()
+    }
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::with(settings(), crate::api::operations()).await
+    }
+
+    pub(super) async fn with(settings: HttpSettings, operations: Vec<Operation>) -> Self {
+        let desk = Desk::new();
+        let mut tokens = Vec::new();
+        for (name, role) in [("ada", Role::Admin), ("ann", Role::Agent), ("carl", Role::User)] {
+            desk.person(name, role);
+            tokens.push(desk.log_in(name).await.access_token.expose().to_owned());
+        }
+        let Desk {
+            world,
+            clock,
+            hasher: _,
+            accounts,
+            sessions,
+            teams,
+            authenticator,
+        } = desk;
+        let parts = parts(settings, &world, clock, accounts, sessions, teams, authenticator);
+        let state = Data::new(AppState::with_operations(parts, operations));
+        let mut tokens = tokens.into_iter();
+        let mut next = || tokens.next().unwrap();
+        Self {
+            memory: world,
+            state,
+            admin: next(),
+            agent: next(),
+            customer: next(),
+        }
+    }
+
+    /// Sends a request through the whole application.
+    pub(super) async fn send(&self, request: TestRequest) -> Answer {
+        let state = Data::clone(&self.state);
+        let app = App::new()
+            .configure(|config| configure(&state, config))
+            .wrap(from_fn(edge));
+        let service = init_service(app).await;
+        Answer::of(service.call(request.to_request()).await).await
+    }
+
+    /// A request of the administrator.
+    pub(super) fn admin(&self, method: Method, path: &str) -> TestRequest {
+        request(method, path).insert_header(("authorization", format!("Bearer {}", self.admin)))
+    }
+
+    /// A request of the agent.
+    pub(super) fn agent(&self, method: Method, path: &str) -> TestRequest {
+        request(method, path).insert_header(("authorization", format!("Bearer {}", self.agent)))
+    }
+
+    /// A request of the customer.
+    pub(super) fn customer(&self, method: Method, path: &str) -> TestRequest {
+        request(method, path).insert_header(("authorization", format!("Bearer {}", self.customer)))
+    }
+}
+
+fn parts(
+    settings: HttpSettings,
+    world: &Arc<MemoryIdentity>,
+    clock: Arc<ManualClock>,
+    accounts: Accounts,
+    sessions: Sessions,
+    teams: Teams,
+    authenticator: Authenticator,
+) -> AppParts {
+    let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
+    AppParts {
+        settings,
+        clock,
+        ids,
+        authenticator: Arc::new(authenticator),
+        accounts: Arc::new(accounts),
+        sessions: Arc::new(sessions),
+        teams: Arc::new(teams),
+        answers: Arc::new(Receipts(Arc::clone(world))),
+        cursors: CursorKey::new(b"a secret of tests"),
+        health: Arc::new(Healthy),
+        metrics: None,
+    }
+}
+
+/// A request to a path below the API's base, or to any path that begins with two slashes.
+pub(super) fn request(method: Method, path: &str) -> TestRequest {
+    let uri = path
+        .strip_prefix('/')
+        .filter(|rest| rest.starts_with('/'))
+        .map_or(format!("/api/v1{path}"), str::to_owned);
+    TestRequest::default()
+        .method(method)
+        .uri(&uri)
+        .peer_addr(([203, 0, 113, 7], 4000).into())
+}
+
+/// The database, which is well.
+struct Healthy;
+
+#[async_trait]
+impl Health for Healthy {
+    async fn ping(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+/// The answers that the stores in memory keep.
+struct Receipts(Arc<MemoryIdentity>);
+
+#[async_trait]
+impl AnswerStore for Receipts {
+    async fn find(&self, principal: Uuid, key: &str) -> Result<Option<StoredAnswer>, PortError> {
+        Ok(self.0.receipts().into_iter().find_map(|receipt| match receipt {
+            Receipt::Request(receipt) if receipt.key.principal == principal && receipt.key.key == key => {
+                Some(StoredAnswer {
+                    route: receipt.key.route,
+                    request_sha256: receipt.key.request_sha256,
+                    answer: receipt.answer,
+                })
+            }
+            Receipt::Request(_) | Receipt::Event(_) => None,
+        }))
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    async fn of(result: Result<ServiceResponse<BoxBody>, Error>) -> Self {
+        let response = match result {
+            Ok(response) => response.into(),
+            Err(error) => error.error_response(),
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self {
+            status,
+            headers,
+            body: to_bytes(response.into_body()).await.unwrap(),
+        }
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The code of a problem document, which this must be, with the status.
+    #[track_caller]
+    pub(super) fn problem(&self) -> (u16, String) {
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
+        let document = self.json();
+        assert_eq!(document["status"], self.status.as_u16());
+        assert_eq!(document["requestId"], self.header("x-request-id"));
+        assert_eq!(
+            document["type"],
+            format!("/problems/{}", document["code"].as_str().unwrap())
+        );
+        (
+            self.status.as_u16(),
+            document["code"].as_str().unwrap().to_owned(),
+        )
+    }
+
+    #[track_caller]
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}

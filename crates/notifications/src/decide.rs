@@ -1,0 +1,271 @@
+//! The decision whom a fact concerns. Pure: one event in, drafts out.
+
+use events::{Event, Fact, TicketFact, TicketSummary};
+use kernel::UserId;
+use serde_json::{Value, json};
+
+use crate::notification::{Kind, Notification};
+
+/// A notification before it has an id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Who is told.
+    pub user: UserId,
+    /// What it tells of.
+    pub kind: Kind,
+    /// In a few words.
+    pub title: String,
+    /// In a sentence.
+    pub message: String,
+    /// A JSON object.
+    pub data: Value,
+}
+
+/// Whom `event` concerns, and what they are told.
+#[must_use]
+pub fn decide(event: &Event) -> Vec<Draft> {
+    let Fact::Ticket { ticket, what } = &event.fact else {
+        return Vec::new();
+    };
+    let draft = match what {
+        TicketFact::Assigned {
+            to: Some(to),
+            from: _,
+        } if event.cause.person() != Some(*to) => Some(draft(
+            ticket,
+            *to,
+            Kind::Assigned,
+            "is now yours to answer",
+            Value::Null,
+        )),
+        TicketFact::MessageAdded {
+            message,
+            author,
+            by_staff,
+        } => {
+            let reader = if *by_staff {
+                Some(ticket.requester)
+            } else {
+                ticket.assignee
+            };
+            reader
+                .filter(|reader| reader != author)
+                .map(|reader| draft(ticket, reader, Kind::Replied, "has a new reply", json!(message)))
+        }
+        TicketFact::InternalMessageAdded { message, author } => {
+            internal_reader(ticket, *author).map(|reader| {
+                draft(
+                    ticket,
+                    reader,
+                    Kind::InternalNote,
+                    "has a new internal message",
+                    json!(message),
+                )
+            })
+        }
+        TicketFact::NoteAdded { note: _, author } => internal_reader(ticket, *author)
+            .map(|reader| draft(ticket, reader, Kind::InternalNote, "has a new note", Value::Null)),
+        TicketFact::Assigned { .. }
+        | TicketFact::Created {}
+        | TicketFact::Updated { .. }
+        | TicketFact::StatusChanged { .. }
+        | TicketFact::PriorityChanged { .. }
+        | TicketFact::Transferred { .. }
+        | TicketFact::MessageEdited { .. }
+        | TicketFact::Deleted {}
+        | TicketFact::Restored {} => None,
+    };
+    draft.into_iter().collect()
+}
+
+/// Who is told of text for staff alone: the assignee, unless it is the author, and never the requester, not even one
+/// who answers the ticket as well.
+fn internal_reader(ticket: &TicketSummary, author: UserId) -> Option<UserId> {
+    ticket
+        .assignee
+        .filter(|assignee| *assignee != author && *assignee != ticket.requester)
+}
+
+fn draft(ticket: &TicketSummary, user: UserId, kind: Kind, what: &str, message: Value) -> Draft {
+    let TicketSummary {
+        id, number, subject, ..
+    } = ticket;
+    let title = format!("{number} {what}");
+    let mut data = json!({ "ticketId": id, "ticketNumber": number });
+    if let (Value::Object(members), false) = (&mut data, message.is_null()) {
+        members.insert("messageId".to_owned(), message);
+    }
+    Draft {
+        user,
+        kind,
+        title: title.chars().take(Notification::TITLE_CHARS_MAX).collect(),
+        message: subject.clone(),
+        data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events::Cause;
+    use events::testing::ticket_event;
+    use kernel::{MessageId, TeamId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const REQUESTER: u128 = 1;
+    const ASSIGNEE: u128 = 2;
+    const COLLEAGUE: u128 = 3;
+
+    fn user(number: u128) -> UserId {
+        UserId(Uuid::from_u128(number))
+    }
+
+    fn message(number: u128) -> MessageId {
+        MessageId(Uuid::from_u128(number))
+    }
+
+    fn told(event: &Event) -> Vec<(UserId, Kind)> {
+        decide(event)
+            .into_iter()
+            .map(|draft| (draft.user, draft.kind))
+            .collect()
+    }
+
+    fn by(author: u128, what: TicketFact) -> Event {
+        let mut event = ticket_event(100, 10, what);
+        event.cause = Cause::Person(user(author));
+        event
+    }
+
+    fn of_the_desk_itself(what: TicketFact) -> Event {
+        let mut event = ticket_event(100, 10, what);
+        event.cause = Cause::System("auto_close".into());
+        event
+    }
+
+    /// The ticket's requester answers it as well.
+    fn own_ticket(mut event: Event) -> Event {
+        if let Fact::Ticket { ticket, .. } = &mut event.fact {
+            ticket.assignee = Some(ticket.requester);
+        }
+        event
+    }
+
+    fn assigned(to: Option<u128>) -> TicketFact {
+        TicketFact::Assigned {
+            from: None,
+            to: to.map(user),
+        }
+    }
+
+    fn public(author: u128, by_staff: bool) -> TicketFact {
+        TicketFact::MessageAdded {
+            message: message(7),
+            author: user(author),
+            by_staff,
+        }
+    }
+
+    fn internal(author: u128) -> TicketFact {
+        TicketFact::InternalMessageAdded {
+            message: message(7),
+            author: user(author),
+        }
+    }
+
+    fn note(author: u128) -> TicketFact {
+        TicketFact::NoteAdded {
+            note: Uuid::from_u128(7),
+            author: user(author),
+        }
+    }
+
+    #[test]
+    fn an_assignee_is_told_unless_it_was_their_own_doing() {
+        assert_eq!(
+            told(&by(COLLEAGUE, assigned(Some(ASSIGNEE)))),
+            [(user(ASSIGNEE), Kind::Assigned)]
+        );
+        assert_eq!(
+            told(&of_the_desk_itself(assigned(Some(ASSIGNEE)))),
+            [(user(ASSIGNEE), Kind::Assigned)]
+        );
+        assert_eq!(told(&by(ASSIGNEE, assigned(Some(ASSIGNEE)))), []);
+        assert_eq!(told(&by(COLLEAGUE, assigned(None))), []);
+    }
+
+    #[test]
+    fn a_reply_is_told_to_the_other_side() {
+        assert_eq!(
+            told(&by(ASSIGNEE, public(ASSIGNEE, true))),
+            [(user(REQUESTER), Kind::Replied)]
+        );
+        assert_eq!(
+            told(&by(COLLEAGUE, public(COLLEAGUE, true))),
+            [(user(REQUESTER), Kind::Replied)]
+        );
+        assert_eq!(
+            told(&by(REQUESTER, public(REQUESTER, false))),
+            [(user(ASSIGNEE), Kind::Replied)]
+        );
+    }
+
+    #[test]
+    fn nobody_is_told_of_their_own_reply() {
+        assert_eq!(told(&by(REQUESTER, public(REQUESTER, true))), []);
+        assert_eq!(told(&own_ticket(by(REQUESTER, public(REQUESTER, false)))), []);
+    }
+
+    #[test]
+    fn internal_text_is_told_to_the_assignee_alone() {
+        for what in [internal, note] {
+            assert_eq!(
+                told(&by(COLLEAGUE, what(COLLEAGUE))),
+                [(user(ASSIGNEE), Kind::InternalNote)]
+            );
+            assert_eq!(told(&by(ASSIGNEE, what(ASSIGNEE))), []);
+        }
+    }
+
+    #[test]
+    fn a_requester_never_learns_of_internal_text_not_even_as_the_assignee() {
+        for what in [internal, note] {
+            assert_eq!(told(&own_ticket(by(COLLEAGUE, what(COLLEAGUE)))), []);
+        }
+        let mut unassigned = by(COLLEAGUE, internal(COLLEAGUE));
+        if let Fact::Ticket { ticket, .. } = &mut unassigned.fact {
+            ticket.assignee = None;
+        }
+        assert_eq!(told(&unassigned), []);
+    }
+
+    #[test]
+    fn other_facts_are_told_to_nobody() {
+        for what in [
+            TicketFact::Created {},
+            TicketFact::MessageEdited {
+                message: message(7),
+                internal: true,
+            },
+            TicketFact::Transferred {
+                from: None,
+                to: Some(TeamId(Uuid::from_u128(5))),
+            },
+            TicketFact::Deleted {},
+        ] {
+            assert_eq!(told(&by(COLLEAGUE, what)), []);
+        }
+    }
+
+    #[test]
+    fn a_notification_leads_to_the_message() {
+        let draft = decide(&by(ASSIGNEE, public(ASSIGNEE, true))).remove(0);
+        assert_eq!(draft.title, "TKT-00010 has a new reply");
+        assert_eq!(draft.message, "Printer on fire");
+        assert_eq!(draft.data["messageId"], json!(message(7)));
+        assert_eq!(draft.data["ticketNumber"], "TKT-00010");
+        let assigned = decide(&by(COLLEAGUE, assigned(Some(ASSIGNEE)))).remove(0);
+        assert_eq!(assigned.data.get("messageId"), None);
+    }
+}

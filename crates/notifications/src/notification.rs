@@ -1,0 +1,76 @@
+//! What a notification is.
+
+use chrono::{DateTime, Utc};
+use kernel::{UserId, id_type};
+use serde_json::Value;
+
+id_type! {
+    /// A notification.
+    NotificationId
+}
+
+/// What a notification tells of (contract column `type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A ticket is now the reader's to answer.
+    Assigned,
+    /// The other side wrote in a ticket.
+    Replied,
+    /// Someone wrote something for staff alone in a ticket that is the reader's to answer.
+    InternalNote,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 3] = [Kind::Assigned, Kind::Replied, Kind::InternalNote];
+
+    /// The name in the database and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Assigned => "assigned",
+            Kind::Replied => "replied",
+            Kind::InternalNote => "internal_note",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Something that one person is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// Which notification.
+    pub id: NotificationId,
+    /// Who is told.
+    pub user: UserId,
+    /// What it tells of.
+    pub kind: Kind,
+    /// In a few words, at most 200 characters.
+    pub title: String,
+    /// In a sentence.
+    pub message: String,
+    /// What programs need to lead there: a JSON object.
+    pub data: Value,
+    /// When it was read, if it was.
+    pub read_at: Option<DateTime<Utc>>,
+    /// When that happened of which it tells.
+    pub created_at: DateTime<Utc>,
+    /// Unique for the reader: the same fact is told once. At most 200 characters.
+    pub dedupe_key: Option<String>,
+}
+
+impl Notification {
+    /// The most characters of a title.
+    pub const TITLE_CHARS_MAX: usize = 200;
+
+    /// Whether it was read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.read_at.is_some()
+    }
+}
