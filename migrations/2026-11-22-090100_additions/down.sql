@@ -18,6 +18,7 @@ DROP INDEX automation_rules_created_by_idx;
 DROP INDEX daily_ticket_metrics_desk_key;
 DROP INDEX sla_policies_single_default_key;
 
+DROP INDEX notifications_user_unread_idx;
 DROP INDEX notifications_user_created_idx;
 ALTER TABLE notifications DROP COLUMN dedupe_key;
 

@@ -153,6 +153,7 @@ CREATE INDEX idempotency_keys_created_at_idx ON idempotency_keys (created_at);
 ALTER TABLE notifications ADD COLUMN dedupe_key varchar(200);
 CREATE UNIQUE INDEX notifications_user_dedupe_key ON notifications (user_id, dedupe_key);
 CREATE INDEX notifications_user_created_idx ON notifications (user_id, created_at DESC, id DESC);
+CREATE INDEX notifications_user_unread_idx ON notifications (user_id, created_at DESC, id DESC) WHERE NOT read;
 
 -- ------------------------------------------- rules that the contract leaves open
 

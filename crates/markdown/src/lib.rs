@@ -1,1 +1,145 @@
 //! Markdown to sanitised HTML, as InsightDesk shows it.
+//!
+//! [`render`] takes what a person typed: GitHub's Markdown with tables, struck-through text, bare links and task
+//! lists; a line break is a line break. It promises HTML that executes, loads and imitates nothing: raw HTML is shown
+//! as text, only the [elements](ELEMENTS) and attributes named here come out, links go to web pages and mail
+//! addresses alone, and pictures come from the web. It also promises to be quick whatever it is given: a text that is
+//! too long or nests too deeply is shown as it was typed.
+//!
+//! To let another element through, add it to [`ELEMENTS`] and, with the attributes that it needs, to [`ATTRIBUTES`].
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use ammonia::UrlRelative;
+use comrak::nodes::Node;
+use comrak::{Arena, Options};
+
+/// The most characters that are read as Markdown; a longer text is shown as it was typed.
+pub const INPUT_CHARS_MAX: usize = 64 * 1024;
+
+/// How deep quotes, lists and emphasis may stand inside of each other.
+pub const NESTING_MAX: usize = 60;
+
+/// The most nodes (paragraphs, words in bold, table cells) of a text.
+pub const NODES_MAX: usize = 100_000;
+
+/// The elements that come out.
+pub const ELEMENTS: &[&str] = &[
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "input", "li", "ol",
+    "p", "pre", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+];
+
+/// The attributes that come out, by element.
+pub const ATTRIBUTES: &[(&str, &[&str])] = &[
+    ("a", &["href", "title"]),
+    ("img", &["src", "alt", "title"]),
+    ("input", &["checked", "disabled"]),
+    ("ol", &["start"]),
+    ("td", &["align"]),
+    ("th", &["align"]),
+];
+
+/// Where links and pictures may lead.
+pub const URL_SCHEMES: &[&str] = &["http", "https", "mailto"];
+
+/// What every link says of the page that it leads to.
+const LINK_RELATION: &str = "noopener noreferrer nofollow";
+
+/// Markdown as HTML that is safe to put into a page.
+#[must_use]
+pub fn render(markdown: &str) -> String {
+    if markdown.len() > INPUT_CHARS_MAX && markdown.chars().count() > INPUT_CHARS_MAX {
+        return as_typed(markdown);
+    }
+    match parse(markdown) {
+        Some(html) => SANITIZER.clean(&html).to_string(),
+        None => as_typed(markdown),
+    }
+}
+
+/// The text itself, with nothing read into it.
+fn as_typed(text: &str) -> String {
+    let mut html = String::with_capacity(text.len() + 16);
+    html.push_str("<pre>");
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '\0' => html.push('\u{fffd}'),
+            c => html.push(c),
+        }
+    }
+    html.push_str("</pre>");
+    html
+}
+
+/// The HTML of Markdown, not yet sanitised; `None` when it nests too deeply.
+fn parse(markdown: &str) -> Option<String> {
+    let arena = Arena::new();
+    let root = comrak::parse_document(&arena, markdown, &OPTIONS);
+    if !is_flat(root) {
+        return None;
+    }
+    let mut html = String::new();
+    comrak::format_html(root, &OPTIONS, &mut html).ok()?;
+    Some(html)
+}
+
+/// Whether a document keeps to the bounds of depth and size. Walks without recursion.
+fn is_flat(root: Node<'_>) -> bool {
+    let (mut depth, mut nodes) = (0_usize, 0_usize);
+    let mut node = root;
+    loop {
+        nodes += 1;
+        if depth > NESTING_MAX || nodes > NODES_MAX {
+            return false;
+        }
+        if let Some(child) = node.first_child() {
+            node = child;
+            depth += 1;
+            continue;
+        }
+        while node.next_sibling().is_none() {
+            match node.parent() {
+                Some(parent) if !parent.same_node(root) => node = parent,
+                Some(_) | None => return true,
+            }
+            depth -= 1;
+        }
+        match node.next_sibling() {
+            Some(sibling) => node = sibling,
+            None => return true,
+        }
+    }
+}
+
+static OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
+    let mut options = Options::default();
+    options.extension.table = true;
+    options.extension.strikethrough = true;
+    options.extension.autolink = true;
+    options.extension.tasklist = true;
+    // People write messages, not documents: where they broke the line, it breaks.
+    options.render.hardbreaks = true;
+    options.render.escape = true;
+    options
+});
+
+static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
+    let attributes: HashMap<_, HashSet<_>> =
+        ATTRIBUTES.iter().map(|(element, names)| (*element, names.iter().copied().collect())).collect();
+    let checkbox = HashMap::from([("type", HashSet::from(["checkbox"]))]);
+    let mut sanitizer = ammonia::Builder::empty();
+    sanitizer
+        .tags(ELEMENTS.iter().copied().collect())
+        .clean_content_tags(HashSet::from(["script", "style"]))
+        .tag_attributes(attributes)
+        .tag_attribute_values(HashMap::from([("input", checkbox)]))
+        .url_schemes(URL_SCHEMES.iter().copied().collect())
+        .url_relative(UrlRelative::Deny)
+        .link_rel(Some(LINK_RELATION))
+        .strip_comments(true);
+    sanitizer
+});

@@ -47,7 +47,6 @@ macro_rules! pg_enum {
         }
     };
 }
-pub(crate) use pg_enum;
 
 pg_enum!(kernel::Role => sql_types::UserRole);
 pg_enum!(kernel::TeamRole => sql_types::TeamRole);

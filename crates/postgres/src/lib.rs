@@ -12,6 +12,7 @@ mod enums;
 mod error;
 mod jitter;
 mod migrations;
+mod notifications;
 mod outbox;
 mod pool;
 mod receipts;
@@ -25,6 +26,7 @@ mod tls;
 mod wake_ups;
 
 pub use migrations::MigrateError;
+pub use notifications::PgNotifications;
 pub use outbox::PgOutbox;
 pub use pool::{ConnectError, Database};
 pub use receipts::PgAnswers;

@@ -110,3 +110,66 @@ async fn take_turn(connection: &mut AsyncPgConnection) -> Result<(), MigrateErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::TestDatabase;
+    use crate::testing::own::{empty_database, test_database};
+
+    /// Every column, index, constraint, trigger, function, type, view and sequence.
+    async fn catalogue(test: &TestDatabase) -> Vec<Vec<Option<String>>> {
+        test.rows(
+            "SELECT 'column', table_name || '.' || column_name, concat_ws(' ', data_type, udt_name, character_maximum_length,
+                    is_nullable, column_default, is_identity, generation_expression)
+             FROM information_schema.columns WHERE table_schema = 'public'
+             UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+             UNION ALL SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+             FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+             UNION ALL SELECT 'trigger', tgrelid::regclass || '.' || tgname, pg_get_triggerdef(oid)
+             FROM pg_trigger WHERE NOT tgisinternal
+             UNION ALL SELECT 'function', proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+             UNION ALL SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = 'public'
+             UNION ALL SELECT 'sequence', sequencename, data_type::text FROM pg_sequences WHERE schemaname = 'public'
+             UNION ALL SELECT 'enum', typname || '.' || enumlabel, enumsortorder::text
+             FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid
+             ORDER BY 1, 2, 3",
+        )
+        .await
+    }
+
+    #[tokio::test]
+    async fn down_leaves_nothing_and_up_again_makes_the_same() {
+        let test = test_database().await;
+        let first = catalogue(&test).await;
+        assert!(first.len() > 200);
+        assert!(!test.database().revert_all().await.unwrap().is_empty());
+        let mut left = catalogue(&test).await;
+        left.retain(|row| !row[1].as_deref().unwrap_or_default().contains("__diesel_schema_migrations"));
+        assert_eq!(left, Vec::<Vec<Option<String>>>::new());
+        test.database().migrate().await.unwrap();
+        assert_eq!(catalogue(&test).await, first);
+    }
+
+    #[tokio::test]
+    async fn nodes_that_start_at_once_migrate_once() {
+        let test = empty_database().await;
+        let database = test.database();
+        let (a, b, c) = tokio::join!(database.migrate(), database.migrate(), database.migrate());
+        let done = [a.unwrap(), b.unwrap(), c.unwrap()];
+        assert_eq!(done.iter().filter(|versions| !versions.is_empty()).count(), 1, "{done:?}");
+        assert_eq!(database.migrate().await.unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn every_foreign_key_has_an_index() {
+        let test = test_database().await;
+        let without = test
+            .rows(
+                "SELECT conrelid::regclass || '.' || conname FROM pg_constraint f
+                 WHERE f.contype = 'f' AND NOT EXISTS (
+                   SELECT FROM pg_index i WHERE i.indrelid = f.conrelid AND i.indkey[0] = f.conkey[1])",
+            )
+            .await;
+        assert_eq!(without, Vec::<Vec<Option<String>>>::new());
+    }
+}

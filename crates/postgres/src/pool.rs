@@ -133,7 +133,8 @@ impl Database {
     }
 
     /// Lends a connection to `work` and gives what it gives. Where two transactions met, the work is run again, up to
-    /// five times: it must therefore be a transaction or a single statement, and must have no effect elsewhere.
+    /// five times: it must therefore be a transaction or a single statement, and must have no effect elsewhere. The
+    /// closure is `async |connection|` without `move`: it borrows what it needs, for it may be called again.
     ///
     /// # Errors
     /// What the work failed with, or that there was no connection or no time.
@@ -347,4 +348,188 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use diesel::QueryableByName;
+    use diesel::result::{DatabaseErrorKind, Error};
+    use diesel::sql_types::Integer;
+    use diesel_async::RunQueryDsl as _;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::sql::Sql;
+    use crate::testing::TestDatabase;
+    use crate::testing::own::test_database;
+
+    #[derive(QueryableByName)]
+    struct Pid {
+        #[diesel(sql_type = Integer)]
+        pid: i32,
+    }
+
+    async fn pid(database: &Database) -> i32 {
+        let sql = Sql::new("SELECT pg_backend_pid() AS pid");
+        database.run(async |connection| (&sql).get_result::<Pid>(connection).await).await.unwrap().pid
+    }
+
+    fn with(test: &TestDatabase, change: impl FnOnce(&mut Settings)) -> Database {
+        let mut settings = test.settings().clone();
+        settings.connections_max = 1;
+        change(&mut settings);
+        Database::new(&settings).unwrap()
+    }
+
+    #[tokio::test]
+    async fn work_that_met_another_transaction_is_run_again_five_times() {
+        let test = test_database().await;
+        let runs = AtomicU32::new(0);
+        let fail_first = |times: u32| {
+            if runs.fetch_add(1, Ordering::Relaxed) < times {
+                let said = Box::new("could not serialize access".to_owned());
+                return Err(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, said));
+            }
+            Ok(())
+        };
+        test.database().run(async |_| fail_first(5)).await.unwrap();
+        assert_eq!(runs.swap(0, Ordering::Relaxed), 6);
+        let failure = test.database().run(async |_| fail_first(6)).await.unwrap_err().at("test");
+        assert!(matches!(failure, PortError::Unavailable { .. }), "{failure:?}");
+        assert_eq!(runs.swap(0, Ordering::Relaxed), 6);
+    }
+
+    #[tokio::test]
+    async fn two_transactions_that_lock_each_other_out_both_succeed() {
+        let test = test_database().await;
+        test.batch("CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)").await;
+        let met = AtomicU32::new(0);
+        let both = tokio::sync::Barrier::new(2);
+        let cross = async |first: i32, second: i32| {
+            let work = async |connection: &mut AsyncPgConnection| {
+                use diesel_async::AsyncConnection as _;
+                connection
+                    .transaction(async |connection| {
+                        let add = |id: i32| Sql::new("UPDATE pair SET n = n + 1 WHERE id = ").bind(id);
+                        add(first).execute(connection).await?;
+                        if met.fetch_add(1, Ordering::Relaxed) < 2 {
+                            both.wait().await;
+                        }
+                        add(second).execute(connection).await
+                    })
+                    .await
+            };
+            test.database().run(work).await
+        };
+        let (one, other) = tokio::join!(cross(1, 2), cross(2, 1));
+        one.unwrap();
+        other.unwrap();
+        assert_eq!(test.number("SELECT sum(n) FROM pair").await, 4);
+        assert!(met.fetch_max(0, Ordering::Relaxed) > 2, "there was no deadlock");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_ended_is_replaced() {
+        let test = test_database().await;
+        let database = with(&test, |_| ());
+        let ended = pid(&database).await;
+        let cut = async |connection: &mut AsyncPgConnection| {
+            connection.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await
+        };
+        let failure = database.run(cut).await.unwrap_err().at("test");
+        assert!(matches!(failure, PortError::Unavailable { .. }), "{failure:?}");
+        assert_ne!(pid(&database).await, ended);
+    }
+
+    #[tokio::test]
+    async fn work_dropped_half_way_takes_its_connection_with_it() {
+        let test = test_database().await;
+        let database = with(&test, |_| ());
+        let left = pid(&database).await;
+        let (started, hang) = (Notify::new(), Notify::new());
+        let work = database.run(async |connection| {
+            connection.batch_execute("BEGIN").await?;
+            started.notify_one();
+            hang.notified().await;
+            Ok(())
+        });
+        tokio::select! {
+            _ = work => unreachable!("it hangs"),
+            () = started.notified() => {}
+        }
+        assert_ne!(pid(&database).await, left);
+    }
+
+    #[tokio::test]
+    async fn a_pool_used_up_is_unavailable_and_health_still_answers() {
+        let test = test_database().await;
+        let database = with(&test, |_| ());
+        let (started, hang) = (Notify::new(), Notify::new());
+        let holder = database.run(async |_| {
+            started.notify_one();
+            hang.notified().await;
+            Ok(())
+        });
+        let other = async {
+            started.notified().await;
+            database.ping().await.unwrap();
+            let failure = database.run(async |_| Ok(())).await.unwrap_err();
+            assert!(matches!(failure, Failure::NoConnection(_)), "{failure:?}");
+            assert!(matches!(failure.at("test"), PortError::Unavailable { .. }));
+            hang.notify_one();
+        };
+        let (held, ()) = tokio::join!(holder, other);
+        held.unwrap();
+        pid(&database).await;
+    }
+
+    #[tokio::test]
+    async fn a_statement_over_its_time_is_unavailable_and_the_connection_stays() {
+        let test = test_database().await;
+        let database = with(&test, |settings| settings.statement_timeout = Duration::from_millis(50));
+        let before = pid(&database).await;
+        let slow = database.run(async |connection| connection.batch_execute("SELECT pg_sleep(60)").await).await;
+        let failure = slow.unwrap_err().at("test");
+        assert!(matches!(failure, PortError::Unavailable { .. }), "{failure:?}");
+        assert_eq!(pid(&database).await, before);
+    }
+
+    #[tokio::test]
+    async fn a_violated_constraint_is_told_by_name() {
+        let test = test_database().await;
+        let sql = "INSERT INTO teams (name) VALUES ('a'), ('a')";
+        let failure = test.database().run(async |connection| connection.batch_execute(sql).await).await.unwrap_err();
+        assert_eq!(failure.constraint(), Some("teams_name_key"));
+        assert!(failure.to_string().contains("teams_name_key"), "{failure}");
+        assert!(matches!(failure.at("test"), PortError::Bug { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_connection_outlives_the_runtime_that_borrowed_it_first() {
+        let test = test_database().await;
+        let database = with(&test, |_| ());
+        let borrower = database.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(pid(&borrower))
+        });
+        let first = tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
+        assert_eq!(pid(&database).await, first);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_is_not_stormed() {
+        let mut settings = Settings::new("postgresql://nobody@127.0.0.1:1/none");
+        settings.start_patience = Duration::ZERO;
+        let failed = Database::connect(&settings).await;
+        assert!(matches!(failed, Err(ConnectError::Unreachable(_))), "{failed:?}");
+        let database = Database::new(&settings).unwrap();
+        let start = Instant::now();
+        for _ in 0..200 {
+            database.run(async |_| Ok(())).await.unwrap_err();
+        }
+        assert!(start.elapsed() < Duration::from_secs(1), "failed at once, not by connecting");
+    }
 }

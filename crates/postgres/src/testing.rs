@@ -28,11 +28,23 @@ impl TestDatabase {
     ///
     /// # Panics
     /// When it cannot be made: the test cannot go on.
-    #[expect(clippy::expect_used, reason = "a test without its database ends here")]
     pub async fn create(server_url: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let server = connect(server_url).await;
         let template = ensure_template(&server, server_url).await;
+        Self::copy_of(&template, &server, server_url).await
+    }
+
+    /// Makes a database without a schema.
+    ///
+    /// # Panics
+    /// When it cannot be made: the test cannot go on.
+    pub async fn create_empty(server_url: &str) -> Self {
+        Self::copy_of("template0", &connect(server_url).await, server_url).await
+    }
+
+    #[expect(clippy::expect_used, reason = "a test without its database ends here")]
+    async fn copy_of(template: &str, server: &Client, server_url: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
         // Left over when an earlier process of the same id was killed.
@@ -201,10 +213,19 @@ pub(crate) mod own {
 
     /// A database on the server that `INSIGHTDESK_TEST_POSTGRES` names, else on a throwaway one.
     pub(crate) async fn test_database() -> TestDatabase {
+        TestDatabase::create(&server_url().await).await
+    }
+
+    /// The same without a schema.
+    pub(crate) async fn empty_database() -> TestDatabase {
+        TestDatabase::create_empty(&server_url().await).await
+    }
+
+    async fn server_url() -> String {
         if let Ok(url) = std::env::var("INSIGHTDESK_TEST_POSTGRES") {
-            return TestDatabase::create(&url).await;
+            return url;
         }
         let cluster = CLUSTER.get_or_init(async || Cluster::scratch().await.unwrap()).await;
-        TestDatabase::create(&cluster.url("postgres")).await
+        cluster.url("postgres")
     }
 }

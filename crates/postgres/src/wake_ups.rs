@@ -106,3 +106,43 @@ impl Database {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::own::test_database;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_commit_in_one_process_wakes_the_reader_in_another() {
+        let test = test_database().await;
+        let (here, there) = (Database::new(test.settings()).unwrap(), Database::new(test.settings()).unwrap());
+        let reader = there.wake_ups().reader();
+        let passing = async { tokio::join!(here.pass_wake_ups_on(), there.pass_wake_ups_on()) };
+        let work = async {
+            // The first one is the look after connecting.
+            for _ in 0..2 {
+                here.wake_ups().committed();
+                tokio::time::timeout(SOON, reader.notified()).await.unwrap();
+            }
+            let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                         WHERE datname = current_database() AND query LIKE 'LISTEN%'
+                         OR datname = current_database() AND query LIKE '%pg_backend_pid()'";
+            assert!(test.number(ended).await >= 1);
+            // After the loss it connects again, and looks once for what it did not hear.
+            tokio::time::timeout(SOON, reader.notified()).await.unwrap();
+        };
+        tokio::select! {
+            _ = passing => unreachable!("it passes wake-ups on for ever"),
+            () = work => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_wakes_the_reader_in_its_own_process_without_a_connection() {
+        let wake_ups = WakeUps::default();
+        wake_ups.committed();
+        tokio::time::timeout(SOON, wake_ups.reader().notified()).await.unwrap();
+    }
+}

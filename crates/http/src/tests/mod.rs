@@ -18,9 +18,11 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{App, Error};
 use async_trait::async_trait;
 use identity::testing::{Desk, MemoryIdentity};
-use identity::{Accounts, Authenticator, Sessions, Teams};
-use kernel::{AnswerStore, IdSource, ManualClock, PortError, Receipt, Role, SequentialIds, StoredAnswer};
+use kernel::{AnswerStore, IdSource, PortError, Receipt, Role, SequentialIds, StoredAnswer};
 use serde_json::Value;
+use ticketing::AssigneeFacts;
+use ticketing::Tickets;
+use ticketing::testing::{MemoryDirectory, MemoryTickets, PlainMarkup};
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
@@ -31,7 +33,6 @@ use crate::routes::Operation;
 
 /// A desk in memory, behind the API.
 pub(super) struct World {
-    pub(super) memory: Arc<MemoryIdentity>,
     pub(super) state: Data<AppState>,
     admin: String,
     agent: String,
@@ -54,8 +55,17 @@ impl World {
     pub(super) async fn with(settings: HttpSettings, operations: Vec<Operation>) -> Self {
         let desk = Desk::new();
         let mut tokens = Vec::new();
+        let mut directory = MemoryDirectory::default();
         for (name, role) in [("ada", Role::Admin), ("ann", Role::Agent), ("carl", Role::User)] {
-            desk.person(name, role);
+            let profile = desk.person(name, role);
+            directory.requesters.insert(profile.id);
+            if role != Role::User {
+                let facts = AssigneeFacts {
+                    is_admin: role == Role::Admin,
+                    teams: Vec::new(),
+                };
+                directory.assignees.insert(profile.id, facts);
+            }
             tokens.push(desk.log_in(name).await.access_token.expose().to_owned());
         }
         let Desk {
@@ -67,12 +77,33 @@ impl World {
             teams,
             authenticator,
         } = desk;
-        let parts = parts(settings, &world, clock, accounts, sessions, teams, authenticator);
+        let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
+        let tickets = Tickets::new(
+            Arc::new(MemoryTickets::default()),
+            Arc::new(directory),
+            Arc::new(PlainMarkup),
+            clock.clone(),
+            Arc::clone(&ids),
+            ticketing::Settings::default(),
+        );
+        let parts = AppParts {
+            settings,
+            clock,
+            ids,
+            authenticator: Arc::new(authenticator),
+            accounts: Arc::new(accounts),
+            sessions: Arc::new(sessions),
+            teams: Arc::new(teams),
+            tickets: Arc::new(tickets),
+            answers: Arc::new(Receipts(Arc::clone(&world))),
+            cursors: CursorKey::new(b"a secret of tests"),
+            health: Arc::new(Healthy),
+            metrics: None,
+        };
         let state = Data::new(AppState::with_operations(parts, operations));
         let mut tokens = tokens.into_iter();
         let mut next = || tokens.next().unwrap();
         Self {
-            memory: world,
             state,
             admin: next(),
             agent: next(),
@@ -103,31 +134,6 @@ impl World {
     /// A request of the customer.
     pub(super) fn customer(&self, method: Method, path: &str) -> TestRequest {
         request(method, path).insert_header(("authorization", format!("Bearer {}", self.customer)))
-    }
-}
-
-fn parts(
-    settings: HttpSettings,
-    world: &Arc<MemoryIdentity>,
-    clock: Arc<ManualClock>,
-    accounts: Accounts,
-    sessions: Sessions,
-    teams: Teams,
-    authenticator: Authenticator,
-) -> AppParts {
-    let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
-    AppParts {
-        settings,
-        clock,
-        ids,
-        authenticator: Arc::new(authenticator),
-        accounts: Arc::new(accounts),
-        sessions: Arc::new(sessions),
-        teams: Arc::new(teams),
-        answers: Arc::new(Receipts(Arc::clone(world))),
-        cursors: CursorKey::new(b"a secret of tests"),
-        health: Arc::new(Healthy),
-        metrics: None,
     }
 }
 

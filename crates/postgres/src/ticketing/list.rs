@@ -93,16 +93,31 @@ pub(super) fn page(scope: &Scope, query: &TicketQuery) -> Sql {
     let newest_first = query.sort.direction == Direction::NewestFirst;
     let order = if newest_first { " ORDER BY at DESC, id DESC" } else { " ORDER BY at, id" };
     let several = anchors.len() > 1;
+    // In the enum's order and each once, so that the text has few forms.
+    let wanted = |status: &TicketStatus| query.filter.status.is_empty() || query.filter.status.contains(status);
+    let wanted: Vec<_> = TicketStatus::ALL.into_iter().filter(wanted).collect();
+    let mut walks = Vec::new();
+    for anchor in anchors {
+        match anchor {
+            Anchor::Requester | Anchor::Deleted => walks.push((anchor, None)),
+            Anchor::Desk
+            | Anchor::ScopeTeams
+            | Anchor::FilterTeam
+            | Anchor::Triage
+            | Anchor::ScopeAgent
+            | Anchor::FilterAssignee => walks.extend(wanted.iter().map(|status| (anchor, Some(*status)))),
+        }
+    }
     let mut sql = Sql::new("SELECT t.").push(columns_of_t()).push(" FROM (SELECT ");
     if several {
         sql = sql.push("DISTINCT ");
     }
     sql = sql.push("at, id FROM (");
-    for (index, anchor) in anchors.into_iter().enumerate() {
+    for (index, (anchor, status)) in walks.into_iter().enumerate() {
         if index > 0 {
             sql = sql.push(" UNION ALL ");
         }
-        sql = sql.append(walk(anchor, scope, query));
+        sql = sql.append(walk(anchor, status, scope, query));
     }
     sql.push(") walks")
         .push(order)
@@ -119,50 +134,30 @@ fn columns_of_t() -> &'static str {
     &COLUMNS
 }
 
-/// One walk: at most a page's worth of sort values and ids, for each combination that the anchor holds equal.
-fn walk(anchor: Anchor, scope: &Scope, query: &TicketQuery) -> Sql {
+/// One walk: at most a page's worth of sort values and ids, for one status where the anchor has an index by it.
+///
+/// The status stands in the text: the planner must know which one it is, since some are rare and others are not.
+fn walk(anchor: Anchor, status: Option<TicketStatus>, scope: &Scope, query: &TicketQuery) -> Sql {
     let filter = &query.filter;
-    let wanted: Vec<String> = if filter.status.is_empty() {
-        TicketStatus::ALL.iter().map(|status| status.as_str().to_owned()).collect()
-    } else {
-        filter.status.iter().map(|status| status.as_str().to_owned()).collect()
-    };
     let sort = key(query.sort.key, scope.audience());
-    let statuses = |sql: Sql| sql.push("unnest(").bind(wanted.clone()).push("::\"TicketStatus\"[]) AS s(status)");
-    let head = Sql::new("(SELECT walk.at, walk.id FROM ");
-    let head = match anchor {
-        Anchor::Desk | Anchor::FilterTeam | Anchor::Triage | Anchor::ScopeAgent | Anchor::FilterAssignee => {
-            statuses(head).push(" CROSS JOIN LATERAL ")
-        }
-        Anchor::ScopeTeams => {
-            let teams: Vec<_> = scope_teams(scope);
-            statuses(head)
-                .push(" CROSS JOIN unnest(")
-                .bind(teams)
-                .push("::uuid[]) AS m(team_id) CROSS JOIN LATERAL ")
-        }
-        Anchor::Requester | Anchor::Deleted => head,
-    };
-    let mut sql = head.push("(SELECT ").push(sort).push(" AS at, id FROM tickets WHERE ");
-    sql = match anchor {
-        Anchor::Deleted => sql.push("deleted_at IS NOT NULL AND status = ANY(").bind(wanted.clone()).push("::\"TicketStatus\"[])"),
-        Anchor::Requester => {
-            sql.push("deleted_at IS NULL AND status = ANY(").bind(wanted.clone()).push("::\"TicketStatus\"[])")
-        }
-        Anchor::Desk
-        | Anchor::ScopeTeams
-        | Anchor::FilterTeam
-        | Anchor::Triage
-        | Anchor::ScopeAgent
-        | Anchor::FilterAssignee => sql.push("deleted_at IS NULL AND status = s.status"),
+    let mut sql = Sql::new("(SELECT walk.at, walk.id FROM ");
+    if anchor == Anchor::ScopeTeams {
+        sql = sql.push("unnest(").bind(scope_teams(scope)).push("::uuid[]) AS m(team_id) CROSS JOIN LATERAL ");
+    }
+    sql = sql.push("(SELECT ").push(sort).push(" AS at, id FROM tickets WHERE ");
+    sql = if anchor == Anchor::Deleted { sql.push("deleted_at IS NOT NULL") } else { sql.push("deleted_at IS NULL") };
+    sql = match status {
+        Some(status) => sql.push(equals(status)),
+        None if filter.status.is_empty() => sql,
+        None => sql.push(" AND status = ANY(").bind(names(&filter.status)).push("::\"TicketStatus\"[])"),
     };
     sql = match (anchor, scope) {
         (Anchor::ScopeTeams, _) => sql.push(" AND team_id = m.team_id"),
         (Anchor::ScopeAgent, Scope::WorkOf { agent, .. }) => sql.push(" AND assigned_to = ").bind(*agent),
+        (Anchor::Triage, _) => sql.push(" AND team_id IS NULL"),
         (
             Anchor::Desk
             | Anchor::FilterTeam
-            | Anchor::Triage
             | Anchor::ScopeAgent
             | Anchor::FilterAssignee
             | Anchor::Requester
@@ -175,9 +170,6 @@ fn walk(anchor: Anchor, scope: &Scope, query: &TicketQuery) -> Sql {
         || (anchor == Anchor::Triage && matches!(scope, Scope::WorkOf { .. }));
     if !is_the_scope {
         sql = within(sql, scope);
-    }
-    if anchor == Anchor::Triage {
-        sql = sql.push(" AND team_id IS NULL");
     }
     sql = conditions(sql, filter, scope.audience());
     if let Some(Position { at, id }) = query.after {
@@ -196,6 +188,20 @@ fn walk(anchor: Anchor, scope: &Scope, query: &TicketQuery) -> Sql {
         Direction::OldestFirst => sql.push(" ORDER BY ").push(sort).push(", id"),
     };
     sql.push(" LIMIT ").bind(query.limit.rows_and_one()).push(") walk)")
+}
+
+/// A status as a condition with its name in the text.
+fn equals(status: TicketStatus) -> &'static str {
+    match status {
+        TicketStatus::Open => " AND status = 'open'",
+        TicketStatus::Pending => " AND status = 'pending'",
+        TicketStatus::Resolved => " AND status = 'resolved'",
+        TicketStatus::Closed => " AND status = 'closed'",
+    }
+}
+
+fn names(statuses: &[TicketStatus]) -> Vec<String> {
+    statuses.iter().map(|status| status.as_str().to_owned()).collect()
 }
 
 fn scope_teams(scope: &Scope) -> Vec<uuid::Uuid> {
@@ -265,15 +271,15 @@ struct CountRow {
 }
 
 #[derive(QueryableByName)]
-struct PlanRow {
+pub(super) struct PlanRow {
     #[diesel(sql_type = Json, column_name = "QUERY PLAN")]
-    plan: Value,
+    pub(super) plan: Value,
 }
 
 /// Counts up to the bound; beyond it, what the planner believes.
 pub(super) async fn count(database: &Database, scope: &Scope, query: &TicketQuery) -> Result<Count, Failure> {
     let matching = |head: &'static str| {
-        let wanted: Vec<String> = query.filter.status.iter().map(|status| status.as_str().to_owned()).collect();
+        let wanted = names(&query.filter.status);
         let mut sql = Sql::new(head).push("SELECT 1 FROM tickets WHERE true");
         if !query.include_deleted {
             sql = sql.push(" AND deleted_at IS NULL");

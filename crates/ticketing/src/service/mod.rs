@@ -29,7 +29,7 @@ pub use auto_close::AutoClose;
 pub use conversation::Reply;
 pub use create::NewTicket;
 pub use edit::Edit;
-pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket};
+pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
 pub use view::{Related, TicketView, Written};
 
 /// How often a decision is made anew when others keep changing the ticket first.

@@ -10,7 +10,7 @@ use ticketing::{
     Subject, Tags, TicketChannel, TicketFilter, TicketKey, TicketPriority, TicketQuery, TicketStatus,
     TicketView,
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::{ChannelName, FIELDS, Include, PriorityName, Shape, StatusName, TicketBody};
@@ -140,7 +140,7 @@ async fn create(
 }
 
 /// What shapes the answer.
-#[derive(IntoParams)]
+#[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(
     dead_code,
@@ -165,7 +165,7 @@ fn shape(query: &mut Query) -> Shape {
 }
 
 /// Which tickets to list.
-#[derive(IntoParams)]
+#[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(
     dead_code,

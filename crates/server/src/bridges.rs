@@ -1,0 +1,28 @@
+//! Where one crate's port is answered by another crate, neither of which knows the other.
+
+use async_trait::async_trait;
+use http::app::Health;
+use kernel::PortError;
+use postgres::Database;
+use ticketing::Markup;
+
+/// Ticketing's Markdown, by the markdown crate.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Markdown;
+
+impl Markup for Markdown {
+    fn to_html(&self, markdown: &str) -> String {
+        markdown::to_html(markdown)
+    }
+}
+
+/// The API's question whether the database answers.
+#[derive(Debug, Clone)]
+pub struct DatabaseHealth(pub Database);
+
+#[async_trait]
+impl Health for DatabaseHealth {
+    async fn ping(&self) -> Result<(), PortError> {
+        self.0.ping().await
+    }
+}

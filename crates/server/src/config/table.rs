@@ -1,0 +1,436 @@
+//! Every setting: its name, what it means, what it may be, and how it is read and shown.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use http::rate::Rate;
+use identity::PasswordPolicy;
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, LogFormat, PREFIX, Profile, Secret};
+use crate::secret;
+
+/// The setting that is read before the configuration file, since it says where that lies.
+pub(super) const DATA_DIR: &str = "data-dir";
+
+/// How a value is written in the configuration file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In quotes.
+    Text,
+    /// Bare.
+    Number,
+    /// `true` or `false`; as a flag alone it means `true`.
+    Switch,
+    /// A list of quoted texts; separated by commas elsewhere.
+    List,
+    /// In quotes, and never shown.
+    Secret,
+}
+
+/// One setting.
+pub struct Setting {
+    /// The flag and the key.
+    pub name: &'static str,
+    /// The heading under which it is documented.
+    pub group: &'static str,
+    /// How it is written.
+    pub kind: Kind,
+    /// What it means, in a sentence.
+    pub help: &'static str,
+    /// What it must be; goes on from "it must be".
+    pub rule: &'static str,
+    /// What holds while it is not set, for those without a default value.
+    pub unset: &'static str,
+    /// Reads a value; `None` when it breaks the rule.
+    pub(super) set: fn(&mut Config, &str) -> Option<()>,
+    /// The value as text.
+    pub(super) show: fn(&Config) -> Option<String>,
+}
+
+impl Setting {
+    /// Its environment variables, the one that counts first.
+    #[must_use]
+    pub fn variables(&self) -> Vec<String> {
+        let own = format!("{PREFIX}{}", self.name.to_uppercase().replace('-', "_"));
+        match self.name {
+            // The name that every hoster sets.
+            "database-url" => vec![own, "DATABASE_URL".to_owned()],
+            _ => vec![own],
+        }
+    }
+}
+
+const SERVER: &str = "Server";
+const DATABASE: &str = "Database";
+const SECURITY: &str = "Security";
+const RATES: &str = "Rate limits";
+const TICKETS: &str = "Tickets";
+const WATCHING: &str = "Logs and metrics";
+
+const SWITCH: &str = "true or false";
+const ADDRESS: &str = "an IP address and a port, such as 0.0.0.0:8080 or [::]:8080";
+const RATE: &str = "a whole number from 0 to 1000000";
+
+/// All of them, in the order in which they are documented.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "listen",
+        group: SERVER,
+        kind: Kind::Text,
+        help: "Where the API listens. Port 0 takes any free one.",
+        rule: ADDRESS,
+        unset: "",
+        set: |config, value| put(&mut config.listen, value),
+        show: |config| Some(config.listen.to_string()),
+    },
+    Setting {
+        name: "public-url",
+        group: SERVER,
+        kind: Kind::Text,
+        help: "How clients reach the desk.",
+        rule: "a URL such as https://help.example.com, without a path",
+        unset: "the address that it listens on",
+        set: |config, value| set_some(&mut config.public_url, public_url(value)),
+        show: |config| config.public_url.clone(),
+    },
+    Setting {
+        name: DATA_DIR,
+        group: SERVER,
+        kind: Kind::Text,
+        help: "Where the desk keeps files of its own: its PostgreSQL, its secret key.",
+        rule: "the path of a folder",
+        unset: "insightdesk-data in the current folder; for root, when PostgreSQL's account cannot enter that, \
+                /var/lib/insightdesk",
+        set: |config, value| {
+            let path = Some(value).filter(|value| !value.is_empty()).map(PathBuf::from);
+            path.map(|path| config.data_dir = path)
+        },
+        show: |config| Some(config.data_dir.display().to_string()),
+    },
+    Setting {
+        name: "profile",
+        group: SERVER,
+        kind: Kind::Text,
+        help: "With production, the desk does not start a PostgreSQL of its own and refuses to run without database-url.",
+        rule: "standard or production",
+        unset: "",
+        set: |config, value| {
+            config.profile = choice(value, &[("standard", Profile::Standard), ("production", Profile::Production)])?;
+            Some(())
+        },
+        show: |config| {
+            let name = match config.profile {
+                Profile::Standard => "standard",
+                Profile::Production => "production",
+            };
+            Some(name.to_owned())
+        },
+    },
+    Setting {
+        name: "workers",
+        group: SERVER,
+        kind: Kind::Number,
+        help: "Threads that answer requests.",
+        rule: "a whole number from 1 to 256",
+        unset: "one for each core",
+        set: |config, value| set_some(&mut config.workers, within(value, 1, 256)),
+        show: |config| config.workers.map(|workers| workers.to_string()),
+    },
+    Setting {
+        name: "drain-seconds",
+        group: SERVER,
+        kind: Kind::Number,
+        help: "How long, once told to stop, /readyz answers 503 before new connections are refused, so that a load \
+               balancer can look elsewhere. Behind one, 2 to 10 are usual.",
+        rule: "a whole number from 0 to 60",
+        unset: "",
+        set: |config, value| within(value, 0, 60).map(|secs| config.drain = Duration::from_secs(secs)),
+        show: |config| Some(config.drain.as_secs().to_string()),
+    },
+    Setting {
+        name: "trusted-proxies",
+        group: SERVER,
+        kind: Kind::List,
+        help: "Proxies whose X-Forwarded-For tells the client's address.",
+        rule: "IP addresses or blocks such as 10.0.0.0/8, separated by commas",
+        unset: "none",
+        set: |config, value| put(&mut config.trusted_proxies, value),
+        show: |config| Some(config.trusted_proxies.to_string()).filter(|text| !text.is_empty()),
+    },
+    Setting {
+        name: "behind-tls",
+        group: SERVER,
+        kind: Kind::Switch,
+        help: "Whether clients reach the desk by HTTPS alone; browsers are then told to stay with it.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.behind_tls, value),
+        show: |config| Some(config.behind_tls.to_string()),
+    },
+    Setting {
+        name: "database-url",
+        group: DATABASE,
+        kind: Kind::Secret,
+        help: "The PostgreSQL (15 or newer) to use, as postgresql://user:password@host/name?sslmode=verify-full. Rather \
+               set the variable than the flag, which others on the machine can see.",
+        rule: "a postgresql:// URL",
+        unset: "the desk looks after a PostgreSQL of its own in the data folder",
+        set: |config, value| {
+            let known = ["postgresql://", "postgres://"].iter().any(|scheme| value.starts_with(scheme));
+            set_some(&mut config.database_url, known.then(|| Secret::new(value)))
+        },
+        show: |config| config.database_url.as_ref().map(masked),
+    },
+    Setting {
+        name: "database-connections",
+        group: DATABASE,
+        kind: Kind::Number,
+        help: "The most connections that requests and background work share; a few more serve health checks and wake-ups.",
+        rule: "a whole number from 2 to 1000",
+        unset: "",
+        set: |config, value| within(value, 2, 1000).map(|number| config.database_connections = number),
+        show: |config| Some(config.database_connections.to_string()),
+    },
+    Setting {
+        name: "secret-key",
+        group: SECURITY,
+        kind: Kind::Secret,
+        help: "The secret that signing keys are derived from; the same on all nodes. `openssl rand -base64 32` makes one.",
+        rule: "32 random bytes in base64 (43 or 44 characters)",
+        unset: "secret.key in the data folder, which is made at the first start",
+        set: |config, value| {
+            let secret = secret::parse(value).is_ok().then(|| Secret::new(value));
+            set_some(&mut config.secret_key, secret)
+        },
+        show: |config| config.secret_key.as_ref().map(masked),
+    },
+    Setting {
+        name: "password-min-length",
+        group: SECURITY,
+        kind: Kind::Number,
+        help: "The fewest characters of a new password.",
+        rule: "a whole number from 8 to 128",
+        unset: "",
+        set: |config, value| {
+            within(value, 8, 128).map(|chars| config.accounts.password = PasswordPolicy::at_least(chars))
+        },
+        show: |config| Some(config.accounts.password.min_chars().to_string()),
+    },
+    Setting {
+        name: "access-token-minutes",
+        group: SECURITY,
+        kind: Kind::Number,
+        help: "How long an access token is good before it must be refreshed.",
+        rule: "a whole number from 1 to 60",
+        unset: "",
+        set: |config, value| within(value, 1, 60).map(|n| config.sessions.access_life = TimeDelta::minutes(n)),
+        show: |config| Some(config.sessions.access_life.num_minutes().to_string()),
+    },
+    Setting {
+        name: "session-idle-days",
+        group: SECURITY,
+        kind: Kind::Number,
+        help: "How long a session lasts without being used.",
+        rule: "a whole number from 1 to 365",
+        unset: "",
+        set: |config, value| within(value, 1, 365).map(|n| config.sessions.idle = TimeDelta::days(n)),
+        show: |config| Some(config.sessions.idle.num_days().to_string()),
+    },
+    Setting {
+        name: "session-absolute-days",
+        group: SECURITY,
+        kind: Kind::Number,
+        help: "How long a session lasts at most, counted from the login.",
+        rule: "a whole number from 1 to 3650",
+        unset: "",
+        set: |config, value| within(value, 1, 3650).map(|n| config.sessions.absolute = TimeDelta::days(n)),
+        show: |config| Some(config.sessions.absolute.num_days().to_string()),
+    },
+    Setting {
+        name: "rate-login",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Logins from one address in a minute; 0 lifts this limit, as it does the others.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.login_per_address, value),
+        show: |config| shown_rate(config.rates.login_per_address),
+    },
+    Setting {
+        name: "rate-login-account",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Logins into one account in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.login_per_account, value),
+        show: |config| shown_rate(config.rates.login_per_account),
+    },
+    Setting {
+        name: "rate-register",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Registrations from one address in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.register_per_address, value),
+        show: |config| shown_rate(config.rates.register_per_address),
+    },
+    Setting {
+        name: "rate-refresh",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Refreshes of access tokens from one address in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.refresh_per_address, value),
+        show: |config| shown_rate(config.rates.refresh_per_address),
+    },
+    Setting {
+        name: "rate-setup",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Tries at making the first administrator from one address in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.setup_per_address, value),
+        show: |config| shown_rate(config.rates.setup_per_address),
+    },
+    Setting {
+        name: "auto-close-hours",
+        group: TICKETS,
+        kind: Kind::Number,
+        help: "How long a resolved ticket stays silent before it closes itself.",
+        rule: "a whole number from 1 to 8760",
+        unset: "",
+        set: |config, value| within(value, 1, 8760).map(|n| config.tickets.auto_close_after = TimeDelta::hours(n)),
+        show: |config| Some(config.tickets.auto_close_after.num_hours().to_string()),
+    },
+    Setting {
+        name: "reopen-window-days",
+        group: TICKETS,
+        kind: Kind::Number,
+        help: "How long after it was closed a ticket can be reopened.",
+        rule: "a whole number from 0 to 3650",
+        unset: "",
+        set: |config, value| within(value, 0, 3650).map(|n| config.tickets.reopen_window = TimeDelta::days(n)),
+        show: |config| Some(config.tickets.reopen_window.num_days().to_string()),
+    },
+    Setting {
+        name: "agents-assign-others",
+        group: TICKETS,
+        kind: Kind::Switch,
+        help: "Whether agents who are neither supervisor nor lead may assign tickets to others.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.tickets.agents_assign_others, value),
+        show: |config| Some(config.tickets.agents_assign_others.to_string()),
+    },
+    Setting {
+        name: "requester-sets-priority",
+        group: TICKETS,
+        kind: Kind::Switch,
+        help: "Whether customers may choose the priority of a ticket that they open.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.tickets.requester_sets_priority, value),
+        show: |config| Some(config.tickets.requester_sets_priority.to_string()),
+    },
+    Setting {
+        name: "log-level",
+        group: WATCHING,
+        kind: Kind::Text,
+        help: "What is logged, to standard error.",
+        rule: "error, warn, info, debug or trace, or words such as info,insightdesk_http=debug",
+        unset: "info for serve and work, warn for the other commands",
+        set: |config, value| {
+            let readable = !value.trim().is_empty() && EnvFilter::try_new(value).is_ok();
+            set_some(&mut config.log_level, readable.then(|| value.to_owned()))
+        },
+        show: |config| config.log_level.clone(),
+    },
+    Setting {
+        name: "log-format",
+        group: WATCHING,
+        kind: Kind::Text,
+        help: "How it is logged: for people, or as one JSON object a line.",
+        rule: "text or json",
+        unset: "",
+        set: |config, value| {
+            config.log_format = choice(value, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?;
+            Some(())
+        },
+        show: |config| {
+            let name = match config.log_format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            };
+            Some(name.to_owned())
+        },
+    },
+    Setting {
+        name: "metrics-listen",
+        group: WATCHING,
+        kind: Kind::Text,
+        help: "Where /metrics is given out without a token: an address that only the monitoring can reach.",
+        rule: ADDRESS,
+        unset: "nowhere",
+        set: |config, value| set_some(&mut config.metrics_listen, value.parse().ok()),
+        show: |config| config.metrics_listen.map(|address| address.to_string()),
+    },
+    Setting {
+        name: "metrics-token",
+        group: WATCHING,
+        kind: Kind::Secret,
+        help: "The bearer token with which the API's own address gives out /metrics.",
+        rule: "at least 16 characters, none of them white space",
+        unset: "that address has no /metrics",
+        set: |config, value| {
+            let fit = value.chars().count() >= 16 && !value.contains(char::is_whitespace);
+            set_some(&mut config.metrics_token, fit.then(|| Secret::new(value)))
+        },
+        show: |config| config.metrics_token.as_ref().map(masked),
+    },
+];
+
+fn put<T: FromStr>(place: &mut T, value: &str) -> Option<()> {
+    *place = value.parse().ok()?;
+    Some(())
+}
+
+fn set_some<T>(place: &mut Option<T>, value: Option<T>) -> Option<()> {
+    *place = Some(value?);
+    Some(())
+}
+
+fn within<T: FromStr + PartialOrd>(value: &str, min: T, max: T) -> Option<T> {
+    value.parse().ok().filter(|number| min <= *number && *number <= max)
+}
+
+fn choice<T: Copy>(value: &str, choices: &[(&str, T)]) -> Option<T> {
+    choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice)
+}
+
+fn rate(place: &mut Option<Rate>, value: &str) -> Option<()> {
+    *place = Rate::per_minute(within(value, 0, 1_000_000)?);
+    Some(())
+}
+
+fn shown_rate(rate: Option<Rate>) -> Option<String> {
+    Some(rate.map_or(0, |rate| rate.requests.get()).to_string())
+}
+
+/// A URL of scheme and host (and port), without the slash at its end.
+fn public_url(value: &str) -> Option<String> {
+    let url = value.strip_suffix('/').unwrap_or(value);
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._:[]".contains(letter);
+    (!host.is_empty() && host.chars().all(plain)).then(|| url.to_owned())
+}
+
+fn masked(_: &Secret) -> String {
+    "********".to_owned()
+}

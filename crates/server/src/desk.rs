@@ -1,0 +1,387 @@
+//! The desk: every service, wired to its ports.
+//!
+//! A [`Desk`] is what commands work with, what the server serves, and what tests use in process. To add a domain: make
+//! its adapters and its service in [`Desk::assemble`], give it a field, and hand it to
+//! [`Desk::http_state`] or [`Desk::worker`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use credentials::{Argon2Hasher, Hs256AccessTokens, KeyUse, MasterSecret, RingSecrets, SystemClock, UuidIds};
+use http::app::{AppParts, AppState, HttpSettings};
+use http::cursor::CursorKey;
+use http::operator::MetricsText;
+use identity::ports::{AccessTokens, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore};
+use identity::service::{AccountPorts, SessionPorts, TeamPorts};
+use identity::{Accounts, Authenticator, PrincipalCache, Sessions, Teams};
+use kernel::{AnswerStore, Clock, IdSource, PortError};
+use local_postgres::Cluster;
+use notifications::{Inbox, NotificationStore, NotifyPeople};
+use postgres::{ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgNotifications, PgOutbox, PgTickets};
+use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
+
+use crate::bridges::{DatabaseHealth, Markdown};
+use crate::config::Config;
+use crate::embedded::{self, Company, EmbeddedError};
+use crate::facts::DeskFacts;
+use crate::secret::{self, Located, SecretError};
+
+/// Who issues access tokens, and for whom. Part of every token: a change logs everyone out.
+const TOKEN_ISSUER: &str = "insightdesk";
+const TOKEN_AUDIENCE: &str = "insightdesk-api";
+/// The fact by which nodes find out that they do not share a secret.
+const FACT_SECRET: &str = "secret_key_fingerprint";
+/// How long a closing desk waits for its PostgreSQL.
+const CLUSTER_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Why there is no desk.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its own PostgreSQL does not run.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The database is out of reach.
+    #[error("no database to work with")]
+    Connect(#[from] ConnectError),
+    /// The schema is not up to date, and could not be brought there.
+    #[error("the database could not be brought up to date")]
+    Migrate(#[from] MigrateError),
+    /// The secret is missing, or another desk's.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A port failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// What a desk is made of.
+pub struct Basis {
+    /// The database, with the present schema.
+    pub database: Database,
+    /// The secret of the installation.
+    pub secret: MasterSecret,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// Every service of the desk.
+pub struct Desk {
+    /// The configuration by which it was made.
+    pub config: Config,
+    /// The database.
+    pub database: Database,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+    /// Accounts.
+    pub accounts: Arc<Accounts>,
+    /// Sessions.
+    pub sessions: Arc<Sessions>,
+    /// Teams.
+    pub teams: Arc<Teams>,
+    /// Who a request comes from.
+    pub authenticator: Arc<Authenticator>,
+    /// Keeps accounts: for commands that look people up.
+    pub users: Arc<dyn UserStore>,
+    /// Tickets.
+    pub tickets: Arc<Tickets>,
+    /// Brings tickets in from elsewhere.
+    pub import: Arc<Import>,
+    /// People's notifications.
+    pub inbox: Arc<Inbox>,
+    /// Turns events into notifications.
+    pub notify_people: Arc<NotifyPeople>,
+    /// Events that wait to be delivered.
+    pub outbox: Arc<PgOutbox>,
+    /// The first answers to requests with an idempotency key.
+    pub answers: Arc<PgAnswers>,
+    cursors: CursorKey,
+    cluster: Option<Cluster>,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// Opens the desk of this configuration: its PostgreSQL runs and has the present schema, its secret is the right
+    /// one. Must be called on the main, multi-threaded runtime, where connections are to live.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says. Nothing is left running then.
+    pub async fn open(config: &Config, company: Company) -> Result<Self, OpenError> {
+        let (url, cluster) = match &config.database_url {
+            Some(url) => (url.expose().to_owned(), None),
+            None => {
+                let embedded = embedded::start(&config.data_dir, company).await?;
+                (embedded.url, embedded.cluster)
+            }
+        };
+        match Self::open_at(url, config).await {
+            Ok(desk) => Ok(Self { cluster, ..desk }),
+            Err(error) => {
+                if let Some(cluster) = cluster {
+                    cluster.stop().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_at(url: String, config: &Config) -> Result<Self, OpenError> {
+        let mut settings = postgres::Settings::new(url);
+        settings.connections_max = config.database_connections;
+        let database = Database::connect(&settings).await?;
+        let migrated = database.migrate().await?;
+        if !migrated.is_empty() {
+            tracing::info!(versions = ?migrated, "brought the database up to date");
+        }
+        let facts = postgres::PgFacts::new(database.clone());
+        let secret = agreed_secret(config, &facts).await?;
+        Ok(Self::from_database(database, secret, config)?)
+    }
+
+    /// A desk on a database that has the present schema.
+    ///
+    /// # Errors
+    /// When passwords cannot be hashed.
+    pub fn from_database(database: Database, secret: MasterSecret, config: &Config) -> Result<Self, PortError> {
+        let basis = Basis {
+            database,
+            secret,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidIds),
+        };
+        Self::assemble(basis, config)
+    }
+
+    /// A desk on this basis.
+    ///
+    /// # Errors
+    /// When passwords cannot be hashed.
+    pub fn assemble(basis: Basis, config: &Config) -> Result<Self, PortError> {
+        let Basis {
+            database,
+            secret,
+            clock,
+            ids,
+        } = basis;
+
+        let identity = Arc::new(postgres::PgIdentity::new(database.clone()));
+        let users: Arc<dyn UserStore> = Arc::clone(&identity) as _;
+        let session_store: Arc<dyn SessionStore> = Arc::clone(&identity) as _;
+        let team_store: Arc<dyn TeamStore> = Arc::clone(&identity) as _;
+        let setup: Arc<dyn SetupStore> = identity;
+        let hasher: Arc<dyn PasswordHasher> = Arc::new(Argon2Hasher::new()?);
+        let tokens: Arc<dyn AccessTokens> =
+            Arc::new(Hs256AccessTokens::new(&secret, TOKEN_ISSUER, TOKEN_AUDIENCE));
+        let secrets: Arc<dyn Secrets> = Arc::new(RingSecrets::new(&secret));
+        let cache = Arc::new(PrincipalCache::new());
+
+        let accounts = Accounts::new(
+            AccountPorts {
+                users: Arc::clone(&users),
+                setup,
+                hasher: Arc::clone(&hasher),
+                secrets: Arc::clone(&secrets),
+                clock: Arc::clone(&clock),
+                ids: Arc::clone(&ids),
+                cache: Arc::clone(&cache),
+            },
+            config.accounts,
+        );
+        let sessions = Sessions::new(
+            SessionPorts {
+                users: Arc::clone(&users),
+                sessions: Arc::clone(&session_store),
+                hasher,
+                tokens: Arc::clone(&tokens),
+                secrets,
+                clock: Arc::clone(&clock),
+                ids: Arc::clone(&ids),
+                cache: Arc::clone(&cache),
+            },
+            config.sessions,
+        );
+        let teams = Teams::new(TeamPorts {
+            teams: team_store,
+            users: Arc::clone(&users),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
+        let authenticator = Authenticator::new(tokens, session_store, Arc::clone(&clock), cache);
+
+        let pg_tickets = Arc::new(PgTickets::new(database.clone()));
+        let ticket_store: Arc<dyn TicketStore> = Arc::clone(&pg_tickets) as _;
+        let import_store: Arc<dyn ImportStore> = pg_tickets;
+        let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(database.clone()));
+        let markup: Arc<dyn Markup> = Arc::new(Markdown);
+        let tickets = Tickets::new(
+            ticket_store,
+            directory,
+            markup,
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            config.tickets.clone(),
+        );
+        let import = Import::new(import_store, Arc::clone(&clock), Arc::clone(&ids));
+
+        let notification_store: Arc<dyn NotificationStore> = Arc::new(PgNotifications::new(database.clone()));
+        let inbox = Inbox::new(Arc::clone(&notification_store), Arc::clone(&clock));
+        let notify_people = NotifyPeople::new(notification_store, Arc::clone(&ids));
+
+        Ok(Self {
+            config: config.clone(),
+            outbox: Arc::new(PgOutbox::new(database.clone(), Arc::clone(&clock))),
+            answers: Arc::new(PgAnswers::new(database.clone())),
+            database,
+            clock,
+            ids,
+            accounts: Arc::new(accounts),
+            sessions: Arc::new(sessions),
+            teams: Arc::new(teams),
+            authenticator: Arc::new(authenticator),
+            users,
+            tickets: Arc::new(tickets),
+            import: Arc::new(import),
+            inbox: Arc::new(inbox),
+            notify_people: Arc::new(notify_people),
+            cursors: CursorKey::new(&secret.derive(KeyUse::Cursor).sign(b"cursors")),
+            cluster: None,
+        })
+    }
+
+    /// What the API serves.
+    #[must_use]
+    pub fn http_state(&self, metrics: Option<Arc<dyn MetricsText>>) -> Arc<AppState> {
+        let config = &self.config;
+        let settings = HttpSettings {
+            behind_tls: config.behind_tls,
+            trusted_proxies: config.trusted_proxies.blocks().to_vec(),
+            rates: config.rates,
+            metrics_token: config.metrics_token.as_ref().map(|token| token.expose().to_owned()),
+            ..HttpSettings::default()
+        };
+        Arc::new(AppState::new(AppParts {
+            settings,
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            authenticator: Arc::clone(&self.authenticator),
+            accounts: Arc::clone(&self.accounts),
+            sessions: Arc::clone(&self.sessions),
+            teams: Arc::clone(&self.teams),
+            tickets: Arc::clone(&self.tickets),
+            answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
+            cursors: self.cursors.clone(),
+            health: Arc::new(DatabaseHealth(self.database.clone())),
+            metrics,
+        }))
+    }
+
+    /// The sweep that closes silent tickets.
+    #[must_use]
+    pub fn auto_close(&self) -> AutoClose {
+        AutoClose::new(Arc::clone(&self.tickets))
+    }
+
+    /// Closes the connections, and stops PostgreSQL when this desk looks after it.
+    pub async fn close(self) {
+        self.database.close();
+        if let Some(cluster) = self.cluster {
+            let stopped = tokio::time::timeout(CLUSTER_STOP_MAX, cluster.stop()).await;
+            if stopped.is_err() {
+                tracing::warn!("the local PostgreSQL takes long to stop and is left to it");
+            }
+        }
+    }
+}
+
+/// The secret of this node, which is the desk's. The first node states it; a node without one makes it only then.
+async fn agreed_secret(config: &Config, facts: &dyn DeskFacts) -> Result<MasterSecret, OpenError> {
+    let located = match secret::find(config)? {
+        Some(located) => located,
+        None => match facts.read(FACT_SECRET).await? {
+            None => secret::make(&config.data_dir)?,
+            Some(recorded) => {
+                let file = config.data_dir.join(secret::SECRET_FILE);
+                return Err(SecretError::Missing { recorded, file }.into());
+            }
+        },
+    };
+    let Located { secret, place } = located;
+    let own = secret.fingerprint();
+    let recorded = facts.state(FACT_SECRET, &own).await?;
+    if recorded != own {
+        return Err(SecretError::Foreign { place, own, recorded }.into());
+    }
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::config::Secret;
+
+    #[derive(Default)]
+    struct MemoryFacts(Mutex<HashMap<String, String>>);
+
+    #[async_trait]
+    impl DeskFacts for MemoryFacts {
+        async fn read(&self, name: &str) -> Result<Option<String>, PortError> {
+            Ok(self.0.lock().unwrap().get(name).cloned())
+        }
+
+        async fn state(&self, name: &str, value: &str) -> Result<String, PortError> {
+            let mut facts = self.0.lock().unwrap();
+            Ok(facts.entry(name.to_owned()).or_insert_with(|| value.to_owned()).clone())
+        }
+    }
+
+    fn node(secret: Option<&MasterSecret>) -> (tempfile::TempDir, Config) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: dir.path().to_owned(),
+            secret_key: secret.map(|secret| Secret::new(secret.to_text())),
+            ..Config::default()
+        };
+        (dir, config)
+    }
+
+    #[tokio::test]
+    async fn the_first_node_states_its_secret_and_others_must_have_the_same() {
+        let facts = MemoryFacts::default();
+        let (dir, first) = node(None);
+        let stated = agreed_secret(&first, &facts).await.unwrap();
+        assert!(dir.path().join(secret::SECRET_FILE).exists());
+        let again = agreed_secret(&first, &facts).await.unwrap();
+        assert_eq!(stated.fingerprint(), again.fingerprint());
+        let (_dir, same) = node(Some(&stated));
+        agreed_secret(&same, &facts).await.unwrap();
+
+        let (_dir, other) = node(Some(&MasterSecret::generate().unwrap()));
+        let message = agreed_secret(&other, &facts).await.unwrap_err().to_string();
+        assert!(message.contains("give every node the same secret-key"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_lost_its_secret_does_not_make_another() {
+        let facts = MemoryFacts::default();
+        let (_dir, first) = node(None);
+        agreed_secret(&first, &facts).await.unwrap();
+        let (dir, bare) = node(None);
+        let message = agreed_secret(&bare, &facts).await.unwrap_err().to_string();
+        assert!(message.contains("is missing here"), "{message}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

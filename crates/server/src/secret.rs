@@ -1,0 +1,200 @@
+//! The secret of the installation: found, made at the first start, and told apart from another's.
+//!
+//! All nodes must share it: a token that one signs is verified by another. The fingerprint of the first node's secret
+//! is a fact of the desk, and a node with another secret does not start.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use credentials::{MasterSecret, MasterSecretError};
+
+use crate::config::Config;
+
+/// The secret's file in the data folder.
+pub const SECRET_FILE: &str = "secret.key";
+
+/// Why there is no secret to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The setting, or the file, holds something else.
+    #[error("{place} does not hold a secret key of 32 bytes in base64: put the right one back")]
+    Unusable {
+        /// Where it was looked for.
+        place: String,
+        /// What is wrong with it.
+        source: MasterSecretError,
+    },
+    /// The file cannot be read or made.
+    #[error("the secret key's file {} cannot be {doing}", file.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is none, though the desk has one.
+    #[error(
+        "this desk was set up with a secret key (fingerprint {recorded}) that is missing here: set secret-key to it, or \
+         put its file back at {}",
+        file.display()
+    )]
+    Missing {
+        /// The fingerprint of the desk's.
+        recorded: String,
+        /// Where its file would be.
+        file: PathBuf,
+    },
+    /// It is another than the desk's.
+    #[error(
+        "this node's secret key (from {place}, fingerprint {own}) is not the one that this desk was set up with \
+         (fingerprint {recorded}): give every node the same secret-key"
+    )]
+    Foreign {
+        /// Where this node's came from.
+        place: String,
+        /// The fingerprint of this node's.
+        own: String,
+        /// The fingerprint of the desk's.
+        recorded: String,
+    },
+}
+
+/// Reads a secret as people have it: base64 of either alphabet, padded or not.
+///
+/// # Errors
+/// When it is not that of 32 bytes.
+pub fn parse(text: &str) -> Result<MasterSecret, MasterSecretError> {
+    let plain = text.trim().trim_end_matches('=').replace('+', "-").replace('/', "_");
+    MasterSecret::parse(&plain)
+}
+
+/// A secret, and where it came from.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// The secret.
+    pub secret: MasterSecret,
+    /// For messages.
+    pub place: String,
+}
+
+/// The secret that is set, or that lies in the data folder, if any does.
+///
+/// # Errors
+/// When there is one that cannot be used.
+pub fn find(config: &Config) -> Result<Option<Located>, SecretError> {
+    if let Some(text) = &config.secret_key {
+        let place = "the setting secret-key".to_owned();
+        return match parse(text.expose()) {
+            Ok(secret) => Ok(Some(Located { secret, place })),
+            Err(source) => Err(SecretError::Unusable { place, source }),
+        };
+    }
+    read_file(&config.data_dir.join(SECRET_FILE))
+}
+
+fn read_file(file: &Path) -> Result<Option<Located>, SecretError> {
+    let failed = |source| SecretError::File {
+        doing: "read",
+        file: file.to_owned(),
+        source,
+    };
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mode = fs::metadata(file).map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(file = %file.display(), "others on this machine can read the secret key: chmod 600 it");
+    }
+    let place = file.display().to_string();
+    match parse(&text) {
+        Ok(secret) => Ok(Some(Located { secret, place })),
+        Err(source) => Err(SecretError::Unusable { place, source }),
+    }
+}
+
+/// Makes a secret and its file. When another process is faster, its secret is taken.
+///
+/// # Errors
+/// When the system gives no randomness, or does not let the file be written.
+pub fn make(data_dir: &Path) -> Result<Located, SecretError> {
+    let file = data_dir.join(SECRET_FILE);
+    let failed = |source| SecretError::File {
+        doing: "made",
+        file: file.clone(),
+        source,
+    };
+    let secret = MasterSecret::generate().map_err(|source| SecretError::Unusable {
+        place: "the system's source of randomness".to_owned(),
+        source,
+    })?;
+    if !data_dir.exists() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .map_err(failed)?;
+    }
+    // Written beside and then linked: a file that is there is whole, and one that is there is never replaced.
+    let beside = data_dir.join(format!("{SECRET_FILE}.{}", std::process::id()));
+    let written = write_private(&beside, &secret.to_text()).and_then(|()| fs::hard_link(&beside, &file));
+    let _ = fs::remove_file(&beside);
+    match written {
+        Ok(()) => Ok(Located {
+            secret,
+            place: file.display().to_string(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            read_file(&file)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_in_either_alphabet_padded_or_not() {
+        // openssl rand -base64 32 writes this form.
+        let standard = "+/9hY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6MDEyMzQ=";
+        let url_safe = "-_9hY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6MDEyMzQ";
+        let (one, other) = (parse(standard).unwrap(), parse(url_safe).unwrap());
+        assert_eq!(one.fingerprint(), other.fingerprint());
+        assert!(parse("c2hvcnQ=").is_err());
+    }
+
+    #[test]
+    fn the_first_start_makes_a_private_file_and_later_ones_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: dir.path().join("new"),
+            ..Config::default()
+        };
+        assert!(find(&config).unwrap().is_none());
+        let made = make(&config.data_dir).unwrap();
+        let found = find(&config).unwrap().unwrap();
+        assert_eq!(made.secret.fingerprint(), found.secret.fingerprint());
+        let again = make(&config.data_dir).unwrap();
+        assert_eq!(made.secret.fingerprint(), again.secret.fingerprint());
+        let file = config.data_dir.join(SECRET_FILE);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&config.data_dir).unwrap().count(), 1);
+
+        fs::write(&file, "half a sec").unwrap();
+        let message = find(&config).unwrap_err().to_string();
+        assert!(message.contains("secret.key does not hold a secret key"), "{message}");
+    }
+}
