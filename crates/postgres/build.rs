@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-#[expect(clippy::print_stdout, reason = "how a build script speaks to cargo")]
 fn main() -> std::io::Result<()> {
     const FOLDER: &str = "../../migrations";
     println!("cargo::rerun-if-changed={FOLDER}");

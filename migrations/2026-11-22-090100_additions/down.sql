@@ -53,9 +53,14 @@ DROP SEQUENCE ticket_number_seq;
 
 DROP TABLE one_time_tokens;
 DROP TABLE session_rotated_tokens;
+DROP INDEX sessions_revoked_at_idx;
+DROP INDEX sessions_unrevoked_user_created_idx;
 ALTER TABLE sessions DROP COLUMN last_used_at, DROP COLUMN revoked_at;
+DROP INDEX team_members_team_created_idx;
 DROP INDEX teams_created_at_id_idx;
 ALTER TABLE teams DROP COLUMN version;
+DROP INDEX users_live_status_created_idx;
+DROP INDEX users_live_role_created_idx;
 DROP INDEX users_created_at_id_idx;
 DROP INDEX users_email_lower_key;
 ALTER TABLE users DROP COLUMN version;

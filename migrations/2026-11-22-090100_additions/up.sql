@@ -10,15 +10,20 @@ ALTER TABLE users ADD COLUMN version integer NOT NULL DEFAULT 1;
 -- Addresses are stored normalised; this holds for other writers of the table too.
 CREATE UNIQUE INDEX users_email_lower_key ON users (lower(email));
 CREATE INDEX users_created_at_id_idx ON users (created_at DESC, id DESC);
+CREATE INDEX users_live_role_created_idx ON users (role, created_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX users_live_status_created_idx ON users (status, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 
 ALTER TABLE teams ADD COLUMN version integer NOT NULL DEFAULT 1;
 CREATE INDEX teams_created_at_id_idx ON teams (created_at DESC, id DESC);
+CREATE INDEX team_members_team_created_idx ON team_members (team_id, created_at, id);
 
 -- sessions.refresh_token holds the SHA-256 (hex) of the live refresh token. A session is the family of all
 -- tokens that came from one login.
 ALTER TABLE sessions
   ADD COLUMN last_used_at timestamptz,
   ADD COLUMN revoked_at timestamptz;
+CREATE INDEX sessions_unrevoked_user_created_idx ON sessions (user_id, created_at DESC, id DESC) WHERE revoked_at IS NULL;
+CREATE INDEX sessions_revoked_at_idx ON sessions (revoked_at) WHERE revoked_at IS NOT NULL;
 
 -- Tokens that were exchanged for a successor. Showing one again is theft, or a lost answer within the grace
 -- period: the successor is then derived again from the shown token and `successor_salt`.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod arch;
+mod bench;
 mod fetch;
 mod postgres;
 mod run;
@@ -42,6 +43,8 @@ enum Task {
     Schema(schema::Args),
     /// Check which crate may depend on what.
     Arch,
+    /// Measure what requests cost, beside the bare SQL of the same work.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Postgres(args) => postgres::run(args),
         Task::Schema(args) => schema::run(args),
         Task::Arch => arch::run(),
+        Task::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|message| {
         eprintln!("error: {message}");

@@ -60,7 +60,8 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
             })
         }
     };
-    done.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+    done.map(|()| ExitCode::SUCCESS)
+        .map_err(|error| error.to_string())
 }
 
 /// Compares `schema.rs` with what the migrations make in a database of its own on the server, and writes it in
@@ -110,14 +111,18 @@ async fn connect(config: &tokio_postgres::Config) -> Result<Client, Failure> {
 }
 
 async fn migrate(client: &Client, migrations: &Path) -> Result<(), Failure> {
-    let mut folders: Vec<PathBuf> =
-        std::fs::read_dir(migrations)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(migrations)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
     folders.sort();
     for folder in folders {
         let up = folder.join("up.sql");
         if up.exists() {
             let sql = std::fs::read_to_string(&up)?;
-            client.batch_execute(&sql).await.map_err(|error| format!("{}: {error}", up.display()))?;
+            client
+                .batch_execute(&sql)
+                .await
+                .map_err(|error| format!("{}: {error}", up.display()))?;
         }
     }
     Ok(())
@@ -177,7 +182,10 @@ async fn render(client: &Client) -> Result<String, Failure> {
     }
     let mut links: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for row in client.query(FOREIGN_KEYS, &[]).await? {
-        links.entry((row.get(0), row.get(1))).or_default().push(row.get(2));
+        links
+            .entry((row.get(0), row.get(1)))
+            .or_default()
+            .push(row.get(2));
     }
 
     let mut text = String::from(
@@ -186,7 +194,9 @@ async fn render(client: &Client) -> Result<String, Failure> {
     );
     render_types(&mut text, &tables)?;
     for (table, columns) in &tables {
-        let key = keys.get(table).ok_or_else(|| format!("table {table} has no primary key"))?;
+        let key = keys
+            .get(table)
+            .ok_or_else(|| format!("table {table} has no primary key"))?;
         render_table(&mut text, table, columns, key)?;
     }
     text.push('\n');
@@ -195,11 +205,19 @@ async fn render(client: &Client) -> Result<String, Failure> {
         if let [column] = columns.as_slice()
             && child != parent
         {
-            writeln!(text, "diesel::joinable!({child} -> {parent} ({}));", rust_name(column))?;
+            writeln!(
+                text,
+                "diesel::joinable!({child} -> {parent} ({}));",
+                rust_name(column)
+            )?;
         }
     }
     let names: Vec<&str> = tables.keys().map(String::as_str).collect();
-    writeln!(text, "\ndiesel::allow_tables_to_appear_in_same_query!(\n    {},\n);", names.join(",\n    "))?;
+    writeln!(
+        text,
+        "\ndiesel::allow_tables_to_appear_in_same_query!(\n    {},\n);",
+        names.join(",\n    ")
+    )?;
     Ok(text)
 }
 
@@ -256,7 +274,11 @@ fn sql_type(column: &Column) -> String {
     if column.is_array {
         name = format!("Array<Nullable<{name}>>");
     }
-    if column.nullable { format!("Nullable<{name}>") } else { name }
+    if column.nullable {
+        format!("Nullable<{name}>")
+    } else {
+        name
+    }
 }
 
 fn builtin(type_name: &str) -> Option<&'static str> {
@@ -289,15 +311,25 @@ fn camel(name: &str) -> String {
     name.split('_')
         .flat_map(|word| {
             let mut letters = word.chars();
-            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters)
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase())
+                .into_iter()
+                .chain(letters)
         })
         .collect()
 }
 
 /// A column's name in Rust: with an underscore after it where Rust or diesel keeps the word for itself.
 fn rust_name(column: &str) -> String {
-    const KEPT: &[&str] = &["as", "box", "for", "in", "loop", "match", "mod", "ref", "self", "type", "use", "where"];
-    if KEPT.contains(&column) { format!("{column}_") } else { column.to_owned() }
+    const KEPT: &[&str] = &[
+        "as", "box", "for", "in", "loop", "match", "mod", "ref", "self", "type", "use", "where",
+    ];
+    if KEPT.contains(&column) {
+        format!("{column}_")
+    } else {
+        column.to_owned()
+    }
 }
 
 fn first_difference(present: &str, made: &str) -> String {
@@ -341,6 +373,9 @@ mod tests {
     #[test]
     fn the_first_line_that_differs_is_named() {
         assert_eq!(first_difference("a\nb\n", "a\nc\n"), "first at line 2: `c`");
-        assert_eq!(first_difference("a\nb\n", "a\n"), "it has lines too many at its end");
+        assert_eq!(
+            first_difference("a\nb\n", "a\n"),
+            "it has lines too many at its end"
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{EventId, PortError};
+use uuid::Uuid;
 
 use crate::fact::{DecodeError, Event};
 
@@ -72,6 +73,8 @@ pub struct Claim {
 pub struct ClaimedEvent {
     /// Which event.
     pub id: EventId,
+    /// The thing whose events keep their order, see [`Fact::aggregate`](crate::Fact::aggregate).
+    pub aggregate: Uuid,
     /// How often it was claimed, this time included.
     pub attempts: i32,
     /// The event, unless its stored form cannot be read.

@@ -157,6 +157,7 @@ impl Outbox for MemoryOutbox {
             }
             claimed.push(ClaimedEvent {
                 id: row.event.id,
+                aggregate,
                 attempts: row.attempts,
                 event: Ok(row.event.clone()),
             });

@@ -26,8 +26,33 @@ pub const NODES_MAX: usize = 100_000;
 
 /// The elements that come out.
 pub const ELEMENTS: &[&str] = &[
-    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "input", "li", "ol",
-    "p", "pre", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a",
+    "blockquote",
+    "br",
+    "code",
+    "del",
+    "em",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "img",
+    "input",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "strong",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "thead",
+    "tr",
+    "ul",
 ];
 
 /// The attributes that come out, by element.
@@ -128,8 +153,10 @@ static OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
 });
 
 static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
-    let attributes: HashMap<_, HashSet<_>> =
-        ATTRIBUTES.iter().map(|(element, names)| (*element, names.iter().copied().collect())).collect();
+    let attributes: HashMap<_, HashSet<_>> = ATTRIBUTES
+        .iter()
+        .map(|(element, names)| (*element, names.iter().copied().collect()))
+        .collect();
     let checkbox = HashMap::from([("type", HashSet::from(["checkbox"]))]);
     let mut sanitizer = ammonia::Builder::empty();
     sanitizer
@@ -143,3 +170,117 @@ static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .strip_comments(true);
     sanitizer
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markdown_becomes_what_people_mean() {
+        for (markdown, html) in [
+            ("one\ntwo", "<p>one<br>\ntwo</p>\n"),
+            (
+                "**a** *b* ~~c~~ `d`",
+                "<p><strong>a</strong> <em>b</em> <del>c</del> <code>d</code></p>\n",
+            ),
+            ("# A", "<h1>A</h1>\n"),
+            ("> a", "<blockquote>\n<p>a</p>\n</blockquote>\n"),
+            ("- a\n- b", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n"),
+            ("3. a", "<ol start=\"3\">\n<li>a</li>\n</ol>\n"),
+            (
+                "```rust\nlet a = 1;\n```",
+                "<pre><code>let a = 1;\n</code></pre>\n",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(render(markdown), html, "{markdown}");
+        }
+        let table = render("|a|b|\n|-|:-:|\n|c|d|");
+        assert!(
+            table.contains("<th align=\"center\">b</th>") && table.contains("<td>c</td>"),
+            "{table}"
+        );
+        let tasks = render("- [x] done\n- [ ] open");
+        assert_eq!(tasks.matches("<input").count(), 2, "{tasks}");
+        assert_eq!(tasks.matches("checked").count(), 1, "{tasks}");
+    }
+
+    #[test]
+    fn links_say_that_we_do_not_vouch_for_them() {
+        let link = render("[a](https://example.com/ \"t\") and https://example.org");
+        assert_eq!(
+            link.matches("rel=\"noopener noreferrer nofollow\"").count(),
+            2,
+            "{link}"
+        );
+        assert!(link.contains("href=\"https://example.com/\""), "{link}");
+        assert!(render("<mail@example.com>").contains("href=\"mailto:mail@example.com\""));
+        let image = render("![a](https://example.com/a.png)");
+        assert_eq!(
+            image,
+            "<p><img src=\"https://example.com/a.png\" alt=\"a\"></p>\n"
+        );
+    }
+
+    #[test]
+    fn links_lead_to_the_web_or_to_mail_alone() {
+        for url in [
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "java&#10;script:alert(1)",
+            "&#x6A;avascript:alert(1)",
+            "data:text/html,x",
+            "data:image/png;base64,AA",
+            "vbscript:x",
+            "file:///etc/passwd",
+            "//evil.example",
+            "/relative",
+            "#fragment",
+            "\\\\evil",
+            "blob:x",
+            "view-source:x",
+            "x:y",
+        ] {
+            for markdown in [
+                format!("[a]({url})"),
+                format!("![a]({url})"),
+                format!("<{url}>"),
+                format!("[a]: {url}\n\n[a]"),
+            ] {
+                let html = render(&markdown);
+                assert!(
+                    !html.contains("href=") && !html.contains("src="),
+                    "{markdown}: {html}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn raw_html_is_shown_as_text() {
+        let html = render("<b onclick=x>a</b>\n\n<div style='position:fixed'>b</div>\n\n<!-- c -->");
+        assert!(
+            !html.contains("<b ") && !html.contains("<div") && !html.contains("<!--"),
+            "{html}"
+        );
+        assert!(html.contains("&lt;b onclick=x&gt;"), "{html}");
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_deep_is_shown_as_it_was_typed() {
+        let long = format!("**a** <{}", "ä".repeat(INPUT_CHARS_MAX));
+        let html = render(&long);
+        assert!(html.starts_with("<pre>**a** &lt;ä"), "{}", &html[..40]);
+        assert!(render(&"ä".repeat(INPUT_CHARS_MAX)).starts_with("<p>"));
+        for deep in ["> ".repeat(10_000), "- ".repeat(10_000), "1. ".repeat(10_000)] {
+            assert!(
+                render(&format!("{deep}a")).starts_with("<pre>"),
+                "{}",
+                &deep[..10]
+            );
+        }
+        let emphasis = format!("{}a{}", "*a **b ".repeat(500), "c** d*".repeat(500));
+        assert!(render(&emphasis).starts_with("<pre>"));
+        assert!(render(&format!("{}a", "> ".repeat(40))).starts_with("<blockquote>"));
+    }
+}

@@ -1,5 +1,7 @@
 //! The subscriber and the inbox over the fake, and the fake over the contract.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::Arc;
 
 use chrono::DateTime;

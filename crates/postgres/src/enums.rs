@@ -2,23 +2,16 @@
 //! [`events::TicketStatus`], and so on.
 //!
 //! To add one, name the two types in a [`pg_enum!`] below; the Rust type must have `as_str` and `parse`, which give
-//! and take the database's labels. As a value in diesel's query language it is `bound(status)`; in raw SQL, bind the
-//! label as text and cast it: `$1::"TicketStatus"`.
+//! and take the database's labels. As a value in a statement, bind the label as text and cast it: `$1::"TicketStatus"`.
+//! (An expression of diesel's it cannot be, for it is neither ours nor diesel's.)
 
 use std::io::Write as _;
 
 use diesel::deserialize::{self, FromSql, Queryable};
-use diesel::internal::derives::as_expression::Bound;
 use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, IsNull, Output, ToSql};
 
 use crate::schema::sql_types;
-
-/// An enum as a value in a query: `tickets::status.eq(bound(status))`. The type cannot be an expression by itself, for
-/// it is neither ours nor diesel's.
-pub(crate) fn bound<Sql, Rust: ToSql<Sql, Pg>>(value: Rust) -> Bound<Sql, Rust> {
-    Bound::new(value)
-}
 
 /// Lets a Rust enum stand for an enum of the database.
 macro_rules! pg_enum {
@@ -26,8 +19,7 @@ macro_rules! pg_enum {
         impl FromSql<$sql, Pg> for $rust {
             fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
                 let label = std::str::from_utf8(value.as_bytes())?;
-                <$rust>::parse(label)
-                    .ok_or_else(|| format!("{label:?} is no {}", stringify!($rust)).into())
+                <$rust>::parse(label).ok_or_else(|| format!("{label:?} is no {}", stringify!($rust)).into())
             }
         }
 
@@ -50,6 +42,7 @@ macro_rules! pg_enum {
 
 pg_enum!(kernel::Role => sql_types::UserRole);
 pg_enum!(kernel::TeamRole => sql_types::TeamRole);
+pg_enum!(identity::UserStatus => sql_types::UserStatus);
 pg_enum!(events::TicketStatus => sql_types::TicketStatus);
 pg_enum!(events::TicketPriority => sql_types::TicketPriority);
 pg_enum!(events::TicketChannel => sql_types::TicketChannel);

@@ -54,7 +54,11 @@ impl Failure {
             },
         };
         let source = Box::new(self);
-        if unavailable { PortError::Unavailable { port, source } } else { PortError::Bug { port, source } }
+        if unavailable {
+            PortError::Unavailable { port, source }
+        } else {
+            PortError::Bug { port, source }
+        }
     }
 }
 
@@ -163,8 +167,14 @@ mod tests {
     #[test]
     fn each_condition_gets_its_treatment() {
         assert_eq!(assess(&said("deadlock detected")), Verdict::RunAgain);
-        assert_eq!(assess(&said("terminating connection due to administrator command")), Verdict::Lost);
-        assert_eq!(assess(&said("cached plan must not change result type")), Verdict::Reconnect);
+        assert_eq!(
+            assess(&said("terminating connection due to administrator command")),
+            Verdict::Lost
+        );
+        assert_eq!(
+            assess(&said("cached plan must not change result type")),
+            Verdict::Reconnect
+        );
         assert_eq!(assess(&Error::BrokenTransactionManager), Verdict::Lost);
         assert_eq!(assess(&Error::NotFound), Verdict::Ours);
     }

@@ -10,6 +10,8 @@
 
 mod enums;
 mod error;
+mod facts;
+mod identity;
 mod jitter;
 mod migrations;
 mod notifications;
@@ -25,6 +27,8 @@ mod ticketing;
 mod tls;
 mod wake_ups;
 
+pub use facts::PgFacts;
+pub use identity::{PgSessions, PgSetup, PgTeams, PgUsers};
 pub use migrations::MigrateError;
 pub use notifications::PgNotifications;
 pub use outbox::PgOutbox;

@@ -78,7 +78,9 @@ impl Database {
             }?;
             Ok(versions.iter().map(MigrationVersion::to_string).collect())
         });
-        done.await.map_err(|error| MigrateError::Failed(Box::new(error)))?.map_err(MigrateError::Failed)
+        done.await
+            .map_err(|error| MigrateError::Failed(Box::new(error)))?
+            .map_err(MigrateError::Failed)
     }
 }
 
@@ -106,7 +108,11 @@ async fn take_turn(connection: &mut AsyncPgConnection) -> Result<(), MigrateErro
         if Instant::now() > deadline {
             return Err(MigrateError::Busy);
         }
-        tokio::time::sleep(jitter::between(Duration::from_millis(50), Duration::from_millis(250))).await;
+        tokio::time::sleep(jitter::between(
+            Duration::from_millis(50),
+            Duration::from_millis(250),
+        ))
+        .await;
     }
     Ok(())
 }
@@ -144,7 +150,12 @@ mod tests {
         assert!(first.len() > 200);
         assert!(!test.database().revert_all().await.unwrap().is_empty());
         let mut left = catalogue(&test).await;
-        left.retain(|row| !row[1].as_deref().unwrap_or_default().contains("__diesel_schema_migrations"));
+        left.retain(|row| {
+            !row[1]
+                .as_deref()
+                .unwrap_or_default()
+                .contains("__diesel_schema_migrations")
+        });
         assert_eq!(left, Vec::<Vec<Option<String>>>::new());
         test.database().migrate().await.unwrap();
         assert_eq!(catalogue(&test).await, first);
@@ -156,7 +167,11 @@ mod tests {
         let database = test.database();
         let (a, b, c) = tokio::join!(database.migrate(), database.migrate(), database.migrate());
         let done = [a.unwrap(), b.unwrap(), c.unwrap()];
-        assert_eq!(done.iter().filter(|versions| !versions.is_empty()).count(), 1, "{done:?}");
+        assert_eq!(
+            done.iter().filter(|versions| !versions.is_empty()).count(),
+            1,
+            "{done:?}"
+        );
         assert_eq!(database.migrate().await.unwrap(), Vec::<String>::new());
     }
 

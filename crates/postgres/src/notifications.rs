@@ -8,7 +8,8 @@ use diesel_async::RunQueryDsl as _;
 use kernel::id::Uuid;
 use kernel::{PortError, Position, UserId};
 use notifications::{
-    CommitError, InboxQuery, Kind, Notification, NotificationCommit, NotificationId, NotificationStore, Unread,
+    CommitError, InboxQuery, Kind, Notification, NotificationCommit, NotificationId, NotificationStore,
+    Unread,
 };
 use serde_json::{Value, json};
 
@@ -18,7 +19,8 @@ use crate::schema::notifications as table;
 use crate::sql::Sql;
 
 const PORT: &str = "notifications";
-const COLUMNS: &str = "id, user_id, type AS type_, title, message, data, read, read_at, created_at, dedupe_key";
+const COLUMNS: &str =
+    "id, user_id, type AS type_, title, message, data, read, read_at, created_at, dedupe_key";
 
 /// Notifications in PostgreSQL.
 #[derive(Debug, Clone)]
@@ -53,7 +55,18 @@ impl TryFrom<Row> for Notification {
     type Error = PortError;
 
     fn try_from(row: Row) -> Result<Self, PortError> {
-        let Row { id, user_id, type_, title, message, data, read, read_at, created_at, dedupe_key } = row;
+        let Row {
+            id,
+            user_id,
+            type_,
+            title,
+            message,
+            data,
+            read,
+            read_at,
+            created_at,
+            dedupe_key,
+        } = row;
         let kind = Kind::parse(&type_).ok_or_else(|| PortError::Corrupt {
             table: "notifications",
             column: "type",
@@ -77,7 +90,17 @@ impl TryFrom<Row> for Notification {
 
 fn new_rows(notifications: Vec<Notification>) -> Value {
     let row = |notification: Notification| {
-        let Notification { id, user, kind, title, message, data, read_at, created_at, dedupe_key } = notification;
+        let Notification {
+            id,
+            user,
+            kind,
+            title,
+            message,
+            data,
+            read_at,
+            created_at,
+            dedupe_key,
+        } = notification;
         json!({
             "id": id, "user_id": user, "type": kind.as_str(), "title": title, "message": message, "data": data,
             "read": read_at.is_some(), "read_at": read_at, "created_at": created_at, "dedupe_key": dedupe_key,
@@ -89,7 +112,10 @@ fn new_rows(notifications: Vec<Notification>) -> Value {
 #[async_trait]
 impl NotificationStore for PgNotifications {
     async fn commit(&self, commit: NotificationCommit) -> Result<(), CommitError> {
-        let NotificationCommit { notifications, receipt } = commit;
+        let NotificationCommit {
+            notifications,
+            receipt,
+        } = commit;
         let sql = Sql::new("WITH receipt AS (")
             .append(insert_receipt(&receipt, None))
             .push(
@@ -106,7 +132,10 @@ impl NotificationStore for PgNotifications {
                  JOIN users u ON u.id = n.user_id AND u.deleted_at IS NULL \
                  ON CONFLICT (user_id, dedupe_key) DO NOTHING",
             );
-        let stored = self.database.run(async |connection| (&sql).execute(connection).await).await;
+        let stored = self
+            .database
+            .run(async |connection| (&sql).execute(connection).await)
+            .await;
         match stored {
             Ok(_) => Ok(()),
             Err(failure) if is_repeated(&failure) => Err(CommitError::Repeated),
@@ -115,17 +144,37 @@ impl NotificationStore for PgNotifications {
     }
 
     async fn list(&self, user: UserId, query: InboxQuery) -> Result<Vec<Notification>, PortError> {
-        let InboxQuery { unread_only, after, limit } = query;
-        let mut sql = Sql::new("SELECT ").push(COLUMNS).push(" FROM notifications WHERE user_id = ").bind(user);
+        let InboxQuery {
+            unread_only,
+            after,
+            limit,
+        } = query;
+        let mut sql = Sql::new("SELECT ")
+            .push(COLUMNS)
+            .push(" FROM notifications WHERE user_id = ")
+            .bind(user);
         if unread_only {
             sql = sql.push(" AND NOT read");
         }
         if let Some(Position { at, id }) = after {
-            sql = sql.push(" AND (created_at, id) < (").bind(at).push(", ").bind(id).push(")");
+            sql = sql
+                .push(" AND (created_at, id) < (")
+                .bind(at)
+                .push(", ")
+                .bind(id)
+                .push(")");
         }
-        let sql = sql.push(" ORDER BY created_at DESC, id DESC LIMIT ").bind(limit.rows_and_one());
-        let rows = self.database.run(async |connection| (&sql).load::<Row>(connection).await).await;
-        rows.map_err(|failure| failure.at(PORT))?.into_iter().map(Notification::try_from).collect()
+        let sql = sql
+            .push(" ORDER BY created_at DESC, id DESC LIMIT ")
+            .bind(limit.rows_and_one());
+        let rows = self
+            .database
+            .run(async |connection| (&sql).load::<Row>(connection).await)
+            .await;
+        rows.map_err(|failure| failure.at(PORT))?
+            .into_iter()
+            .map(Notification::try_from)
+            .collect()
     }
 
     async fn unread(&self, user: UserId) -> Result<Unread, PortError> {
@@ -139,8 +188,13 @@ impl NotificationStore for PgNotifications {
             .push(" AND NOT read LIMIT ")
             .bind(Unread::COUNT_MAX)
             .push(") unread");
-        let count = self.database.run(async |connection| (&sql).get_result::<Count>(connection).await).await;
-        count.map(|row| Unread(row.count)).map_err(|failure| failure.at(PORT))
+        let count = self
+            .database
+            .run(async |connection| (&sql).get_result::<Count>(connection).await)
+            .await;
+        count
+            .map(|row| Unread(row.count))
+            .map_err(|failure| failure.at(PORT))
     }
 
     async fn mark_read(
@@ -149,16 +203,22 @@ impl NotificationStore for PgNotifications {
         id: NotificationId,
         at: DateTime<Utc>,
     ) -> Result<Option<Notification>, PortError> {
-        let sql = Sql::new("UPDATE notifications SET read = true, read_at = CASE WHEN read THEN read_at ELSE ")
-            .bind(at)
-            .push(" END WHERE id = ")
-            .bind(id.0)
-            .push(" AND user_id = ")
-            .bind(user)
-            .push(" RETURNING ")
-            .push(COLUMNS);
-        let row = self.database.run(async |connection| (&sql).get_result::<Row>(connection).await.optional()).await;
-        row.map_err(|failure| failure.at(PORT))?.map(Notification::try_from).transpose()
+        let sql =
+            Sql::new("UPDATE notifications SET read = true, read_at = CASE WHEN read THEN read_at ELSE ")
+                .bind(at)
+                .push(" END WHERE id = ")
+                .bind(id.0)
+                .push(" AND user_id = ")
+                .bind(user)
+                .push(" RETURNING ")
+                .push(COLUMNS);
+        let row = self
+            .database
+            .run(async |connection| (&sql).get_result::<Row>(connection).await.optional())
+            .await;
+        row.map_err(|failure| failure.at(PORT))?
+            .map(Notification::try_from)
+            .transpose()
     }
 
     async fn mark_all_read(&self, user: UserId, at: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError> {
@@ -169,7 +229,10 @@ impl NotificationStore for PgNotifications {
             .push(" AND NOT read ORDER BY created_at DESC, id DESC LIMIT ")
             .bind(rows_max)
             .push(" FOR UPDATE)");
-        let marked = self.database.run(async |connection| (&sql).execute(connection).await).await;
+        let marked = self
+            .database
+            .run(async |connection| (&sql).execute(connection).await)
+            .await;
         marked.map(|rows| rows as u64).map_err(|failure| failure.at(PORT))
     }
 }
@@ -211,7 +274,12 @@ mod tests {
             self.store.mark_read(user, id, at).await
         }
 
-        async fn mark_all_read(&self, user: UserId, at: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError> {
+        async fn mark_all_read(
+            &self,
+            user: UserId,
+            at: DateTime<Utc>,
+            rows_max: i64,
+        ) -> Result<u64, PortError> {
             self.store.mark_all_read(user, at, rows_max).await
         }
     }
@@ -231,7 +299,12 @@ mod tests {
             .await;
             let store = PgNotifications::new(test.database().clone());
             let store = Box::new(Subject { store, _test: test });
-            World { store, reader: user(1), stranger: user(2), absent: user(3) }
+            World {
+                store,
+                reader: user(1),
+                stranger: user(2),
+                absent: user(3),
+            }
         };
         notification_store(fresh).await;
     }

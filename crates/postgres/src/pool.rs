@@ -53,7 +53,9 @@ pub struct Database {
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let status = self.pool.status();
-        f.debug_struct("Database").field("pool", &status).finish_non_exhaustive()
+        f.debug_struct("Database")
+            .field("pool", &status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,9 +83,14 @@ impl Database {
         loop {
             match database.ping().await {
                 Ok(()) => break,
-                Err(error) if Instant::now() + pause >= deadline => return Err(ConnectError::Unreachable(error)),
+                Err(error) if Instant::now() + pause >= deadline => {
+                    return Err(ConnectError::Unreachable(error));
+                }
                 Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "the database is not there yet");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "the database is not there yet"
+                    );
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(2));
                 }
@@ -116,7 +123,12 @@ impl Database {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), PortError> {
         let work = async |connection: &mut AsyncPgConnection| connection.batch_execute("SELECT 1").await;
-        let ping = run_once(&self.reserved, Instant::now() + PING_TIME_MAX, PING_TIME_MAX, &work);
+        let ping = run_once(
+            &self.reserved,
+            Instant::now() + PING_TIME_MAX,
+            PING_TIME_MAX,
+            &work,
+        );
         ping.await.map_err(|failure| failure.at("database"))
     }
 
@@ -163,8 +175,11 @@ impl Database {
                 return Err(failure);
             }
             runs += 1;
-            tokio::time::sleep(jitter::between(Duration::from_millis(5), Duration::from_millis(50 * u64::from(runs))))
-                .await;
+            tokio::time::sleep(jitter::between(
+                Duration::from_millis(5),
+                Duration::from_millis(50 * u64::from(runs)),
+            ))
+            .await;
         }
     }
 
@@ -178,7 +193,11 @@ impl Database {
             lc_messages: String,
         }
         let read = self
-            .run(async |connection| diesel::sql_query("SHOW lc_messages").get_result::<Language>(connection).await)
+            .run(async |connection| {
+                diesel::sql_query("SHOW lc_messages")
+                    .get_result::<Language>(connection)
+                    .await
+            })
             .await;
         if let Ok(Language { lc_messages }) = read
             && !["", "C", "POSIX"].contains(&lc_messages.as_str())
@@ -224,7 +243,9 @@ where
     let Ok(lent) = tokio::time::timeout_at(deadline, pool.get()).await else {
         return Err(Failure::TimedOut { secs });
     };
-    let mut connection = Lent(Some(lent.map_err(|error| Failure::NoConnection(Box::new(error)))?));
+    let mut connection = Lent(Some(
+        lent.map_err(|error| Failure::NoConnection(Box::new(error)))?,
+    ));
     let result = {
         let connection: &mut AsyncPgConnection = connection.connection()?;
         tokio::time::timeout_at(deadline, work(connection)).await
@@ -280,15 +301,21 @@ fn pool(target: &Arc<Target>, gate: &Arc<Gate>, runtime: &Handle, size: usize) -
     config.custom_setup = Box::new(move |_| {
         let (target, gate) = (Arc::clone(&target), Arc::clone(&gate));
         let made = runtime.spawn(async move { gate.connect(&target).await });
-        async move { made.await.unwrap_or_else(|error| Err(ConnectionError::BadConnection(error.to_string()))) }
-            .boxed()
+        async move {
+            made.await
+                .unwrap_or_else(|error| Err(ConnectionError::BadConnection(error.to_string())))
+        }
+        .boxed()
     });
     let manager = AsyncDieselConnectionManager::new_with_config(String::new(), config);
-    let builder = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1).timeouts(Timeouts {
-        wait: Some(POOL_WAIT_MAX),
-        create: Some(POOL_WAIT_MAX),
-        recycle: Some(POOL_WAIT_MAX),
-    });
+    let builder = Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .timeouts(Timeouts {
+            wait: Some(POOL_WAIT_MAX),
+            create: Some(POOL_WAIT_MAX),
+            recycle: Some(POOL_WAIT_MAX),
+        });
     match builder.build() {
         Ok(pool) => pool,
         // The only failure there is: time limits without a runtime.
@@ -320,11 +347,16 @@ impl Gate {
         }
         let made = match tokio::time::timeout(POOL_WAIT_MAX, establish(target)).await {
             Ok(made) => made,
-            Err(_) => Err(ConnectionError::BadConnection("no answer while connecting".to_owned())),
+            Err(_) => Err(ConnectionError::BadConnection(
+                "no answer while connecting".to_owned(),
+            )),
         };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.trying = false;
-        state.refused = made.as_ref().err().map(|error| (Instant::now(), error.to_string()));
+        state.refused = made
+            .as_ref()
+            .err()
+            .map(|error| (Instant::now(), error.to_string()));
         made
     }
 }
@@ -373,7 +405,11 @@ mod tests {
 
     async fn pid(database: &Database) -> i32 {
         let sql = Sql::new("SELECT pg_backend_pid() AS pid");
-        database.run(async |connection| (&sql).get_result::<Pid>(connection).await).await.unwrap().pid
+        database
+            .run(async |connection| (&sql).get_result::<Pid>(connection).await)
+            .await
+            .unwrap()
+            .pid
     }
 
     fn with(test: &TestDatabase, change: impl FnOnce(&mut Settings)) -> Database {
@@ -390,13 +426,21 @@ mod tests {
         let fail_first = |times: u32| {
             if runs.fetch_add(1, Ordering::Relaxed) < times {
                 let said = Box::new("could not serialize access".to_owned());
-                return Err(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, said));
+                return Err(Error::DatabaseError(
+                    DatabaseErrorKind::SerializationFailure,
+                    said,
+                ));
             }
             Ok(())
         };
         test.database().run(async |_| fail_first(5)).await.unwrap();
         assert_eq!(runs.swap(0, Ordering::Relaxed), 6);
-        let failure = test.database().run(async |_| fail_first(6)).await.unwrap_err().at("test");
+        let failure = test
+            .database()
+            .run(async |_| fail_first(6))
+            .await
+            .unwrap_err()
+            .at("test");
         assert!(matches!(failure, PortError::Unavailable { .. }), "{failure:?}");
         assert_eq!(runs.swap(0, Ordering::Relaxed), 6);
     }
@@ -404,7 +448,8 @@ mod tests {
     #[tokio::test]
     async fn two_transactions_that_lock_each_other_out_both_succeed() {
         let test = test_database().await;
-        test.batch("CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)").await;
+        test.batch("CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)")
+            .await;
         let met = AtomicU32::new(0);
         let both = tokio::sync::Barrier::new(2);
         let cross = async |first: i32, second: i32| {
@@ -436,11 +481,45 @@ mod tests {
         let database = with(&test, |_| ());
         let ended = pid(&database).await;
         let cut = async |connection: &mut AsyncPgConnection| {
-            connection.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await
+            connection
+                .batch_execute("SELECT pg_terminate_backend(pg_backend_pid())")
+                .await
         };
         let failure = database.run(cut).await.unwrap_err().at("test");
         assert!(matches!(failure, PortError::Unavailable { .. }), "{failure:?}");
         assert_ne!(pid(&database).await, ended);
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_a_migration_made_stale_is_made_anew_unseen() {
+        let test = test_database().await;
+        let database = with(&test, |_| ());
+        test.batch("CREATE TABLE plan (pid integer); INSERT INTO plan VALUES (1)")
+            .await;
+        let sql = Sql::new("SELECT * FROM plan");
+        for change in ["SELECT 1", "ALTER TABLE plan ADD COLUMN other integer"] {
+            test.batch(change).await;
+            let read = database
+                .run(async |connection| (&sql).get_result::<Pid>(connection).await)
+                .await;
+            assert_eq!(read.unwrap().pid, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_to_a_server_that_became_a_standby_is_dropped() {
+        let test = test_database().await;
+        let database = with(&test, |_| ());
+        let standby = pid(&database).await;
+        let write = async |connection: &mut AsyncPgConnection| {
+            connection
+                .batch_execute("SET default_transaction_read_only = on")
+                .await?;
+            connection.batch_execute("DELETE FROM outbox").await
+        };
+        let failure = database.run(write).await.unwrap_err().at("test");
+        assert!(matches!(failure, PortError::Unavailable { .. }), "{failure:?}");
+        assert_ne!(pid(&database).await, standby);
     }
 
     #[tokio::test]
@@ -488,9 +567,13 @@ mod tests {
     #[tokio::test]
     async fn a_statement_over_its_time_is_unavailable_and_the_connection_stays() {
         let test = test_database().await;
-        let database = with(&test, |settings| settings.statement_timeout = Duration::from_millis(50));
+        let database = with(&test, |settings| {
+            settings.statement_timeout = Duration::from_millis(50)
+        });
         let before = pid(&database).await;
-        let slow = database.run(async |connection| connection.batch_execute("SELECT pg_sleep(60)").await).await;
+        let slow = database
+            .run(async |connection| connection.batch_execute("SELECT pg_sleep(60)").await)
+            .await;
         let failure = slow.unwrap_err().at("test");
         assert!(matches!(failure, PortError::Unavailable { .. }), "{failure:?}");
         assert_eq!(pid(&database).await, before);
@@ -500,7 +583,11 @@ mod tests {
     async fn a_violated_constraint_is_told_by_name() {
         let test = test_database().await;
         let sql = "INSERT INTO teams (name) VALUES ('a'), ('a')";
-        let failure = test.database().run(async |connection| connection.batch_execute(sql).await).await.unwrap_err();
+        let failure = test
+            .database()
+            .run(async |connection| connection.batch_execute(sql).await)
+            .await
+            .unwrap_err();
         assert_eq!(failure.constraint(), Some("teams_name_key"));
         assert!(failure.to_string().contains("teams_name_key"), "{failure}");
         assert!(matches!(failure.at("test"), PortError::Bug { .. }));
@@ -512,10 +599,15 @@ mod tests {
         let database = with(&test, |_| ());
         let borrower = database.clone();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(pid(&borrower))
         });
-        let first = tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
+        let first = tokio::task::spawn_blocking(move || thread.join().unwrap())
+            .await
+            .unwrap();
         assert_eq!(pid(&database).await, first);
     }
 
@@ -530,6 +622,9 @@ mod tests {
         for _ in 0..200 {
             database.run(async |_| Ok(())).await.unwrap_err();
         }
-        assert!(start.elapsed() < Duration::from_secs(1), "failed at once, not by connecting");
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "failed at once, not by connecting"
+        );
     }
 }

@@ -22,17 +22,29 @@ const PORT: &str = "receipts";
 /// name of another part that gives one row or none, it is kept only when that gives one.
 pub(crate) fn insert_receipt(receipt: &Receipt, guard: Option<&'static str>) -> Sql {
     let values = match receipt {
-        Receipt::Event(EventReceipt { subscriber, event, step }) => {
-            Sql::new("INSERT INTO event_receipts (subscriber, event_id, step) SELECT ")
-                .bind(*subscriber)
-                .push(", ")
-                .bind(*event)
-                .push(", ")
-                .bind(*step)
-        }
+        Receipt::Event(EventReceipt {
+            subscriber,
+            event,
+            step,
+        }) => Sql::new("INSERT INTO event_receipts (subscriber, event_id, step) SELECT ")
+            .bind(*subscriber)
+            .push(", ")
+            .bind(*event)
+            .push(", ")
+            .bind(*step),
         Receipt::Request(RequestReceipt { key, answer }) => {
-            let RequestKey { principal, key, route, request_sha256 } = key;
-            let Answer { status, etag, location, body } = answer;
+            let RequestKey {
+                principal,
+                key,
+                route,
+                request_sha256,
+            } = key;
+            let Answer {
+                status,
+                etag,
+                location,
+                body,
+            } = answer;
             Sql::new(
                 "INSERT INTO idempotency_keys \
                  (principal, key, route, request_sha256, status, etag, location, body) SELECT ",
@@ -62,7 +74,10 @@ pub(crate) fn insert_receipt(receipt: &Receipt, guard: Option<&'static str>) -> 
 
 /// Whether the work failed because its receipt was there already: it was done before.
 pub(crate) fn is_repeated(failure: &Failure) -> bool {
-    matches!(failure.constraint(), Some("event_receipts_pkey" | "idempotency_keys_pkey"))
+    matches!(
+        failure.constraint(),
+        Some("event_receipts_pkey" | "idempotency_keys_pkey")
+    )
 }
 
 /// The answers to requests with an idempotency key.
@@ -102,8 +117,13 @@ impl PgAnswers {
         .push(" ORDER BY created_at LIMIT ")
         .bind(rows_max)
         .push(" FOR UPDATE SKIP LOCKED)");
-        let deleted = self.database.run(async |connection| (&sql).execute(connection).await).await;
-        deleted.map(|rows| rows as u64).map_err(|failure| failure.at(PORT))
+        let deleted = self
+            .database
+            .run(async |connection| (&sql).execute(connection).await)
+            .await;
+        deleted
+            .map(|rows| rows as u64)
+            .map_err(|failure| failure.at(PORT))
     }
 }
 
@@ -116,10 +136,21 @@ impl AnswerStore for PgAnswers {
         .bind(principal)
         .push(" AND key = ")
         .bind(key);
-        let found =
-            self.database.run(async |connection| (&sql).get_result::<AnswerRow>(connection).await.optional()).await;
-        let Some(row) = found.map_err(|failure| failure.at(PORT))? else { return Ok(None) };
-        let AnswerRow { route, request_sha256, status, etag, location, body } = row;
+        let found = self
+            .database
+            .run(async |connection| (&sql).get_result::<AnswerRow>(connection).await.optional())
+            .await;
+        let Some(row) = found.map_err(|failure| failure.at(PORT))? else {
+            return Ok(None);
+        };
+        let AnswerRow {
+            route,
+            request_sha256,
+            status,
+            etag,
+            location,
+            body,
+        } = row;
         let corrupt = |column, detail: String| PortError::Corrupt {
             table: "idempotency_keys",
             column,
@@ -130,7 +161,16 @@ impl AnswerStore for PgAnswers {
             .try_into()
             .map_err(|bytes: Vec<u8>| corrupt("request_sha256", format!("{} bytes, not 32", bytes.len())))?;
         let status = u16::try_from(status).map_err(|error| corrupt("status", error.to_string()))?;
-        Ok(Some(StoredAnswer { route, request_sha256, answer: Answer { status, etag, location, body } }))
+        Ok(Some(StoredAnswer {
+            route,
+            request_sha256,
+            answer: Answer {
+                status,
+                etag,
+                location,
+                body,
+            },
+        }))
     }
 }
 
@@ -148,16 +188,29 @@ mod tests {
             route: "POST /tickets".into(),
             request_sha256: [3; 32],
         };
-        let answer = Answer { status: 201, etag: Some("\"1\"".into()), location: None, body: body.into() };
+        let answer = Answer {
+            status: 201,
+            etag: Some("\"1\"".into()),
+            location: None,
+            body: body.into(),
+        };
         Receipt::Request(RequestReceipt { key, answer })
     }
 
-    async fn store(database: &Database, receipt: &Receipt, guard: Option<&'static str>) -> Result<usize, Failure> {
+    async fn store(
+        database: &Database,
+        receipt: &Receipt,
+        guard: Option<&'static str>,
+    ) -> Result<usize, Failure> {
         let sql = match guard {
             None => insert_receipt(receipt, None),
-            Some(_) => Sql::new("WITH none AS (SELECT 1 WHERE false) ").append(insert_receipt(receipt, guard)),
+            Some(_) => {
+                Sql::new("WITH none AS (SELECT 1 WHERE false) ").append(insert_receipt(receipt, guard))
+            }
         };
-        database.run(async |connection| (&sql).execute(connection).await).await
+        database
+            .run(async |connection| (&sql).execute(connection).await)
+            .await
     }
 
     #[tokio::test]
@@ -166,21 +219,43 @@ mod tests {
         let answers = PgAnswers::new(test.database().clone());
         assert_eq!(answers.find(Uuid::from_u128(7), "k").await.unwrap(), None);
         store(test.database(), &request("first"), None).await.unwrap();
-        let again = store(test.database(), &request("second"), None).await.unwrap_err();
+        let again = store(test.database(), &request("second"), None)
+            .await
+            .unwrap_err();
         assert!(is_repeated(&again), "{again:?}");
         let found = answers.find(Uuid::from_u128(7), "k").await.unwrap().unwrap();
-        assert_eq!((found.route.as_str(), found.request_sha256), ("POST /tickets", [3; 32]));
+        assert_eq!(
+            (found.route.as_str(), found.request_sha256),
+            ("POST /tickets", [3; 32])
+        );
         assert_eq!((found.answer.status, found.answer.body.as_str()), (201, "first"));
-        assert_eq!(answers.find(Uuid::from_u128(8), "k").await.unwrap(), None, "another principal's key");
+        assert_eq!(
+            answers.find(Uuid::from_u128(8), "k").await.unwrap(),
+            None,
+            "another principal's key"
+        );
     }
 
     #[tokio::test]
     async fn a_receipt_whose_guard_gives_nothing_is_not_kept() {
         let test = test_database().await;
-        assert_eq!(store(test.database(), &request("x"), Some("none")).await.unwrap(), 0);
-        let event = EventReceipt { subscriber: "s", event: EventId(Uuid::from_u128(1)), step: "one" };
-        store(test.database(), &Receipt::Event(event.clone()), None).await.unwrap();
-        assert!(is_repeated(&store(test.database(), &Receipt::Event(event), None).await.unwrap_err()));
+        assert_eq!(
+            store(test.database(), &request("x"), Some("none")).await.unwrap(),
+            0
+        );
+        let event = EventReceipt {
+            subscriber: "s",
+            event: EventId(Uuid::from_u128(1)),
+            step: "one",
+        };
+        store(test.database(), &Receipt::Event(event.clone()), None)
+            .await
+            .unwrap();
+        assert!(is_repeated(
+            &store(test.database(), &Receipt::Event(event), None)
+                .await
+                .unwrap_err()
+        ));
     }
 
     #[tokio::test]

@@ -100,7 +100,11 @@ impl Target {
             #[cfg(unix)]
             Host::Unix(_) => true,
         });
-        config.ssl_mode(if local && mode == SslMode::Prefer { SslMode::Disable } else { mode });
+        config.ssl_mode(if local && mode == SslMode::Prefer {
+            SslMode::Disable
+        } else {
+            mode
+        });
 
         let given = config.get_options().unwrap_or_default();
         let options = format!(
@@ -120,7 +124,10 @@ impl Target {
             config.tcp_user_timeout(Duration::from_secs(10));
         }
         config.keepalives_idle(config.get_keepalives_idle().min(Duration::from_secs(15)));
-        Ok(Self { config, tls: tls::connector(&trust)? })
+        Ok(Self {
+            config,
+            tls: tls::connector(&trust)?,
+        })
     }
 }
 
@@ -153,8 +160,14 @@ impl TlsWords {
 fn take_tls_words(url: &str) -> (String, TlsWords) {
     let mut words = TlsWords::default();
     let mut take = |word: &str, decode: bool| {
-        let Some((key, value)) = word.split_once('=') else { return false };
-        let value = if decode { percent_decoded(value) } else { value.trim_matches('\'').to_owned() };
+        let Some((key, value)) = word.split_once('=') else {
+            return false;
+        };
+        let value = if decode {
+            percent_decoded(value)
+        } else {
+            value.trim_matches('\'').to_owned()
+        };
         match key {
             "sslmode" => words.mode = Some(value),
             "sslrootcert" => words.roots = Some(value),
@@ -167,7 +180,11 @@ fn take_tls_words(url: &str) -> (String, TlsWords) {
         (true, None) => url.to_owned(),
         (true, Some((base, query))) => {
             let kept: Vec<&str> = query.split('&').filter(|word| !take(word, true)).collect();
-            if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) }
+            if kept.is_empty() {
+                base.to_owned()
+            } else {
+                format!("{base}?{}", kept.join("&"))
+            }
         }
         (false, _) => {
             let kept: Vec<&str> = url.split(' ').filter(|word| !take(word, false)).collect();
@@ -184,7 +201,9 @@ fn percent_decoded(text: &str) -> String {
         let escaped = match (first, tail) {
             (b'%', [high, low, ..]) => {
                 let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                digit(high).zip(digit(low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
+                digit(high)
+                    .zip(digit(low))
+                    .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
             }
             _ => None,
         };
@@ -207,12 +226,16 @@ mod tests {
     use super::*;
 
     fn words(mode: Option<&str>, roots: Option<&str>) -> TlsWords {
-        TlsWords { mode: mode.map(str::to_owned), roots: roots.map(str::to_owned) }
+        TlsWords {
+            mode: mode.map(str::to_owned),
+            roots: roots.map(str::to_owned),
+        }
     }
 
     #[test]
     fn the_words_about_tls_are_taken_out_of_a_url() {
-        let (url, taken) = take_tls_words("postgresql://h/d?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem&user=u");
+        let (url, taken) =
+            take_tls_words("postgresql://h/d?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem&user=u");
         assert_eq!(url, "postgresql://h/d?user=u");
         assert_eq!(taken, words(Some("verify-full"), Some("/etc/ca.pem")));
         let (url, taken) = take_tls_words("host=h sslmode=require dbname=d");
@@ -225,7 +248,10 @@ mod tests {
         let trust = |mode, roots| words(mode, roots).meaning().unwrap();
         assert_eq!(trust(None, None), (SslMode::Prefer, Trust::Anything));
         assert_eq!(trust(Some("require"), None), (SslMode::Require, Trust::Anything));
-        assert_eq!(trust(Some("verify-full"), None), (SslMode::Require, Trust::PublicRoots));
+        assert_eq!(
+            trust(Some("verify-full"), None),
+            (SslMode::Require, Trust::PublicRoots)
+        );
         let own = Trust::RootsIn("ca.pem".to_owned());
         assert_eq!(trust(Some("verify-ca"), Some("ca.pem")), (SslMode::Require, own));
         assert!(words(Some("verify"), None).meaning().is_err());
@@ -236,7 +262,10 @@ mod tests {
         let settings = Settings::new("postgresql://u@h/d?options=-c%20work_mem%3D8MB");
         let target = Target::new(&settings).unwrap();
         let options = target.config.get_options().unwrap();
-        assert!(options.starts_with("-c statement_timeout=5000 -c lock_timeout=2000"), "{options}");
+        assert!(
+            options.starts_with("-c statement_timeout=5000 -c lock_timeout=2000"),
+            "{options}"
+        );
         assert!(options.ends_with("-c timezone=UTC -c work_mem=8MB"), "{options}");
         assert_eq!(target.config.get_application_name(), Some("insightdesk"));
     }

@@ -172,7 +172,13 @@ macro_rules! id_binds {
         )*
     };
 }
-id_binds!(kernel::UserId, kernel::TeamId, kernel::TicketId, kernel::MessageId, kernel::EventId);
+id_binds!(
+    kernel::UserId,
+    kernel::TeamId,
+    kernel::TicketId,
+    kernel::MessageId,
+    kernel::EventId
+);
 
 #[cfg(test)]
 mod tests {
@@ -198,10 +204,18 @@ mod tests {
             .database()
             .run(async |connection| {
                 for number in 0..5_i32 {
-                    let sql = Sql::new("SELECT ").bind(number).push("::bigint + ").bind(1_i64).push(" AS count");
-                    assert_eq!(sql.get_result::<Count>(connection).await?.count, i64::from(number) + 1);
+                    let sql = Sql::new("SELECT ")
+                        .bind(number)
+                        .push("::bigint + ")
+                        .bind(1_i64)
+                        .push(" AS count");
+                    assert_eq!(
+                        sql.get_result::<Count>(connection).await?.count,
+                        i64::from(number) + 1
+                    );
                 }
-                let own = Sql::new("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE ").bind("%::bigint + $2%");
+                let own = Sql::new("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE ")
+                    .bind("%::bigint + $2%");
                 own.get_result::<Count>(connection).await
             })
             .await
@@ -215,20 +229,44 @@ mod tests {
         let id = Uuid::from_u128(1);
         let at: DateTime<Utc> = "2026-01-02T03:04:05.678901Z".parse().unwrap();
         let binds: Vec<(Bind, Bind, &str)> = vec![
-            (id.into(), None::<Uuid>.into(), "00000000-0000-0000-0000-000000000001"),
-            (vec![id].into(), None::<Vec<Uuid>>.into(), "{00000000-0000-0000-0000-000000000001}"),
+            (
+                id.into(),
+                None::<Uuid>.into(),
+                "00000000-0000-0000-0000-000000000001",
+            ),
+            (
+                vec![id].into(),
+                None::<Vec<Uuid>>.into(),
+                "{00000000-0000-0000-0000-000000000001}",
+            ),
             ("a".into(), None::<&str>.into(), "a"),
-            (vec!["a".to_owned(), "b".to_owned()].into(), None::<Vec<String>>.into(), "{a,b}"),
-            (at.into(), None::<DateTime<Utc>>.into(), "2026-01-02 03:04:05.678901+00"),
+            (
+                vec!["a".to_owned(), "b".to_owned()].into(),
+                None::<Vec<String>>.into(),
+                "{a,b}",
+            ),
+            (
+                at.into(),
+                None::<DateTime<Utc>>.into(),
+                "2026-01-02 03:04:05.678901+00",
+            ),
             (at.date_naive().into(), None::<NaiveDate>.into(), "2026-01-02"),
             (1_i16.into(), None::<i16>.into(), "1"),
             (2_i32.into(), None::<i32>.into(), "2"),
             (3_i64.into(), None::<i64>.into(), "3"),
             (1.5_f64.into(), None::<f64>.into(), "1.5"),
             (true.into(), None::<bool>.into(), "true"),
-            (serde_json::json!({"a": 1}).into(), None::<Value>.into(), "{\"a\": 1}"),
+            (
+                serde_json::json!({"a": 1}).into(),
+                None::<Value>.into(),
+                "{\"a\": 1}",
+            ),
             (vec![1_u8, 255].into(), None::<Vec<u8>>.into(), "\\x01ff"),
-            ("10.0.0.1".parse::<IpNetwork>().unwrap().into(), None::<IpNetwork>.into(), "10.0.0.1/32"),
+            (
+                "10.0.0.1".parse::<IpNetwork>().unwrap().into(),
+                None::<IpNetwork>.into(),
+                "10.0.0.1/32",
+            ),
         ];
         #[derive(QueryableByName)]
         struct Pair {
@@ -238,8 +276,15 @@ mod tests {
             nothing: Option<String>,
         }
         for (value, null, text) in binds {
-            let sql = Sql::new("SELECT ").bind(value).push("::text AS value, ").bind(null).push("::text AS nothing");
-            let pair = test.database().run(async |connection| (&sql).get_result::<Pair>(connection).await).await;
+            let sql = Sql::new("SELECT ")
+                .bind(value)
+                .push("::text AS value, ")
+                .bind(null)
+                .push("::text AS nothing");
+            let pair = test
+                .database()
+                .run(async |connection| (&sql).get_result::<Pair>(connection).await)
+                .await;
             let pair = pair.unwrap();
             assert_eq!((pair.value.as_str(), pair.nothing), (text, None));
         }
@@ -254,8 +299,13 @@ mod tests {
         }
         let test = test_database().await;
         for status in TicketStatus::ALL {
-            let sql = Sql::new("SELECT ").bind(status.as_str()).push("::\"TicketStatus\" AS status");
-            let row = test.database().run(async |connection| (&sql).get_result::<Row>(connection).await).await;
+            let sql = Sql::new("SELECT ")
+                .bind(status.as_str())
+                .push("::\"TicketStatus\" AS status");
+            let row = test
+                .database()
+                .run(async |connection| (&sql).get_result::<Row>(connection).await)
+                .await;
             assert_eq!(row.unwrap().status, status);
         }
     }

@@ -6,7 +6,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use diesel_async::SimpleAsyncConnection as _;
 use tokio_postgres::{Client, NoTls};
 
 use crate::{Database, Settings};
@@ -45,14 +44,28 @@ impl TestDatabase {
     #[expect(clippy::expect_used, reason = "a test without its database ends here")]
     async fn copy_of(template: &str, server: &Client, server_url: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "test_{}_{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
         // Left over when an earlier process of the same id was killed.
-        server.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.expect("drop a left-over");
+        server
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+            .await
+            .expect("drop a left-over");
         server.batch_execute(&sql).await.expect("copy the template");
         let settings = settings(server_url, &name);
-        let database = Database::connect(&settings).await.expect("connect to the test's database");
-        Self { server_url: server_url.to_owned(), name, settings, database }
+        let database = Database::connect(&settings)
+            .await
+            .expect("connect to the test's database");
+        Self {
+            server_url: server_url.to_owned(),
+            name,
+            settings,
+            database,
+        }
     }
 
     /// The database.
@@ -73,16 +86,14 @@ impl TestDatabase {
         &self.settings.url
     }
 
-    /// Runs SQL text of any number of statements.
+    /// Runs SQL text of any number of statements, without the time limits that are meant for requests.
     ///
     /// # Panics
     /// When it fails.
     #[expect(clippy::expect_used, reason = "a test whose SQL fails ends here")]
     pub async fn batch(&self, sql: &str) {
-        self.database
-            .run(async |connection| connection.batch_execute(sql).await)
-            .await
-            .expect("the test's own SQL");
+        let client = connect(self.url()).await;
+        client.batch_execute(sql).await.expect("the test's own SQL");
     }
 
     /// Reads rows as text, a null as none.
@@ -94,7 +105,9 @@ impl TestDatabase {
         let client = connect(self.url()).await;
         let messages = client.simple_query(sql).await.expect("the test's own SQL");
         let row = |row: &tokio_postgres::SimpleQueryRow| {
-            (0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()
+            (0..row.len())
+                .map(|column| row.get(column).map(str::to_owned))
+                .collect()
         };
         messages
             .iter()
@@ -112,7 +125,10 @@ impl TestDatabase {
     #[expect(clippy::expect_used, reason = "a test whose SQL fails ends here")]
     pub async fn number(&self, sql: &str) -> i64 {
         let rows = self.rows(sql).await;
-        let value = rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
+        let value = rows
+            .first()
+            .and_then(|row| row.first())
+            .and_then(Option::as_deref);
         value.and_then(|text| text.parse().ok()).expect("a number")
     }
 }
@@ -126,7 +142,9 @@ impl Drop for TestDatabase {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
                 runtime.block_on(async {
-                    let Ok((client, connection)) = tokio_postgres::connect(&url, NoTls).await else { return };
+                    let Ok((client, connection)) = tokio_postgres::connect(&url, NoTls).await else {
+                        return;
+                    };
                     let work = async {
                         let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
                         let dropped = client.batch_execute(&sql).await;
@@ -143,7 +161,9 @@ impl Drop for TestDatabase {
 
 /// The same server's URL for the database `name`.
 fn url_of(server_url: &str, name: &str) -> String {
-    let (base, query) = server_url.split_once('?').map_or((server_url, None), |(base, query)| (base, Some(query)));
+    let (base, query) = server_url
+        .split_once('?')
+        .map_or((server_url, None), |(base, query)| (base, Some(query)));
     let (scheme, rest) = base.split_once("://").unwrap_or(("postgresql", base));
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
@@ -159,7 +179,9 @@ fn settings(server_url: &str, name: &str) -> Settings {
 
 #[expect(clippy::expect_used, reason = "a test without its server ends here")]
 async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connect to the tests' PostgreSQL");
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .expect("connect to the tests' PostgreSQL");
     // Ends with the client.
     tokio::runtime::Handle::current().spawn(connection);
     client
@@ -169,18 +191,26 @@ async fn connect(url: &str) -> Client {
 async fn ensure_template(server: &Client, server_url: &str) -> String {
     let template = format!("insightdesk_template_{}", env!("INSIGHTDESK_MIGRATIONS_HASH"));
     let exists = async || {
-        let found = server.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&template]).await;
+        let found = server
+            .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&template])
+            .await;
         found.expect("look for the template").is_some()
     };
     if exists().await {
         return template;
     }
     // Another process, or another test of this one, may be at it.
-    server.batch_execute(&format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await.expect("lock the template");
+    server
+        .batch_execute(&format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})"))
+        .await
+        .expect("lock the template");
     if !exists().await {
         let build = format!("{template}_build");
         let make = format!("CREATE DATABASE {build}");
-        server.batch_execute(&format!("DROP DATABASE IF EXISTS {build} WITH (FORCE)")).await.expect("drop a half");
+        server
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {build} WITH (FORCE)"))
+            .await
+            .expect("drop a half");
         server.batch_execute(&make).await.expect("create the template");
         let database = Database::new(&settings(server_url, &build)).expect("settings of the template");
         database.migrate().await.expect("migrate the template");
@@ -188,7 +218,10 @@ async fn ensure_template(server: &Client, server_url: &str) -> String {
         drop(database);
         rename_once_unused(server, &build, &template).await;
     }
-    server.batch_execute(&format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})")).await.expect("unlock the template");
+    server
+        .batch_execute(&format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})"))
+        .await
+        .expect("unlock the template");
     template
 }
 
@@ -196,8 +229,14 @@ async fn ensure_template(server: &Client, server_url: &str) -> String {
 #[expect(clippy::expect_used, reason = "a test without its template ends here")]
 async fn rename_once_unused(server: &Client, from: &str, to: &str) {
     let end = "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = $1";
-    server.query(end, &[&from]).await.expect("end the template's connections");
-    server.batch_execute(&format!("ALTER DATABASE {from} RENAME TO {to}")).await.expect("name the template");
+    server
+        .query(end, &[&from])
+        .await
+        .expect("end the template's connections");
+    server
+        .batch_execute(&format!("ALTER DATABASE {from} RENAME TO {to}"))
+        .await
+        .expect("name the template");
 }
 
 #[cfg(test)]
@@ -225,7 +264,9 @@ pub(crate) mod own {
         if let Ok(url) = std::env::var("INSIGHTDESK_TEST_POSTGRES") {
             return url;
         }
-        let cluster = CLUSTER.get_or_init(async || Cluster::scratch().await.unwrap()).await;
+        let cluster = CLUSTER
+            .get_or_init(async || Cluster::scratch().await.unwrap())
+            .await;
         cluster.url("postgres")
     }
 }

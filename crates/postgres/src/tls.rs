@@ -38,10 +38,14 @@ pub(crate) fn connector(trust: &Trust) -> Result<MakeRustlsConnect, SettingsErro
             .with_custom_certificate_verifier(Arc::new(BelievesAnything(provider)))
             .with_no_client_auth(),
         Trust::PublicRoots => {
-            let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+            let roots = RootCertStore {
+                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            };
             builder.with_root_certificates(roots).with_no_client_auth()
         }
-        Trust::RootsIn(path) => builder.with_root_certificates(roots_in(path)?).with_no_client_auth(),
+        Trust::RootsIn(path) => builder
+            .with_root_certificates(roots_in(path)?)
+            .with_no_client_auth(),
     };
     Ok(MakeRustlsConnect::new(config))
 }
@@ -81,7 +85,12 @@ impl ServerCertVerifier for BelievesAnything {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -90,7 +99,12 @@ impl ServerCertVerifier for BelievesAnything {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -54,7 +54,10 @@ impl Database {
         let mut pause = RECONNECT_PAUSE_MIN;
         loop {
             let lost = self.pass_on_until_lost(&wake_ups, &mut pause).await;
-            tracing::warn!(error = lost, "the connection for wake-ups is lost; the outbox is polled until it is back");
+            tracing::warn!(
+                error = lost,
+                "the connection for wake-ups is lost; the outbox is polled until it is back"
+            );
             tokio::time::sleep(jitter::between(pause / 2, pause)).await;
             pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
         }
@@ -84,7 +87,10 @@ impl Database {
         let say = async {
             let work: Result<Infallible, tokio_postgres::Error> = async {
                 client.batch_execute(CHANNEL_LISTEN).await?;
-                let pid = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
+                let pid = client
+                    .query_one("SELECT pg_backend_pid()", &[])
+                    .await?
+                    .try_get(0)?;
                 own_pid.store(pid, Ordering::Relaxed);
                 *pause = RECONNECT_PAUSE_MIN;
                 // What was said while nobody listened is made up for by one look.
@@ -117,7 +123,10 @@ mod tests {
     #[tokio::test]
     async fn a_commit_in_one_process_wakes_the_reader_in_another() {
         let test = test_database().await;
-        let (here, there) = (Database::new(test.settings()).unwrap(), Database::new(test.settings()).unwrap());
+        let (here, there) = (
+            Database::new(test.settings()).unwrap(),
+            Database::new(test.settings()).unwrap(),
+        );
         let reader = there.wake_ups().reader();
         let passing = async { tokio::join!(here.pass_wake_ups_on(), there.pass_wake_ups_on()) };
         let work = async {
@@ -143,6 +152,8 @@ mod tests {
     async fn a_commit_wakes_the_reader_in_its_own_process_without_a_connection() {
         let wake_ups = WakeUps::default();
         wake_ups.committed();
-        tokio::time::timeout(SOON, wake_ups.reader().notified()).await.unwrap();
+        tokio::time::timeout(SOON, wake_ups.reader().notified())
+            .await
+            .unwrap();
     }
 }

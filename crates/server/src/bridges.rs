@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use http::app::Health;
 use kernel::PortError;
-use postgres::Database;
+use postgres::{Database, PgFacts};
 use ticketing::Markup;
+
+use crate::facts::DeskFacts;
 
 /// Ticketing's Markdown, by the markdown crate.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,7 +14,7 @@ pub struct Markdown;
 
 impl Markup for Markdown {
     fn to_html(&self, markdown: &str) -> String {
-        markdown::to_html(markdown)
+        markdown::render(markdown)
     }
 }
 
@@ -24,5 +26,16 @@ pub struct DatabaseHealth(pub Database);
 impl Health for DatabaseHealth {
     async fn ping(&self) -> Result<(), PortError> {
         self.0.ping().await
+    }
+}
+
+#[async_trait]
+impl DeskFacts for PgFacts {
+    async fn read(&self, name: &str) -> Result<Option<String>, PortError> {
+        PgFacts::read(self, name).await
+    }
+
+    async fn state(&self, name: &str, value: &str) -> Result<String, PortError> {
+        PgFacts::state(self, name, value).await
     }
 }

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use credentials::{Argon2Hasher, Hs256AccessTokens, KeyUse, MasterSecret, RingSecrets, SystemClock, UuidIds};
+use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
 use http::operator::MetricsText;
@@ -17,22 +19,33 @@ use identity::{Accounts, Authenticator, PrincipalCache, Sessions, Teams};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
-use postgres::{ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgNotifications, PgOutbox, PgTickets};
+use postgres::{
+    ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgFacts, PgNotifications, PgOutbox, PgSessions,
+    PgSetup, PgTeams, PgTickets, PgUsers,
+};
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
+use worker::{Relay, Sweep, Worker};
 
 use crate::bridges::{DatabaseHealth, Markdown};
 use crate::config::Config;
 use crate::embedded::{self, Company, EmbeddedError};
-use crate::facts::DeskFacts;
-use crate::secret::{self, Located, SecretError};
+use crate::secret::{self, SecretError};
 
 /// Who issues access tokens, and for whom. Part of every token: a change logs everyone out.
 const TOKEN_ISSUER: &str = "insightdesk";
 const TOKEN_AUDIENCE: &str = "insightdesk-api";
-/// The fact by which nodes find out that they do not share a secret.
-const FACT_SECRET: &str = "secret_key_fingerprint";
 /// How long a closing desk waits for its PostgreSQL.
 const CLUSTER_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// How often silent tickets are looked for.
+const AUTO_CLOSE_EVERY: Duration = Duration::from_secs(60);
+/// How often old rows are forgotten, and how many at a time.
+const FORGET_EVERY: Duration = Duration::from_secs(15 * 60);
+const FORGET_ROWS_MAX: i64 = 1_000;
+/// How long delivered events are kept, for whoever looks into what happened.
+const DELIVERED_EVENTS_KEPT: TimeDelta = TimeDelta::days(7);
+/// How long the answers to requests with an idempotency key are kept.
+const REQUEST_ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
 
 /// Why there is no desk.
 #[derive(Debug, thiserror::Error)]
@@ -141,8 +154,8 @@ impl Desk {
         if !migrated.is_empty() {
             tracing::info!(versions = ?migrated, "brought the database up to date");
         }
-        let facts = postgres::PgFacts::new(database.clone());
-        let secret = agreed_secret(config, &facts).await?;
+        let facts = PgFacts::new(database.clone());
+        let secret = secret::agree(config, &facts).await?;
         Ok(Self::from_database(database, secret, config)?)
     }
 
@@ -172,11 +185,10 @@ impl Desk {
             ids,
         } = basis;
 
-        let identity = Arc::new(postgres::PgIdentity::new(database.clone()));
-        let users: Arc<dyn UserStore> = Arc::clone(&identity) as _;
-        let session_store: Arc<dyn SessionStore> = Arc::clone(&identity) as _;
-        let team_store: Arc<dyn TeamStore> = Arc::clone(&identity) as _;
-        let setup: Arc<dyn SetupStore> = identity;
+        let users: Arc<dyn UserStore> = Arc::new(PgUsers::new(database.clone()));
+        let session_store: Arc<dyn SessionStore> = Arc::new(PgSessions::new(database.clone()));
+        let team_store: Arc<dyn TeamStore> = Arc::new(PgTeams::new(database.clone()));
+        let setup: Arc<dyn SetupStore> = Arc::new(PgSetup::new(database.clone()));
         let hasher: Arc<dyn PasswordHasher> = Arc::new(Argon2Hasher::new()?);
         let tokens: Arc<dyn AccessTokens> =
             Arc::new(Hs256AccessTokens::new(&secret, TOKEN_ISSUER, TOKEN_AUDIENCE));
@@ -284,10 +296,48 @@ impl Desk {
         }))
     }
 
-    /// The sweep that closes silent tickets.
-    #[must_use]
-    pub fn auto_close(&self) -> AutoClose {
-        AutoClose::new(Arc::clone(&self.tickets))
+    /// The background work.
+    pub fn worker(&self) -> Worker {
+        let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
+        let subscribers: Vec<Arc<dyn Subscriber>> = vec![Arc::clone(&self.notify_people) as _];
+        let wake_up = self.database.wake_ups().reader();
+        let relay = Relay::new(Arc::clone(&outbox), subscribers, Arc::clone(&self.clock), wake_up);
+
+        let auto_close = Arc::new(AutoClose::new(Arc::clone(&self.tickets)));
+        let (sessions, answers) = (Arc::clone(&self.sessions), Arc::clone(&self.answers));
+        let (delivered, clock) = (Arc::clone(&outbox), Arc::clone(&self.clock));
+        let clock_of_answers = Arc::clone(&clock);
+        let database = self.database.clone();
+        Worker::new()
+            .with_relay(relay)
+            .with_backlog_of(outbox)
+            .with_companion(async move { match database.pass_wake_ups_on().await {} })
+            .with_sweep(Sweep::new("auto_close", AUTO_CLOSE_EVERY, move || {
+                let auto_close = Arc::clone(&auto_close);
+                async move { auto_close.run_once().await }
+            }))
+            .with_sweep(Sweep::new("ended_sessions", FORGET_EVERY, move || {
+                let sessions = Arc::clone(&sessions);
+                async move { sessions.forget_ended(FORGET_ROWS_MAX).await }
+            }))
+            .with_sweep(Sweep::new("delivered_events", FORGET_EVERY, move || {
+                let outbox = Arc::clone(&delivered);
+                let before = clock.now() - DELIVERED_EVENTS_KEPT;
+                async move { outbox.forget(before, FORGET_ROWS_MAX).await }
+            }))
+            .with_sweep(Sweep::new("request_answers", FORGET_EVERY, move || {
+                let answers = Arc::clone(&answers);
+                let before = clock_of_answers.now() - REQUEST_ANSWERS_KEPT;
+                async move { answers.forget(before, FORGET_ROWS_MAX).await }
+            }))
+    }
+
+    /// Lets this process' commits wake the workers of others, until `until` ends: for one that has no worker itself.
+    pub async fn pass_wake_ups_on(&self, until: impl Future<Output = ()>) {
+        tokio::select! {
+            never = self.database.pass_wake_ups_on() => match never {},
+            () = until => {}
+        }
     }
 
     /// Closes the connections, and stops PostgreSQL when this desk looks after it.
@@ -299,89 +349,5 @@ impl Desk {
                 tracing::warn!("the local PostgreSQL takes long to stop and is left to it");
             }
         }
-    }
-}
-
-/// The secret of this node, which is the desk's. The first node states it; a node without one makes it only then.
-async fn agreed_secret(config: &Config, facts: &dyn DeskFacts) -> Result<MasterSecret, OpenError> {
-    let located = match secret::find(config)? {
-        Some(located) => located,
-        None => match facts.read(FACT_SECRET).await? {
-            None => secret::make(&config.data_dir)?,
-            Some(recorded) => {
-                let file = config.data_dir.join(secret::SECRET_FILE);
-                return Err(SecretError::Missing { recorded, file }.into());
-            }
-        },
-    };
-    let Located { secret, place } = located;
-    let own = secret.fingerprint();
-    let recorded = facts.state(FACT_SECRET, &own).await?;
-    if recorded != own {
-        return Err(SecretError::Foreign { place, own, recorded }.into());
-    }
-    Ok(secret)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::sync::Mutex;
-
-    use async_trait::async_trait;
-
-    use super::*;
-    use crate::config::Secret;
-
-    #[derive(Default)]
-    struct MemoryFacts(Mutex<HashMap<String, String>>);
-
-    #[async_trait]
-    impl DeskFacts for MemoryFacts {
-        async fn read(&self, name: &str) -> Result<Option<String>, PortError> {
-            Ok(self.0.lock().unwrap().get(name).cloned())
-        }
-
-        async fn state(&self, name: &str, value: &str) -> Result<String, PortError> {
-            let mut facts = self.0.lock().unwrap();
-            Ok(facts.entry(name.to_owned()).or_insert_with(|| value.to_owned()).clone())
-        }
-    }
-
-    fn node(secret: Option<&MasterSecret>) -> (tempfile::TempDir, Config) {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config {
-            data_dir: dir.path().to_owned(),
-            secret_key: secret.map(|secret| Secret::new(secret.to_text())),
-            ..Config::default()
-        };
-        (dir, config)
-    }
-
-    #[tokio::test]
-    async fn the_first_node_states_its_secret_and_others_must_have_the_same() {
-        let facts = MemoryFacts::default();
-        let (dir, first) = node(None);
-        let stated = agreed_secret(&first, &facts).await.unwrap();
-        assert!(dir.path().join(secret::SECRET_FILE).exists());
-        let again = agreed_secret(&first, &facts).await.unwrap();
-        assert_eq!(stated.fingerprint(), again.fingerprint());
-        let (_dir, same) = node(Some(&stated));
-        agreed_secret(&same, &facts).await.unwrap();
-
-        let (_dir, other) = node(Some(&MasterSecret::generate().unwrap()));
-        let message = agreed_secret(&other, &facts).await.unwrap_err().to_string();
-        assert!(message.contains("give every node the same secret-key"), "{message}");
-    }
-
-    #[tokio::test]
-    async fn a_node_that_lost_its_secret_does_not_make_another() {
-        let facts = MemoryFacts::default();
-        let (_dir, first) = node(None);
-        agreed_secret(&first, &facts).await.unwrap();
-        let (dir, bare) = node(None);
-        let message = agreed_secret(&bare, &facts).await.unwrap_err().to_string();
-        assert!(message.contains("is missing here"), "{message}");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -1,1 +1,23 @@
 //! The InsightDesk help desk server: wiring, configuration and command line.
+//!
+//! The outermost crate. [`config`] reads what an operator set, [`desk`] wires the services of the domains to their
+//! adapters, [`bridges`] answers one crate's port by another, and [`serve`] runs it all until it is told to stop. The
+//! commands are in [`cli`].
+
+pub mod admin;
+pub mod bridges;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod desk;
+pub mod embedded;
+pub mod facts;
+pub mod failure;
+pub mod import;
+pub mod logging;
+pub mod secret;
+pub mod serve;
+mod stop;
+
+pub use config::Config;
+pub use desk::Desk;

@@ -1,2 +1,5 @@
 //! The InsightDesk help desk server.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    server::cli::main()
+}

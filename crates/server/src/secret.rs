@@ -9,11 +9,15 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use credentials::{MasterSecret, MasterSecretError};
+use kernel::PortError;
 
 use crate::config::Config;
+use crate::facts::DeskFacts;
 
 /// The secret's file in the data folder.
 pub const SECRET_FILE: &str = "secret.key";
+/// The fact by which nodes find out that they do not share a secret.
+const FACT: &str = "secret_key_fingerprint";
 
 /// Why there is no secret to work with.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,33 @@ pub enum SecretError {
         /// The fingerprint of the desk's.
         recorded: String,
     },
+    /// The desk's fingerprint cannot be read.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// The secret of this node, which is the desk's. The first node states it, and makes one if it has none.
+///
+/// # Errors
+/// When there is none though the desk has one, or it is another than the desk's.
+pub async fn agree(config: &Config, facts: &dyn DeskFacts) -> Result<MasterSecret, SecretError> {
+    let Located { secret, place } = match find(config)? {
+        Some(located) => located,
+        None => match facts.read(FACT).await? {
+            None => make(&config.data_dir)?,
+            Some(recorded) => {
+                let file = config.data_dir.join(SECRET_FILE);
+                return Err(SecretError::Missing { recorded, file });
+            }
+        },
+    };
+    let own = secret.fingerprint();
+    let recorded = facts.state(FACT, &own).await?;
+    if recorded == own {
+        Ok(secret)
+    } else {
+        Err(SecretError::Foreign { place, own, recorded })
+    }
 }
 
 /// Reads a secret as people have it: base64 of either alphabet, padded or not.
@@ -164,7 +195,65 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::config::Secret;
+
+    #[derive(Default)]
+    struct MemoryFacts(Mutex<HashMap<String, String>>);
+
+    #[async_trait]
+    impl DeskFacts for MemoryFacts {
+        async fn read(&self, name: &str) -> Result<Option<String>, PortError> {
+            Ok(self.0.lock().unwrap().get(name).cloned())
+        }
+
+        async fn state(&self, name: &str, value: &str) -> Result<String, PortError> {
+            let mut facts = self.0.lock().unwrap();
+            Ok(facts.entry(name.to_owned()).or_insert_with(|| value.to_owned()).clone())
+        }
+    }
+
+    fn node(secret: Option<&MasterSecret>) -> (tempfile::TempDir, Config) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: dir.path().to_owned(),
+            secret_key: secret.map(|secret| Secret::new(secret.to_text())),
+            ..Config::default()
+        };
+        (dir, config)
+    }
+
+    #[tokio::test]
+    async fn the_first_node_states_its_secret_and_others_must_have_the_same() {
+        let facts = MemoryFacts::default();
+        let (dir, first) = node(None);
+        let stated = agree(&first, &facts).await.unwrap();
+        assert!(dir.path().join(SECRET_FILE).exists());
+        let again = agree(&first, &facts).await.unwrap();
+        assert_eq!(stated.fingerprint(), again.fingerprint());
+        let (_dir, same) = node(Some(&stated));
+        agree(&same, &facts).await.unwrap();
+
+        let (_dir, other) = node(Some(&MasterSecret::generate().unwrap()));
+        let message = agree(&other, &facts).await.unwrap_err().to_string();
+        assert!(message.contains("give every node the same secret-key"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_lost_its_secret_does_not_make_another() {
+        let facts = MemoryFacts::default();
+        let (_dir, first) = node(None);
+        agree(&first, &facts).await.unwrap();
+        let (dir, bare) = node(None);
+        let message = agree(&bare, &facts).await.unwrap_err().to_string();
+        assert!(message.contains("is missing here"), "{message}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_secret_is_read_in_either_alphabet_padded_or_not() {

@@ -1,0 +1,346 @@
+//! Rows of identity's tables and what they are in the domain.
+//!
+//! Other writers of the database may have left what nobody could have typed here. A text is then read as near to what
+//! is stored as the domain allows, so that its owner can mend it; what nothing can stand for is
+//! [`PortError::Corrupt`].
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types as types;
+use identity::ports::{MemberRecord, PrincipalRecord};
+use identity::{
+    AvatarUrl, Client, EmailAddress, MemberId, PasswordHash, PersonCard, PersonName, Session, SessionId,
+    Team, TeamDescription, TeamMember, TeamName, TokenHash, User, UserStatus,
+};
+use ipnetwork::IpNetwork;
+use kernel::id::Uuid;
+use kernel::text::{Lines, TextRule};
+use kernel::{Membership, Person, PortError, Role, TeamId, TeamRole, UserId, Version};
+
+use crate::schema::{sql_types, team_members, teams, users};
+
+/// Stands for a name that has no letters.
+const NAMELESS: &str = "(no name)";
+
+/// A row of `users`.
+#[derive(QueryableByName)]
+#[diesel(table_name = users)]
+pub(super) struct UserRow {
+    id: Uuid,
+    email: String,
+    name: String,
+    password_hash: String,
+    role: Role,
+    status: UserStatus,
+    avatar_url: Option<String>,
+    email_verified_at: Option<DateTime<Utc>>,
+    last_login_at: Option<DateTime<Utc>>,
+    two_factor_enabled: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    deleted_at: Option<DateTime<Utc>>,
+    version: i32,
+}
+
+impl UserRow {
+    /// The columns, of `users u`.
+    pub(super) const COLUMNS: &str = "u.id, u.email, u.name, u.password_hash, u.role, u.status, u.avatar_url, \
+        u.email_verified_at, u.last_login_at, u.two_factor_enabled, u.created_at, u.updated_at, u.deleted_at, \
+        u.version";
+
+    /// The account.
+    pub(super) fn into_user(self) -> Result<User, PortError> {
+        let Self {
+            id,
+            email,
+            name,
+            password_hash,
+            role,
+            status,
+            avatar_url,
+            email_verified_at,
+            last_login_at,
+            two_factor_enabled,
+            created_at,
+            updated_at,
+            deleted_at,
+            version,
+        } = self;
+        let email = EmailAddress::parse("", &email).map_err(|violation| PortError::Corrupt {
+            table: "users",
+            column: "email",
+            id: id.to_string(),
+            detail: violation.message,
+        })?;
+        Ok(User {
+            id: UserId(id),
+            email,
+            name: person_name(id, &name)?,
+            password_hash: PasswordHash::from_phc(password_hash),
+            role,
+            status,
+            avatar_url: picture(avatar_url),
+            email_verified_at,
+            last_login_at,
+            two_factor_enabled,
+            created_at,
+            updated_at,
+            deleted_at,
+            version: Version(version),
+        })
+    }
+}
+
+/// As much of `users` as a card shows.
+#[derive(QueryableByName)]
+#[diesel(table_name = users)]
+pub(super) struct CardRow {
+    name: String,
+    avatar_url: Option<String>,
+    role: Role,
+}
+
+/// A row of `team_members` with the member's card.
+#[derive(QueryableByName)]
+#[diesel(table_name = team_members)]
+pub(super) struct MemberRow {
+    id: Uuid,
+    team_id: Uuid,
+    user_id: Uuid,
+    role_in_team: TeamRole,
+    created_at: DateTime<Utc>,
+    #[diesel(embed)]
+    card: CardRow,
+}
+
+impl MemberRow {
+    /// The columns, of `team_members m` and `users u`.
+    pub(super) const COLUMNS: &str =
+        "m.id, m.team_id, m.user_id, m.role_in_team, m.created_at, u.name, u.avatar_url, u.role";
+
+    /// The membership and the card.
+    pub(super) fn into_record(self) -> Result<MemberRecord, PortError> {
+        let Self {
+            id,
+            team_id,
+            user_id,
+            role_in_team,
+            created_at,
+            card,
+        } = self;
+        let CardRow {
+            name,
+            avatar_url,
+            role,
+        } = card;
+        Ok(MemberRecord {
+            member: TeamMember {
+                id: MemberId(id),
+                team_id: TeamId(team_id),
+                user_id: UserId(user_id),
+                role_in_team,
+                created_at,
+            },
+            person: PersonCard {
+                id: UserId(user_id),
+                name: person_name(user_id, &name)?,
+                avatar_url: picture(avatar_url),
+                role,
+            },
+        })
+    }
+}
+
+/// A row of `teams`.
+#[derive(QueryableByName)]
+#[diesel(table_name = teams)]
+pub(super) struct TeamRow {
+    id: Uuid,
+    name: String,
+    description: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    version: i32,
+}
+
+impl TeamRow {
+    /// The columns.
+    pub(super) const COLUMNS: &str = "id, name, description, created_at, updated_at, version";
+
+    /// The team.
+    pub(super) fn into_team(self) -> Result<Team, PortError> {
+        let Self {
+            id,
+            name,
+            description,
+            created_at,
+            updated_at,
+            version,
+        } = self;
+        let name = nearest(&name, TeamName::RULE).unwrap_or_else(|| NAMELESS.to_owned());
+        let name = TeamName::parse("", &name).map_err(|violation| PortError::Corrupt {
+            table: "teams",
+            column: "name",
+            id: id.to_string(),
+            detail: violation.message,
+        })?;
+        let description = description.and_then(|text| nearest(&text, TeamDescription::RULE));
+        Ok(Team {
+            id: TeamId(id),
+            name,
+            description: description.and_then(|text| TeamDescription::parse("", &text).ok()),
+            created_at,
+            updated_at,
+            version: Version(version),
+        })
+    }
+}
+
+/// A row of `sessions`, under names that no other table's columns have.
+#[derive(QueryableByName)]
+pub(super) struct SessionRow {
+    #[diesel(sql_type = types::Uuid)]
+    session_id: Uuid,
+    #[diesel(sql_type = types::Uuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = types::Text)]
+    refresh_token_sha256: String,
+    #[diesel(sql_type = types::Nullable<types::Text>)]
+    user_agent: Option<String>,
+    #[diesel(sql_type = types::Nullable<types::Inet>)]
+    ip_address: Option<IpNetwork>,
+    #[diesel(sql_type = types::Timestamptz)]
+    expires_at: DateTime<Utc>,
+    #[diesel(sql_type = types::Timestamptz)]
+    began_at: DateTime<Utc>,
+    #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    last_used_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+impl SessionRow {
+    /// The columns, of `sessions s`. A token that another writer stored bare is read as its hash; nobody can refresh
+    /// with it here.
+    pub(super) const COLUMNS: &str = "s.id AS session_id, s.user_id, \
+        CASE WHEN s.refresh_token ~ '^[0-9a-f]{64}$' THEN s.refresh_token \
+        ELSE encode(sha256(convert_to(s.refresh_token, 'UTF8')), 'hex') END AS refresh_token_sha256, \
+        s.user_agent, s.ip_address, s.expires_at, s.created_at AS began_at, s.last_used_at, s.revoked_at";
+
+    /// The session.
+    pub(super) fn into_session(self) -> Result<Session, PortError> {
+        let Self {
+            session_id,
+            user_id,
+            refresh_token_sha256,
+            user_agent,
+            ip_address,
+            expires_at,
+            began_at,
+            last_used_at,
+            revoked_at,
+        } = self;
+        let hash = TokenHash::from_hex(&refresh_token_sha256).ok_or_else(|| PortError::Corrupt {
+            table: "sessions",
+            column: "refresh_token",
+            id: session_id.to_string(),
+            detail: "not a SHA-256 in hexadecimal digits".to_owned(),
+        })?;
+        Ok(Session {
+            id: SessionId(session_id),
+            user_id: UserId(user_id),
+            refresh_token_sha256: hash,
+            client: Client::new(user_agent.as_deref(), ip_address.map(|network| network.ip())),
+            expires_at,
+            created_at: began_at,
+            last_used_at: last_used_at.unwrap_or(began_at),
+            revoked_at,
+        })
+    }
+}
+
+/// A session with its account and memberships, as far as authentication asks.
+#[derive(QueryableByName)]
+pub(super) struct PrincipalRow {
+    #[diesel(sql_type = types::Uuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = sql_types::UserRole)]
+    role: Role,
+    #[diesel(sql_type = sql_types::UserStatus)]
+    status: UserStatus,
+    #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    deleted_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = types::Timestamptz)]
+    expires_at: DateTime<Utc>,
+    #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    revoked_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = types::Nullable<types::Array<types::Uuid>>)]
+    teams: Option<Vec<Uuid>>,
+    #[diesel(sql_type = types::Nullable<types::Array<sql_types::TeamRole>>)]
+    ranks: Option<Vec<TeamRole>>,
+}
+
+impl PrincipalRow {
+    /// Who it is.
+    pub(super) fn into_record(self) -> PrincipalRecord {
+        let Self {
+            user_id,
+            role,
+            status,
+            deleted_at,
+            expires_at,
+            revoked_at,
+            teams,
+            ranks,
+        } = self;
+        // Two aggregates of the same rows: of one length, in one order.
+        let teams = teams.unwrap_or_default().into_iter().map(TeamId);
+        let memberships = teams.zip(ranks.unwrap_or_default());
+        PrincipalRecord {
+            person: Person {
+                id: UserId(user_id),
+                role,
+                teams: memberships
+                    .map(|(team, role)| Membership { team, role })
+                    .collect(),
+            },
+            status,
+            deleted_at,
+            session_expires_at: expires_at,
+            session_revoked_at: revoked_at,
+        }
+    }
+}
+
+fn person_name(id: Uuid, stored: &str) -> Result<PersonName, PortError> {
+    let name = nearest(stored, PersonName::RULE).unwrap_or_else(|| NAMELESS.to_owned());
+    PersonName::parse("", &name).map_err(|violation| PortError::Corrupt {
+        table: "users",
+        column: "name",
+        id: id.to_string(),
+        detail: violation.message,
+    })
+}
+
+/// What is no address of a picture is no picture.
+fn picture(stored: Option<String>) -> Option<AvatarUrl> {
+    stored.and_then(|url| AvatarUrl::parse("", &url).ok())
+}
+
+/// The nearest text that the rule allows; `None` when nothing is left.
+fn nearest(stored: &str, rule: TextRule) -> Option<String> {
+    if let Ok(text) = rule.parse("", stored) {
+        return Some(text);
+    }
+    let allowed = |c: &char| match rule.lines {
+        Lines::One => !c.is_control(),
+        Lines::Many => !c.is_control() || matches!(c, '\n' | '\r' | '\t'),
+    };
+    let text: String = stored
+        .trim()
+        .chars()
+        .filter(allowed)
+        .take(rule.max_chars)
+        .collect();
+    rule.parse("", &text).ok()
+}

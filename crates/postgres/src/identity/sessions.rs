@@ -1,0 +1,362 @@
+//! Sessions.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Bytea, Nullable, Timestamptz};
+use diesel_async::RunQueryDsl as _;
+use identity::ports::{
+    BeginError, PrincipalRecord, Revocation, RotateError, Rotation, SessionBegin, SessionStore, ShownToken,
+    TokenPlace, WhichSessions,
+};
+use identity::{Session, SessionId, TokenHash};
+use ipnetwork::IpNetwork;
+use kernel::{Page, PageLimit, PortError, Position, UserId};
+
+use super::CountRow;
+use super::rows::{PrincipalRow, SessionRow, UserRow};
+use crate::Database;
+use crate::error::Failure;
+use crate::outbox::insert_events;
+use crate::sql::Sql;
+
+const PORT: &str = "sessions";
+
+/// Sessions in PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct PgSessions {
+    database: Database,
+}
+
+impl PgSessions {
+    /// The sessions of this database.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn execute(&self, sql: Sql) -> Result<u64, PortError> {
+        let run = self
+            .database
+            .run(async |connection| (&sql).execute(connection).await)
+            .await;
+        run.map(|rows| rows as u64).map_err(|failure| failure.at(PORT))
+    }
+
+    async fn one<R>(&self, sql: Sql) -> Result<Option<R>, PortError>
+    where
+        R: QueryableByName<diesel::pg::Pg> + Send + 'static,
+    {
+        let read = self
+            .database
+            .run(async |connection| (&sql).get_result::<R>(connection).await.optional())
+            .await;
+        read.map_err(|failure| failure.at(PORT))
+    }
+}
+
+/// A refresh token's session, account and place. Without a time it is the live one.
+#[derive(QueryableByName)]
+struct ShownRow {
+    #[diesel(embed)]
+    session: SessionRow,
+    #[diesel(embed)]
+    user: UserRow,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    rotated_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Bytea>)]
+    successor_salt: Option<Vec<u8>>,
+}
+
+#[async_trait]
+impl SessionStore for PgSessions {
+    async fn begin(&self, begin: SessionBegin) -> Result<(), BeginError> {
+        let SessionBegin {
+            session,
+            verified_hash,
+        } = begin;
+        let Session {
+            id,
+            user_id,
+            refresh_token_sha256,
+            client,
+            expires_at,
+            created_at,
+            last_used_at,
+            revoked_at,
+        } = session;
+        // `updated_at` stays: only who moves the version may leave it alone. See the triggers of the migration.
+        let sql = Sql::new("WITH admitted AS (UPDATE users SET last_login_at = ")
+            .bind(created_at)
+            .push(", version = version + 1 WHERE id = ")
+            .bind(user_id)
+            .push(" AND status = 'active' AND deleted_at IS NULL AND password_hash = ")
+            .bind(verified_hash.as_str())
+            .push(
+                " RETURNING id) INSERT INTO sessions (id, user_id, refresh_token, user_agent, ip_address, \
+                 expires_at, created_at, last_used_at, revoked_at) SELECT ",
+            )
+            .bind(id.0)
+            .push(", admitted.id, ")
+            .bind(refresh_token_sha256.as_str())
+            .push(", ")
+            .bind(client.user_agent())
+            .push(", ")
+            .bind(client.ip().map(IpNetwork::from))
+            .push(", ")
+            .bind(expires_at)
+            .push(", ")
+            .bind(created_at)
+            .push(", ")
+            .bind(last_used_at)
+            .push(", ")
+            .bind(revoked_at)
+            .push(" FROM admitted");
+        match self.execute(sql).await? {
+            0 => Err(BeginError::Refused),
+            _ => Ok(()),
+        }
+    }
+
+    async fn shown(&self, token: &TokenHash) -> Result<Option<ShownToken>, PortError> {
+        let sql = select_shown(token);
+        let Some(row) = self.one::<ShownRow>(sql).await? else {
+            return Ok(None);
+        };
+        let ShownRow {
+            session,
+            user,
+            rotated_at,
+            successor_salt,
+        } = row;
+        let place = match rotated_at {
+            None => TokenPlace::Live,
+            Some(at) => TokenPlace::Exchanged {
+                at,
+                successor_salt: successor_salt.unwrap_or_default(),
+            },
+        };
+        Ok(Some(ShownToken {
+            session: session.into_session()?,
+            user: user.into_user()?,
+            place,
+        }))
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<(), RotateError> {
+        let Rotation {
+            session,
+            presented,
+            successor,
+            successor_salt,
+            at,
+            expires_at,
+            client,
+        } = rotation;
+        let sql = Sql::new("WITH changed AS (UPDATE sessions SET refresh_token = ")
+            .bind(successor.as_str())
+            .push(", user_agent = ")
+            .bind(client.user_agent())
+            .push(", ip_address = ")
+            .bind(client.ip().map(IpNetwork::from))
+            .push(", expires_at = ")
+            .bind(expires_at)
+            .push(", last_used_at = ")
+            .bind(at)
+            .push(" WHERE id = ")
+            .bind(session.0)
+            .push(" AND revoked_at IS NULL AND refresh_token = ")
+            .bind(presented.as_str())
+            .push(
+                " RETURNING id) INSERT INTO session_rotated_tokens \
+                 (token_sha256, session_id, successor_salt, rotated_at) SELECT ",
+            )
+            .bind(presented.as_str())
+            .push(", changed.id, ")
+            .bind(successor_salt)
+            .push(", ")
+            .bind(at)
+            .push(" FROM changed");
+        match self.execute(sql).await? {
+            0 => Err(RotateError::Stale),
+            _ => Ok(()),
+        }
+    }
+
+    async fn revoke(&self, revocation: Revocation) -> Result<u64, PortError> {
+        let tells = !revocation.events.is_empty();
+        let sql = revoke_statement(revocation).map_err(|failure| failure.at(PORT))?;
+        let run = self
+            .database
+            .run(async |connection| (&sql).get_result::<CountRow>(connection).await)
+            .await;
+        let CountRow { changed } = run.map_err(|failure| failure.at(PORT))?;
+        if tells && changed > 0 {
+            self.database.wake_ups().committed();
+        }
+        Ok(changed.unsigned_abs())
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, PortError> {
+        let sql = Sql::new("SELECT ")
+            .push(SessionRow::COLUMNS)
+            .push(" FROM sessions s WHERE s.id = ")
+            .bind(id.0);
+        let row = self.one::<SessionRow>(sql).await?;
+        row.map(SessionRow::into_session).transpose()
+    }
+
+    async fn live_sessions(
+        &self,
+        user: UserId,
+        now: DateTime<Utc>,
+        after: Option<Position>,
+        limit: PageLimit,
+    ) -> Result<Page<Session>, PortError> {
+        let sql = select_live(user, now, after, limit);
+        let read = self
+            .database
+            .run(async |connection| (&sql).load::<SessionRow>(connection).await)
+            .await;
+        let rows = read.map_err(|failure| failure.at(PORT))?;
+        let sessions = rows
+            .into_iter()
+            .map(SessionRow::into_session)
+            .collect::<Result<_, _>>()?;
+        Ok(Page::from_rows(sessions, limit, |session: &Session| Position {
+            at: session.created_at,
+            id: session.id.0,
+        }))
+    }
+
+    async fn principal(&self, session: SessionId) -> Result<Option<PrincipalRecord>, PortError> {
+        let sql = select_principal(session);
+        let row = self.one::<PrincipalRow>(sql).await?;
+        Ok(row.map(PrincipalRow::into_record))
+    }
+
+    async fn forget_ended(&self, before: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError> {
+        let sql = delete_ended(before, rows_max);
+        self.execute(sql).await
+    }
+}
+
+/// The session that knows a refresh token, with its account.
+pub(super) fn select_shown(token: &TokenHash) -> Sql {
+    Sql::new("SELECT ")
+        .push(SessionRow::COLUMNS)
+        .push(", ")
+        .push(UserRow::COLUMNS)
+        .push(
+            ", place.rotated_at, place.successor_salt FROM (\
+               SELECT id, NULL::timestamptz AS rotated_at, NULL::bytea AS successor_salt \
+               FROM sessions WHERE refresh_token = ",
+        )
+        .bind(token.as_str())
+        .push(
+            " UNION ALL SELECT session_id, rotated_at, successor_salt \
+               FROM session_rotated_tokens WHERE token_sha256 = ",
+        )
+        .bind(token.as_str())
+        .push(
+            ") place JOIN sessions s ON s.id = place.id JOIN users u ON u.id = s.user_id \
+             ORDER BY place.rotated_at NULLS FIRST LIMIT 1",
+        )
+}
+
+/// All that authentication asks. Every request runs it: three walks of an index, and few columns.
+pub(super) fn select_principal(session: SessionId) -> Sql {
+    Sql::new(
+        "SELECT u.id AS user_id, u.role, u.status, u.deleted_at, s.expires_at, s.revoked_at, m.teams, m.ranks \
+         FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN LATERAL (\
+           SELECT array_agg(team_id) AS teams, array_agg(role_in_team) AS ranks FROM (\
+             SELECT team_id, role_in_team FROM team_members WHERE user_id = s.user_id ORDER BY team_id\
+           ) sorted\
+         ) m WHERE s.id = ",
+    )
+    .bind(session.0)
+}
+
+/// One page of live sessions and a row, newest first.
+pub(super) fn select_live(
+    user: UserId,
+    now: DateTime<Utc>,
+    after: Option<Position>,
+    limit: PageLimit,
+) -> Sql {
+    let mut sql = Sql::new("SELECT ")
+        .push(SessionRow::COLUMNS)
+        .push(" FROM sessions s WHERE s.revoked_at IS NULL AND s.user_id = ")
+        .bind(user)
+        .push(" AND s.expires_at > ")
+        .bind(now);
+    if let Some(Position { at, id }) = after {
+        sql = sql
+            .push(" AND (s.created_at, s.id) < (")
+            .bind(at)
+            .push(", ")
+            .bind(id)
+            .push(")");
+    }
+    sql.push(" ORDER BY s.created_at DESC, s.id DESC LIMIT ")
+        .bind(limit.rows_and_one())
+}
+
+/// Removes ended sessions, and with them the tokens that they exchanged.
+pub(super) fn delete_ended(before: DateTime<Utc>, rows_max: i64) -> Sql {
+    // Two walks, for no index is in the order of both times. A session may be in both.
+    Sql::new("WITH expired AS MATERIALIZED (SELECT id FROM sessions WHERE expires_at < ")
+        .bind(before)
+        .push(" ORDER BY expires_at LIMIT ")
+        .bind(rows_max)
+        .push(
+            " FOR UPDATE SKIP LOCKED), revoked AS MATERIALIZED (SELECT id FROM sessions WHERE revoked_at < ",
+        )
+        .bind(before)
+        .push(" ORDER BY revoked_at LIMIT ")
+        .bind(rows_max)
+        .push(
+            " FOR UPDATE SKIP LOCKED), ended AS MATERIALIZED (\
+           SELECT id FROM expired UNION SELECT id FROM revoked LIMIT ",
+        )
+        .bind(rows_max)
+        .push(") DELETE FROM sessions s USING ended WHERE s.id = ended.id")
+}
+
+fn revoke_statement(revocation: Revocation) -> Result<Sql, Failure> {
+    let Revocation { which, at, events } = revocation;
+    let mut sql = Sql::new("WITH ");
+    // The events are the account's, and keep the order in which it is locked.
+    if !events.is_empty() {
+        sql = sql.push("owner AS MATERIALIZED (SELECT id FROM users WHERE id = ");
+        sql = match which {
+            WhichSessions::One(session) => sql
+                .push("(SELECT user_id FROM sessions WHERE id = ")
+                .bind(session.0)
+                .push(")"),
+            WhichSessions::AllOf(user) => sql.bind(user),
+        };
+        sql = sql.push(" FOR NO KEY UPDATE), ");
+    }
+    sql = sql.push("ended AS (UPDATE sessions s SET revoked_at = ").bind(at);
+    if !events.is_empty() {
+        sql = sql.push(" FROM owner");
+    }
+    sql = sql.push(" WHERE s.revoked_at IS NULL AND ");
+    sql = match which {
+        WhichSessions::One(session) => sql.push("s.id = ").bind(session.0),
+        WhichSessions::AllOf(user) => sql.push("s.user_id = ").bind(user),
+    };
+    if !events.is_empty() {
+        sql = sql.push(" AND s.user_id = owner.id");
+    }
+    sql = sql.push(" RETURNING s.id)");
+    if !events.is_empty() {
+        let insert = insert_events(&events, Some("any_ended"))?;
+        sql = sql
+            .push(", any_ended AS (SELECT 1 FROM ended LIMIT 1), new_events AS (")
+            .append(insert)
+            .push(")");
+    }
+    Ok(sql.push(" SELECT count(*) AS changed FROM ended"))
+}

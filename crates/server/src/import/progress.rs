@@ -1,0 +1,93 @@
+//! How far an import is: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Summary;
+
+/// Where there is no terminal, a line comes this often.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows how far it is. Writes to the standard error.
+pub(super) struct Progress {
+    consumed: Arc<AtomicU64>,
+    began: Instant,
+    display: Display,
+}
+
+enum Display {
+    Bar(ProgressBar),
+    Lines { last: Instant },
+    Nothing,
+}
+
+/// Whether progress is shown at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// On the standard error.
+    Shown,
+    /// Not at all.
+    Hidden,
+}
+
+impl Progress {
+    /// Begins; the input has `length` bytes, of which `consumed` counts those that were read.
+    pub(super) fn begin(length: Option<u64>, consumed: Arc<AtomicU64>, visibility: Visibility) -> Self {
+        let began = Instant::now();
+        let display = match visibility {
+            Visibility::Hidden => Display::Nothing,
+            Visibility::Shown if std::io::stderr().is_terminal() => Display::Bar(bar(length)),
+            Visibility::Shown => Display::Lines { last: began },
+        };
+        Self { consumed, began, display }
+    }
+
+    /// Shows where it is now.
+    pub(super) fn show(&mut self, summary: &Summary) {
+        let text = || {
+            let Summary { read, imported, already_there, refused } = summary;
+            let rate = rate(*read, self.began.elapsed());
+            format!("{read} rows ({rate}/s): {imported} imported, {already_there} already there, {refused} refused")
+        };
+        match &mut self.display {
+            Display::Bar(bar) => {
+                bar.set_position(self.consumed.load(Ordering::Relaxed));
+                bar.set_message(text());
+            }
+            Display::Lines { last } if last.elapsed() >= LINE_EVERY => {
+                *last = Instant::now();
+                eprintln!("{}", text());
+            }
+            Display::Lines { .. } | Display::Nothing => {}
+        }
+    }
+
+    /// Ends; gives the time that it took.
+    pub(super) fn end(self) -> Duration {
+        if let Display::Bar(bar) = self.display {
+            bar.finish_and_clear();
+        }
+        self.began.elapsed()
+    }
+}
+
+/// So many a second.
+pub(super) fn rate(count: u64, time: Duration) -> u64 {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+    count.saturating_mul(1_000) / millis
+}
+
+fn bar(length: Option<u64>) -> ProgressBar {
+    let (bar, template) = match length {
+        Some(length) => {
+            (ProgressBar::new(length), "{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {eta} left  {wide_msg}")
+        }
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {elapsed}  {wide_msg}"),
+    };
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

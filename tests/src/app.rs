@@ -1,0 +1,286 @@
+//! A whole desk in this process: a database of its own, the API behind a real socket, people to act as.
+
+use std::net::TcpListener;
+
+use credentials::MasterSecret;
+use http::rate::RateSettings;
+use http::server::{Listeners, ServerSettings, serve};
+use identity::service::{CreateUser, Registration};
+use kernel::{Actor, Person, Role, TeamId, TeamRole, UserId};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use server::config::Config;
+use server::desk::Desk;
+use tokio::sync::oneshot;
+
+use crate::database::{TestDatabase, test_database};
+
+/// The password of everyone here.
+pub const PASSWORD: &str = "nine yellow kettles";
+
+/// A running desk. Its API ends when it is dropped.
+pub struct TestDesk {
+    /// Its services.
+    pub desk: Desk,
+    /// Its database.
+    pub database: TestDatabase,
+    /// Where its API is: `http://127.0.0.1:…`.
+    pub url: String,
+    client: Client,
+    _stop: oneshot::Sender<()>,
+}
+
+/// Someone who is signed in.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub id: UserId,
+    /// What the account may do in general.
+    pub role: Role,
+    /// The access token.
+    pub token: String,
+}
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub text: String,
+}
+
+impl Reply {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// A member of the body as text.
+    ///
+    /// # Panics
+    /// When there is no such member, or it is no text.
+    #[must_use]
+    pub fn text_of(&self, pointer: &str) -> String {
+        let json = self.json();
+        let value = json.pointer(pointer).and_then(Value::as_str);
+        value.unwrap_or_else(|| panic!("no text at {pointer}: {json:#}")).to_owned()
+    }
+
+    /// A header as text; empty when it is absent.
+    #[must_use]
+    pub fn header(&self, name: &str) -> String {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
+    /// The same answer, when it has this status.
+    ///
+    /// # Panics
+    /// When it has another.
+    #[track_caller]
+    #[must_use]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// The same answer, when it is the problem with this status and code.
+    ///
+    /// # Panics
+    /// When it is something else.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.text_of("/code").as_str()), (status, code), "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
+        assert_eq!(self.json()["status"], status);
+        assert_eq!(self.text_of("/requestId"), self.header("x-request-id"));
+    }
+}
+
+/// A request in the making.
+#[must_use = "a request does nothing until it is sent"]
+pub struct Request<'a> {
+    desk: &'a TestDesk,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+}
+
+impl Request<'_> {
+    /// With a header.
+    ///
+    /// # Panics
+    /// When it cannot be one.
+    #[expect(clippy::unwrap_used, reason = "a test's own header")]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).unwrap();
+        self.headers.insert(HeaderName::from_static(name), value);
+        self
+    }
+
+    /// As someone.
+    pub fn by(self, caller: &Caller) -> Self {
+        let bearer = format!("Bearer {}", caller.token);
+        self.header("authorization", &bearer)
+    }
+
+    /// With a JSON body.
+    pub fn json(self, body: &Value) -> Self {
+        self.raw(body.to_string())
+    }
+
+    /// With a body as it is, called JSON unless a header says otherwise.
+    pub fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        if self.headers.contains_key("content-type") { self } else { self.header("content-type", "application/json") }
+    }
+
+    /// Sends it and reads the answer.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[expect(clippy::unwrap_used, reason = "a test ends where there is no answer")]
+    pub async fn send(self) -> Reply {
+        let Self { desk, method, path, headers, body } = self;
+        let mut request = desk.client.request(method, format!("{}{path}", desk.url)).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Reply { status, headers, text: response.text().await.unwrap() }
+    }
+}
+
+impl TestDesk {
+    /// A desk with no one and nothing in it, and no limits on logins.
+    ///
+    /// # Panics
+    /// When it cannot be had.
+    pub async fn start() -> Self {
+        Self::start_on(test_database().await).await
+    }
+
+    /// A desk on this database.
+    ///
+    /// # Panics
+    /// When it cannot be had.
+    #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
+    #[expect(clippy::disallowed_methods, reason = "the API runs beside the test and ends with it")]
+    pub async fn start_on(database: TestDatabase) -> Self {
+        let config = Config { rates: RateSettings::lifted(), ..Config::default() };
+        let secret = MasterSecret::from_bytes([7; 32]);
+        let desk = Desk::from_database(database.database().clone(), secret, &config).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let settings =
+            ServerSettings { workers: 1, drain_delay: std::time::Duration::ZERO, ..ServerSettings::default() };
+        let state = desk.http_state(None);
+        let listeners = Listeners { api: listener, metrics: None };
+        tokio::spawn(serve(settings, state.into(), listeners, async move {
+            let _ = stopped.await;
+        }));
+        Self { desk, database, url, client: Client::new(), _stop: stop }
+    }
+
+    /// Begins a request.
+    pub fn request(&self, method: &str, path: &str) -> Request<'_> {
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
+        Request { desk: self, method, path: path.to_owned(), headers: HeaderMap::new(), body: None }
+    }
+
+    /// Asks for something as someone.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn get(&self, caller: &Caller, path: &str) -> Reply {
+        self.request("GET", path).by(caller).send().await
+    }
+
+    /// Posts something as someone.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn post(&self, caller: &Caller, path: &str, body: &Value) -> Reply {
+        self.request("POST", path).by(caller).json(body).send().await
+    }
+
+    /// Patches something as someone.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn patch(&self, caller: &Caller, path: &str, body: &Value) -> Reply {
+        self.request("PATCH", path).by(caller).json(body).send().await
+    }
+
+    /// Someone new, signed in. The first administrator is made as the command line does.
+    ///
+    /// # Panics
+    /// When they cannot be made.
+    #[expect(clippy::unwrap_used, reason = "a test ends where there is no one to act")]
+    pub async fn person(&self, name: &str, role: Role) -> Caller {
+        let email = format!("{name}@example.org");
+        let profile = match role {
+            Role::Admin => {
+                let registration = Registration { email: email.clone(), name: name.to_owned(), password: PASSWORD.to_owned() };
+                self.desk.accounts.create_admin(registration).await.unwrap()
+            }
+            Role::User | Role::Agent => {
+                let root = UserId(self.desk.ids.next());
+                let actor = Actor::Person(Person { id: root, role: Role::Admin, teams: vec![] });
+                let user = CreateUser {
+                    email: email.clone(),
+                    name: name.to_owned(),
+                    role,
+                    password: Some(PASSWORD.to_owned()),
+                };
+                self.desk.accounts.create_user(&actor, user, &kernel::receipt::no_receipt).await.unwrap()
+            }
+        };
+        let token = self.log_in(&email).await;
+        Caller { id: profile.id, role, token }
+    }
+
+    /// An access token for an address.
+    ///
+    /// # Panics
+    /// When the login is refused.
+    pub async fn log_in(&self, email: &str) -> String {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let reply = self.request("POST", "/api/v1/auth/login").json(&body).send().await.expect(200);
+        reply.text_of("/accessToken")
+    }
+
+    /// A team with members.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn team(&self, admin: &Caller, name: &str, members: &[(&Caller, TeamRole)]) -> TeamId {
+        let made = self.post(admin, "/api/v1/teams", &json!({ "name": name })).await.expect(201);
+        let id = made.text_of("/id");
+        for (member, role) in members {
+            let body = json!({ "userId": member.id, "roleInTeam": role.as_str() });
+            let _ = self.post(admin, &format!("/api/v1/teams/{id}/members"), &body).await.expect(201);
+        }
+        TeamId(id.parse().unwrap_or_default())
+    }
+
+    /// A ticket of someone, its path: `/api/v1/tickets/…`.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn ticket(&self, requester: &Caller, team: Option<TeamId>) -> String {
+        let body = json!({ "subject": "Printer on fire", "description": "It burns.", "teamId": team });
+        let made = self.post(requester, "/api/v1/tickets", &body).await.expect(201);
+        made.header("location")
+    }
+}

@@ -1,0 +1,281 @@
+//! The figures, the budgets they are held against, and how both are shown.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::load::Load;
+
+/// What the API did for one kind of request at one number of connections.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApiFigures {
+    pub(super) requests_per_second: f64,
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+    /// CPU for each request: of the server, of PostgreSQL, of the load generator.
+    pub(super) server_cpu_ms: f64,
+    pub(super) postgres_cpu_ms: f64,
+    pub(super) generator_cpu_ms: f64,
+}
+
+/// CPU time that went by, by who used it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cpu {
+    pub(super) server: Duration,
+    pub(super) postgres: Duration,
+    pub(super) generator: Duration,
+}
+
+impl ApiFigures {
+    /// One request of each, one after the other.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self {
+            requests_per_second: 1.0 / (1.0 / self.requests_per_second + 1.0 / other.requests_per_second),
+            p50_ms: self.p50_ms + other.p50_ms,
+            p99_ms: self.p99_ms + other.p99_ms,
+            server_cpu_ms: self.server_cpu_ms + other.server_cpu_ms,
+            postgres_cpu_ms: self.postgres_cpu_ms + other.postgres_cpu_ms,
+            generator_cpu_ms: self.generator_cpu_ms + other.generator_cpu_ms,
+        }
+    }
+
+    pub(super) fn of(load: &Load, cpu: Cpu) -> Self {
+        let each = |time: Duration| ms(time) / (load.requests.max(1) as f64);
+        Self {
+            requests_per_second: load.per_second(),
+            p50_ms: ms(load.percentile(50)),
+            p99_ms: ms(load.percentile(99)),
+            server_cpu_ms: each(cpu.server),
+            postgres_cpu_ms: each(cpu.postgres),
+            generator_cpu_ms: each(cpu.generator),
+        }
+    }
+}
+
+/// What pgbench did with the bare SQL of the same work.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BareFigures {
+    pub(super) transactions_per_second: f64,
+    pub(super) postgres_cpu_ms: f64,
+}
+
+impl BareFigures {
+    /// One of each, one after the other.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self {
+            transactions_per_second: 1.0
+                / (1.0 / self.transactions_per_second + 1.0 / other.transactions_per_second),
+            postgres_cpu_ms: self.postgres_cpu_ms + other.postgres_cpu_ms,
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Row {
+    pub(super) work: String,
+    pub(super) connections: usize,
+    pub(super) api: ApiFigures,
+    /// None where there is no like of it, or no pgbench.
+    pub(super) bare: Option<BareFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delivery: Option<Delivery>,
+}
+
+/// What was left to do in the background when the last request was answered.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Delivery {
+    pub(super) events_left: i64,
+    pub(super) seconds: f64,
+    pub(super) server_cpu_ms_per_event: f64,
+    pub(super) postgres_cpu_ms_per_event: f64,
+}
+
+impl Row {
+    pub(super) fn throughput_ratio(&self) -> Option<f64> {
+        Some(self.api.requests_per_second / self.bare.as_ref()?.transactions_per_second)
+    }
+
+    pub(super) fn postgres_ratio(&self) -> Option<f64> {
+        Some(self.api.postgres_cpu_ms / self.bare.as_ref()?.postgres_cpu_ms)
+    }
+}
+
+/// A figure and the bound that it is to keep.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Budget {
+    pub(super) what: String,
+    /// None when it was not measured.
+    pub(super) value: Option<f64>,
+    pub(super) bound: f64,
+    pub(super) unit: &'static str,
+    /// Whether the bound is the most or the least.
+    pub(super) sense: Sense,
+    pub(super) met: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Sense {
+    AtMost,
+    AtLeast,
+}
+
+impl Budget {
+    pub(super) fn new(
+        what: impl Into<String>,
+        value: Option<f64>,
+        sense: Sense,
+        bound: f64,
+        unit: &'static str,
+    ) -> Self {
+        let met = value.map(|value| match sense {
+            Sense::AtMost => value <= bound,
+            Sense::AtLeast => value >= bound,
+        });
+        Self {
+            what: what.into(),
+            value,
+            bound,
+            unit,
+            sense,
+            met,
+        }
+    }
+
+    fn line(&self) -> String {
+        let sign = match self.sense {
+            Sense::AtMost => "≤",
+            Sense::AtLeast => "≥",
+        };
+        let verdict = match self.met {
+            Some(true) => "met",
+            Some(false) => "not met",
+            None => "not measured",
+        };
+        let value = self.value.map_or_else(|| "-".to_owned(), short);
+        format!(
+            "{:<58} {value:>9} {sign} {:>6} {:<7} {verdict}",
+            self.what,
+            short(self.bound),
+            self.unit
+        )
+    }
+}
+
+/// All of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    pub(super) circumstances: Vec<String>,
+    pub(super) rows: Vec<Row>,
+    pub(super) remarks: Vec<String>,
+    pub(super) budgets: Vec<Budget>,
+}
+
+impl Report {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.circumstances {
+            let _ = writeln!(text, "{line}");
+        }
+        if !self.rows.is_empty() {
+            let _ = writeln!(
+                text,
+                "\n{:<22} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>8} {:>8} | {:>7} {:>7}",
+                "", "conn.", "API", "p50", "p99", "server", "PG", "load", "pgbench", "PG", "rate", "PG CPU"
+            );
+            let _ = writeln!(
+                text,
+                "{:<22} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>8} {:>8} | {:>7} {:>7}",
+                "", "", "1/s", "ms", "ms", "CPU ms", "CPU ms", "CPU ms", "1/s", "CPU ms", "ratio", "ratio"
+            );
+        }
+        for row in &self.rows {
+            let api = |get: fn(&ApiFigures) -> f64| short(get(&row.api));
+            let ratio = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), short);
+            let bare = |get: fn(&BareFigures) -> f64| ratio(row.bare.as_ref().map(get));
+            let _ = writeln!(
+                text,
+                "{:<22} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>8} {:>8} | {:>7} {:>7}",
+                row.work,
+                row.connections,
+                api(|api| api.requests_per_second),
+                api(|api| api.p50_ms),
+                api(|api| api.p99_ms),
+                api(|api| api.server_cpu_ms),
+                api(|api| api.postgres_cpu_ms),
+                api(|api| api.generator_cpu_ms),
+                bare(|bare| bare.transactions_per_second),
+                bare(|bare| bare.postgres_cpu_ms),
+                ratio(row.throughput_ratio()),
+                ratio(row.postgres_ratio()),
+            );
+        }
+        if !self.remarks.is_empty() {
+            text.push('\n');
+        }
+        for remark in &self.remarks {
+            let _ = writeln!(text, "{remark}");
+        }
+        if !self.budgets.is_empty() {
+            let _ = writeln!(text, "\nBudgets (a report, never a failure)");
+        }
+        for budget in &self.budgets {
+            let _ = writeln!(text, "{}", budget.line());
+        }
+        text
+    }
+}
+
+pub(super) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// As many places as tell something.
+pub(super) fn short(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_says_whether_it_is_met() {
+        assert_eq!(
+            Budget::new("a", Some(0.5), Sense::AtMost, 0.5, "ms").met,
+            Some(true)
+        );
+        assert_eq!(
+            Budget::new("a", Some(0.51), Sense::AtMost, 0.5, "ms").met,
+            Some(false)
+        );
+        assert_eq!(
+            Budget::new("a", Some(0.4), Sense::AtLeast, 0.5, "").met,
+            Some(false)
+        );
+        let line = Budget::new("a", None, Sense::AtLeast, 0.5, "").line();
+        assert!(line.ends_with("not measured"), "{line}");
+    }
+
+    #[test]
+    fn numbers_are_shown_with_the_places_that_count() {
+        assert_eq!(short(1986.42), "1986");
+        assert_eq!(short(24.61), "24.6");
+        assert_eq!(short(2.345), "2.35");
+        assert_eq!(short(0.1234), "0.123");
+    }
+}
