@@ -1,3 +1,6 @@
 //! Tests of InsightDesk as a whole, a module for each promise.
 
+mod authorization;
+mod canary;
 mod concurrency;
+mod strictness;

@@ -14,6 +14,7 @@ use actix_web::web::{self, Data};
 use async_trait::async_trait;
 use identity::{Accounts, Authenticator, Sessions, Teams};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
+use notifications::Inbox;
 use ticketing::Tickets;
 
 use crate::address::AddressBlock;
@@ -84,6 +85,8 @@ pub struct AppParts {
     pub teams: Arc<Teams>,
     /// Tickets.
     pub tickets: Arc<Tickets>,
+    /// People's notifications.
+    pub inbox: Arc<Inbox>,
     /// The first answers to requests with an idempotency key.
     pub answers: Arc<dyn AnswerStore>,
     /// The secret of cursors.

@@ -6,7 +6,7 @@
 //! time: that it came before shows when its receipt cannot be stored a second time, or when the state that the first
 //! one left behind refuses it; only then the stored answer is looked for.
 //!
-//! ```ignore
+//! ```text
 //! async fn create(
 //!     app: Data<AppState>,
 //!     Command(call, body): Command<CreateTeam>,

@@ -264,7 +264,6 @@ fn complete(method: &HttpMethod, operation: &mut Document) {
         .as_ref()
         .is_some_and(|schemes| !schemes.is_empty());
     let changes = !matches!(method, HttpMethod::Get);
-    let has_body = operation.request_body.is_some();
     let parameters = operation.parameters.get_or_insert_default();
     let has = |place: fn(&Parameter) -> bool| {
         parameters
@@ -302,8 +301,8 @@ fn complete(method: &HttpMethod, operation: &mut Document) {
         "404" => in_path,
         "409" => repeatable || (changes && in_path),
         "412" => conditional,
-        "408" | "413" | "415" => has_body,
-        "422" => has_body || repeatable,
+        // Even an operation without a documented body reads one: it may be `{}` and nothing else.
+        "408" | "413" | "415" | "422" => changes,
         "429" => !secured,
         "504" => changes,
         _ => false,

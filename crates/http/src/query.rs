@@ -98,7 +98,8 @@ impl Query {
         Some(pair.value.clone())
     }
 
-    fn refuse(&mut self, name: &str, code: &'static str, message: String) {
+    /// Notes a fault of a parameter that only the handler can see.
+    pub fn refuse(&mut self, name: &str, code: &'static str, message: String) {
         self.faults.push(fault(name, code, message));
     }
 

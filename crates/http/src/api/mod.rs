@@ -2,6 +2,7 @@
 //! service, and turns what came of it into a DTO; rules live in the domains.
 
 mod auth;
+mod notifications;
 mod teams;
 mod tickets;
 mod users;
@@ -13,6 +14,7 @@ use crate::routes::Operation;
 pub fn operations() -> Vec<Operation> {
     [
         tickets::operations(),
+        notifications::operations(),
         auth::operations(),
         users::operations(),
         teams::operations(),

@@ -179,13 +179,3 @@ async fn the_reference_loads_nothing_from_elsewhere() {
         404
     );
 }
-
-#[actix_web::test]
-async fn dump() {
-    let document = document(&World::new().await).await;
-    std::fs::write(
-        "/tmp/openapi.json",
-        serde_json::to_string_pretty(&document).unwrap(),
-    )
-    .unwrap();
-}
