@@ -3,4 +3,6 @@
 mod authorization;
 mod canary;
 mod concurrency;
+mod contract;
 mod strictness;
+mod walkthrough;

@@ -44,29 +44,49 @@ async fn create(args: CreateArgs, desk: &Desk) -> Outcome {
         password_stdin,
     } = args;
     let password = tokio::task::spawn_blocking(move || if password_stdin { read() } else { ask() }).await??;
-    let registration = Registration { email, name, password };
-    let profile = desk.accounts.create_admin(registration).await.map_err(explained)?;
+    let registration = Registration {
+        email,
+        name,
+        password,
+    };
+    let profile = desk
+        .accounts
+        .create_admin(registration)
+        .await
+        .map_err(explained)?;
     say(&format!("{} can log in as an administrator now.", profile.email))
 }
 
-/// What went wrong, in words for the person at the terminal rather than for the log.
+/// What went wrong, in words for the person at the terminal; with the cause where that is none of theirs.
 fn explained(error: CreateAccountError) -> Failure {
     let rules: Vec<String> = error
         .violations()
         .iter()
-        .map(|violation| format!("{} {}", violation.pointer.trim_start_matches('/'), violation.message))
+        .map(|violation| {
+            format!(
+                "{} {}",
+                violation.pointer.trim_start_matches('/'),
+                violation.message
+            )
+        })
         .collect();
     if !rules.is_empty() {
         return Failure::new(format!("no administrator was made: {}", rules.join("; ")));
     }
-    let detail = error.detail();
-    Failure::because(format!("no administrator was made: {detail}"), error)
+    match error {
+        CreateAccountError::Port(error) => Failure::because("no administrator was made", error),
+        other => Failure::new(format!(
+            "no administrator was made: {}",
+            other.detail().trim_end_matches('.')
+        )),
+    }
 }
 
 fn read() -> Outcome<String> {
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
-    let bytes = read.map_err(|error| Failure::because("the password cannot be read from standard input", error))?;
+    let bytes =
+        read.map_err(|error| Failure::because("the password cannot be read from standard input", error))?;
     if bytes == 0 {
         return Err(Failure::new("--password-stdin was given, but standard input is empty").into());
     }
@@ -75,10 +95,13 @@ fn read() -> Outcome<String> {
 
 fn ask() -> Outcome<String> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new("there is no terminal to ask for the password at: use --password-stdin").into());
+        return Err(
+            Failure::new("there is no terminal to ask for the password at: use --password-stdin").into(),
+        );
     }
     let prompt = |text: &str| {
-        rpassword::prompt_password(text).map_err(|error| Failure::because("the password cannot be asked for", error))
+        rpassword::prompt_password(text)
+            .map_err(|error| Failure::because("the password cannot be asked for", error))
     };
     let password = prompt("Password: ")?;
     if prompt("The same again: ")? != password {

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome, one_line};
 use crate::{admin, demo, import, logging, serve};
 
 /// What is logged of work that goes on by itself.
-const LEVEL_OF_SERVERS: &str = "info";
+const LEVEL_OF_SERVERS: &str = "info,actix_server=warn";
 /// What is logged of a command that someone waits for.
 const LEVEL_OF_COMMANDS: &str = "warn";
 
@@ -116,7 +116,10 @@ fn run(cli: Cli) -> Outcome {
     };
     logging::begin(&loaded.config, usual_level);
     for name in &loaded.unknown_variables {
-        tracing::warn!(name, "this environment variable is no setting; `insightdesk config` lists them all");
+        tracing::warn!(
+            name,
+            "this environment variable is no setting; `insightdesk config` lists them all"
+        );
     }
     // Made by hand: actix's own would have a single thread, and connections live on this one.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -143,7 +146,9 @@ async fn on_runtime(command: Command, loaded: Loaded) -> Outcome {
         Command::Admin { command } => admin::run(command, &desk).await,
         Command::Import(args) => import::run(args, &desk).await,
         Command::Demo(args) => demo::run(args, &desk).await,
-        Command::Serve(_) | Command::Work | Command::Openapi | Command::Config(_) | Command::Version => Ok(()),
+        Command::Serve(_) | Command::Work | Command::Openapi | Command::Config(_) | Command::Version => {
+            Ok(())
+        }
     };
     desk.close().await;
     outcome

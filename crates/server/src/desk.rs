@@ -13,15 +13,17 @@ use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
 use http::operator::MetricsText;
-use identity::ports::{AccessTokens, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore};
+use identity::ports::{
+    AccessTokens, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore,
+};
 use identity::service::{AccountPorts, SessionPorts, TeamPorts};
 use identity::{Accounts, Authenticator, PrincipalCache, Sessions, Teams};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgFacts, PgNotifications, PgOutbox, PgSessions,
-    PgSetup, PgTeams, PgTickets, PgUsers,
+    ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgFacts, PgNotifications, PgOutbox,
+    PgSessions, PgSetup, PgTeams, PgTickets, PgUsers,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
@@ -36,6 +38,9 @@ const TOKEN_ISSUER: &str = "insightdesk";
 const TOKEN_AUDIENCE: &str = "insightdesk-api";
 /// How long a closing desk waits for its PostgreSQL.
 const CLUSTER_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// A database that takes longer to answer at the start is told of.
+const CONNECT_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How often silent tickets are looked for.
 const AUTO_CLOSE_EVERY: Duration = Duration::from_secs(60);
@@ -54,7 +59,7 @@ pub enum OpenError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// The database is out of reach.
-    #[error("no database to work with")]
+    #[error("there is no database to work with; check database-url, and that PostgreSQL runs there")]
     Connect(#[from] ConnectError),
     /// The schema is not up to date, and could not be brought there.
     #[error("the database could not be brought up to date")]
@@ -117,7 +122,9 @@ pub struct Desk {
 
 impl std::fmt::Debug for Desk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Desk").field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("Desk")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,7 +156,7 @@ impl Desk {
     async fn open_at(url: String, config: &Config) -> Result<Self, OpenError> {
         let mut settings = postgres::Settings::new(url);
         settings.connections_max = config.database_connections;
-        let database = Database::connect(&settings).await?;
+        let database = connect(&settings).await?;
         let migrated = database.migrate().await?;
         if !migrated.is_empty() {
             tracing::info!(versions = ?migrated, "brought the database up to date");
@@ -163,7 +170,11 @@ impl Desk {
     ///
     /// # Errors
     /// When passwords cannot be hashed.
-    pub fn from_database(database: Database, secret: MasterSecret, config: &Config) -> Result<Self, PortError> {
+    pub fn from_database(
+        database: Database,
+        secret: MasterSecret,
+        config: &Config,
+    ) -> Result<Self, PortError> {
         let basis = Basis {
             database,
             secret,
@@ -277,7 +288,10 @@ impl Desk {
             behind_tls: config.behind_tls,
             trusted_proxies: config.trusted_proxies.blocks().to_vec(),
             rates: config.rates,
-            metrics_token: config.metrics_token.as_ref().map(|token| token.expose().to_owned()),
+            metrics_token: config
+                .metrics_token
+                .as_ref()
+                .map(|token| token.expose().to_owned()),
             ..HttpSettings::default()
         };
         Arc::new(AppState::new(AppParts {
@@ -289,6 +303,7 @@ impl Desk {
             sessions: Arc::clone(&self.sessions),
             teams: Arc::clone(&self.teams),
             tickets: Arc::clone(&self.tickets),
+            inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
             cursors: self.cursors.clone(),
             health: Arc::new(DatabaseHealth(self.database.clone())),
@@ -350,4 +365,16 @@ impl Desk {
             }
         }
     }
+}
+
+/// Connects, and says so when that takes a while.
+async fn connect(settings: &postgres::Settings) -> Result<Database, ConnectError> {
+    let mut connecting = std::pin::pin!(Database::connect(settings));
+    tokio::select! {
+        database = &mut connecting => return database,
+        () = tokio::time::sleep(CONNECT_SILENCE_MAX) => {}
+    }
+    let secs = settings.start_patience.as_secs();
+    tracing::warn!("the database does not answer; trying for {secs} s");
+    connecting.await
 }

@@ -43,7 +43,9 @@ pub enum EmbeddedError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The one who has the data folder runs none.
-    #[error("{0}, and that one runs no PostgreSQL that this command could use: try again when it does, or stop it")]
+    #[error(
+        "{0}, and that one runs no PostgreSQL that this command could use: try again when it does, or stop it"
+    )]
     NoHost(StartError),
 }
 
@@ -87,7 +89,9 @@ async fn guest(data_dir: &Path, in_use: StartError) -> Result<Embedded, Embedded
     let deadline = Instant::now() + GUEST_PATIENCE;
     let postmaster_pid = data_dir.join("postgres/data/postmaster.pid");
     loop {
-        let recorded = tokio::fs::read_to_string(&postmaster_pid).await.unwrap_or_default();
+        let recorded = tokio::fs::read_to_string(&postmaster_pid)
+            .await
+            .unwrap_or_default();
         if let Some(url) = url_by_pid_file(&recorded) {
             return Ok(Embedded { url, cluster: None });
         }
@@ -105,7 +109,10 @@ fn url_by_pid_file(text: &str) -> Option<String> {
     let (port, socket_dir) = (lines.nth(3)?, lines.next()?);
     let ready = lines.nth(2)? == "ready";
     (ready && !socket_dir.is_empty()).then(|| {
-        format!("host='{}' port={port} user=insightdesk dbname={DATABASE}", socket_dir.replace('\\', "\\\\").replace('\'', "\\'"))
+        format!(
+            "host='{}' port={port} user=insightdesk dbname={DATABASE}",
+            socket_dir.replace('\\', "\\\\").replace('\'', "\\'")
+        )
     })
 }
 

@@ -99,7 +99,11 @@ pub async fn agree(config: &Config, facts: &dyn DeskFacts) -> Result<MasterSecre
 /// # Errors
 /// When it is not that of 32 bytes.
 pub fn parse(text: &str) -> Result<MasterSecret, MasterSecretError> {
-    let plain = text.trim().trim_end_matches('=').replace('+', "-").replace('/', "_");
+    let plain = text
+        .trim()
+        .trim_end_matches('=')
+        .replace('+', "-")
+        .replace('/', "_");
     MasterSecret::parse(&plain)
 }
 
@@ -188,7 +192,12 @@ pub fn make(data_dir: &Path) -> Result<Located, SecretError> {
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     writeln!(file, "{text}")?;
     file.sync_all()
 }
@@ -214,7 +223,10 @@ mod tests {
 
         async fn state(&self, name: &str, value: &str) -> Result<String, PortError> {
             let mut facts = self.0.lock().unwrap();
-            Ok(facts.entry(name.to_owned()).or_insert_with(|| value.to_owned()).clone())
+            Ok(facts
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned())
+                .clone())
         }
     }
 
@@ -241,7 +253,10 @@ mod tests {
 
         let (_dir, other) = node(Some(&MasterSecret::generate().unwrap()));
         let message = agree(&other, &facts).await.unwrap_err().to_string();
-        assert!(message.contains("give every node the same secret-key"), "{message}");
+        assert!(
+            message.contains("give every node the same secret-key"),
+            "{message}"
+        );
     }
 
     #[tokio::test]
@@ -284,6 +299,9 @@ mod tests {
 
         fs::write(&file, "half a sec").unwrap();
         let message = find(&config).unwrap_err().to_string();
-        assert!(message.contains("secret.key does not hold a secret key"), "{message}");
+        assert!(
+            message.contains("secret.key does not hold a secret key"),
+            "{message}"
+        );
     }
 }

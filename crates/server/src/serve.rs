@@ -43,7 +43,9 @@ pub struct ServeArgs {
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 enum BindError {
-    #[error("{address} is in use by another program: stop that one, or choose another address with --{setting}")]
+    #[error(
+        "{address} is in use by another program: stop that one, or choose another address with --{setting}"
+    )]
     InUse {
         address: SocketAddr,
         setting: &'static str,
@@ -116,7 +118,9 @@ async fn serve_desk(
     let url = public_url(config, address);
     let setup_token = desk.accounts.open_setup().await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, "serving");
-    say(&format!("InsightDesk is ready at {url} (API reference: {url}{REFERENCE_PATH})"))?;
+    say(&format!(
+        "InsightDesk is ready at {url} (API reference: {url}{REFERENCE_PATH})"
+    ))?;
     if let Some(token) = setup_token {
         say(&setup_hint(&url, token.expose()))?;
     }
@@ -219,13 +223,18 @@ mod tests {
         assert_eq!(url(None, "127.0.0.1:80"), "http://127.0.0.1:80");
         assert_eq!(url(None, "0.0.0.0:81"), "http://localhost:81");
         assert_eq!(url(None, "[::]:82"), "http://localhost:82");
-        assert_eq!(url(Some("https://desk.example"), "0.0.0.0:1"), "https://desk.example");
+        assert_eq!(
+            url(Some("https://desk.example"), "0.0.0.0:1"),
+            "https://desk.example"
+        );
     }
 
     #[tokio::test]
     async fn a_port_that_is_taken_is_named_with_the_cure() {
         let first = bind("127.0.0.1:0".parse().unwrap(), "listen").unwrap();
-        let message = bind(first.local_addr().unwrap(), "listen").unwrap_err().to_string();
+        let message = bind(first.local_addr().unwrap(), "listen")
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("is in use by another program"), "{message}");
         assert!(message.contains("--listen"), "{message}");
     }

@@ -119,14 +119,18 @@ impl Program {
         self.run(&arguments, &format!("{PASSWORD}\n")).await.map(drop)
     }
 
-    /// Starts the server, all of it: requests and background work.
-    pub(super) async fn serve(&self) -> Outcome<Desk> {
+    /// Starts the server.
+    pub(super) async fn serve(&self, extent: Extent) -> Outcome<Desk> {
         let log_file = self.folder.join("desk.log");
         let failed = |error: std::io::Error| format!("the server does not start: {error}");
         let log = File::create(&log_file).map_err(failed)?;
         let address = free_address().map_err(failed)?;
         let listen = address.to_string();
         let mut arguments = vec!["serve", "--listen", &listen];
+        match extent {
+            Extent::Whole => {}
+            Extent::HttpOnly => arguments.push("--http-only"),
+        }
         // Nothing is to be measured but the work: no limits on logins, no token that ends meanwhile, no waiting
         // at the end.
         for setting in LIFTED {
@@ -169,6 +173,15 @@ impl Program {
             tokio::time::sleep(READY_POLL).await;
         }
     }
+}
+
+/// How much of the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Requests and background work, as most installations have it.
+    Whole,
+    /// Requests alone: nobody delivers the events that they publish.
+    HttpOnly,
 }
 
 /// What is set otherwise than an operator would find it.

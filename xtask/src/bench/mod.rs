@@ -2,7 +2,8 @@
 //!
 //! A cluster of its own is filled with a desk ([`population`]), the release server is started on it ([`desk`]) and driven
 //! over HTTP as an agent of one team ([`load`]), and pgbench does the same work by itself ([`pgbench`]) while the server
-//! stands still. What can be compared from machine to machine is the CPU time for each request ([`process`]), of the
+//! stands still. What publishes events is measured twice: as it is, with their delivery going on in the same process, and
+//! with `--http-only`, where the request alone is left. What can be compared from machine to machine is the CPU time for each request ([`process`]), of the
 //! server and of PostgreSQL apart; the budgets ([`report`]) are therefore mostly about that. With `--import` it measures
 //! the import instead ([`import`]).
 //!
@@ -35,7 +36,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::Outcome;
 use crate::postgres::{Consent, made_sure};
-use desk::{Desk, Program, text_of};
+use desk::{Desk, Extent, Program, text_of};
 use load::{Make, Random, Work, drive};
 use pgbench::Pgbench;
 use population::{BENCH_TEAM, CUSTOMERS, Population, describe};
@@ -273,6 +274,7 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
     let mut bench = Bench {
         ground,
         desk,
+        extent: Extent::Whole,
         client,
         pgbench,
         time: Duration::from_secs(args.seconds),
@@ -283,17 +285,24 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
     connections.dedup();
     let cursor = deep_cursor(&bench.desk, &bench.desk.login_agent()?)?;
     let deep_page = cursor.page;
-    for plan in works(population, &agent, cursor) {
+    let plans = works(population, &agent, cursor);
+    for plan in &plans {
         let counts = if plan.at_fewest {
             connections.get(..1).unwrap_or_default()
         } else {
             &connections
         };
         for count in counts {
-            bench.measure(&plan, *count).await?;
+            bench.measure(plan, *count).await?;
         }
     }
     let loaded_mib = mib(process::memory_bytes(bench.desk.pid)?);
+    let mut bench = bench.restarted(&program, Extent::HttpOnly).await?;
+    for plan in plans.iter().filter(|plan| plan.publishes) {
+        for count in &connections {
+            bench.measure(plan, *count).await?;
+        }
+    }
     let Bench { desk, mut rows, .. } = bench;
     desk.stop().await?;
 
@@ -346,10 +355,10 @@ fn mib(bytes: u64) -> f64 {
 
 /// A server that runs, and how long a start took: the middle of several, after a first one that makes files.
 async fn started(program: &Program) -> Outcome<(Desk, f64)> {
-    program.serve().await?.stop().await?;
+    program.serve(Extent::Whole).await?.stop().await?;
     let mut times = Vec::new();
     loop {
-        let desk = program.serve().await?;
+        let desk = program.serve(Extent::Whole).await?;
         times.push(desk.ready_after);
         if times.len() < STARTS {
             desk.stop().await?;
@@ -417,6 +426,11 @@ const PAGE_1: &str = "page 1";
 const COUNT: &str = "count open";
 const CREATE: &str = "create";
 const REPLY: &str = "reply";
+
+/// The name of a kind of request where nobody delivers its events.
+fn without_delivery(name: &str) -> String {
+    format!("{name}, http-only")
+}
 
 fn deep_page_name(page: u32) -> String {
     format!("page {page}")
@@ -511,6 +525,7 @@ fn works(population: Population, agent: &str, deep: DeepCursor) -> Vec<Plan> {
 struct Bench<'a> {
     ground: &'a Ground,
     desk: Desk,
+    extent: Extent,
     client: Client,
     pgbench: Option<Pgbench>,
     time: Duration,
@@ -518,13 +533,24 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// With another server, whose memory of the work before is gone.
+    async fn restarted(self, program: &Program, extent: Extent) -> Outcome<Self> {
+        self.desk.stop().await?;
+        let desk = program.serve(extent).await?;
+        Ok(Self { desk, extent, ..self })
+    }
+
     async fn measure(&mut self, plan: &Plan, connections: usize) -> Outcome<()> {
-        tell(&format!("{} at {connections}", plan.name));
+        let name = match self.extent {
+            Extent::Whole => plan.name.clone(),
+            Extent::HttpOnly => without_delivery(&plan.name),
+        };
+        tell(&format!("{name} at {connections}"));
         // Anew for each, so that none ends meanwhile.
         let token = self.desk.login_agent()?;
         let request = Arc::clone(&plan.request);
         let work = Work {
-            name: plan.name.clone(),
+            name: name.clone(),
             status: plan.status,
             request: Box::new(move |random| request(random, &token)),
         };
@@ -548,14 +574,20 @@ impl Bench<'_> {
             words if words.is_empty() => message,
             words => format!("{message} (the server's log ends with: {words})"),
         })?;
-        let delivery = if plan.publishes {
-            Some(self.delivery(pids).await?)
-        } else {
-            None
+        let (delivery, bare) = match self.extent {
+            Extent::Whole if plan.publishes => {
+                let delivery = self.delivery(pids).await?;
+                (Some(delivery), self.bare(plan, connections).await?)
+            }
+            Extent::Whole => (None, self.bare(plan, connections).await?),
+            Extent::HttpOnly => {
+                self.settle().await?;
+                let same = |row: &&Row| row.work == plan.name && row.connections == connections;
+                (None, self.rows.iter().find(same).and_then(|row| row.bare.clone()))
+            }
         };
-        let bare = self.bare(plan, connections).await?;
         self.rows.push(Row {
-            work: plan.name.clone(),
+            work: name,
             connections,
             api: ApiFigures::of(&load, cpu),
             bare,
@@ -602,6 +634,13 @@ impl Bench<'_> {
         })
     }
 
+    /// Takes all events for delivered.
+    async fn settle(&self) -> Outcome<()> {
+        let settle = "UPDATE outbox SET done_at = now() WHERE done_at IS NULL AND buried_at IS NULL";
+        let settled = self.client.batch_execute(settle).await;
+        settled.map_err(|error| format!("{settle}: {}", describe(&error)))
+    }
+
     /// The same by pgbench, while the server stands still.
     async fn bare(&self, plan: &Plan, connections: usize) -> Outcome<Option<BareFigures>> {
         let (Some(pgbench), Some(script)) = (&self.pgbench, &plan.script) else {
@@ -614,9 +653,7 @@ impl Bench<'_> {
         let cpu = before.to(pids.cpu()?);
         if plan.publishes {
             // They are no events of a server's, and it is not to take them for some.
-            let settle = "UPDATE outbox SET done_at = now() WHERE done_at IS NULL AND buried_at IS NULL";
-            let settled = self.client.batch_execute(settle).await;
-            settled.map_err(|error| format!("{settle}: {}", describe(&error)))?;
+            self.settle().await?;
         }
         self.desk.signal(Signal::CONT);
         let rate = rate.map_err(|message| format!("{}: {message}", plan.name))?;
@@ -687,6 +724,7 @@ fn budgets(rows: &[Row], connections: usize, deep_page: u32) -> Vec<Budget> {
     };
     let any = |work: &str| rows.iter().find(|row| row.work == work);
     let mut budgets = Vec::new();
+    let (create_alone, reply_alone) = (without_delivery(CREATE), without_delivery(REPLY));
     let server_bounds = [
         (LIST_25, 0.5),
         (LIST_50, 0.5),
@@ -694,7 +732,9 @@ fn budgets(rows: &[Row], connections: usize, deep_page: u32) -> Vec<Budget> {
         (MESSAGES, 0.3),
         (CONVERSATION, 0.3),
         (CREATE, 0.5),
+        (&create_alone, 0.5),
         (REPLY, 0.5),
+        (&reply_alone, 0.5),
     ];
     for (work, bound) in server_bounds {
         let value = row(work).map(|row| row.api.server_cpu_ms);

@@ -200,10 +200,7 @@ struct ReadAllBody {
     responses((status = 200, description = "How many were marked.", body = ReadAllBody)),
     security(("bearer" = []))
 )]
-async fn read_all(
-    app: Data<AppState>,
-    Command(call, Nothing {}): Command,
-) -> Result<HttpResponse, Problem> {
+async fn read_all(app: Data<AppState>, Command(call, Nothing {}): Command) -> Result<HttpResponse, Problem> {
     let Marked(marked) = app.inbox.mark_all_read(&call.actor()).await?;
     Rendered::of(StatusCode::OK, &ReadAllBody { marked }).into_response()
 }

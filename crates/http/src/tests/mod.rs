@@ -3,6 +3,7 @@
 mod accounts;
 mod commands;
 mod edge;
+mod inbox;
 mod listening;
 mod reference;
 
@@ -19,6 +20,8 @@ use actix_web::{App, Error};
 use async_trait::async_trait;
 use identity::testing::{Desk, MemoryIdentity};
 use kernel::{AnswerStore, IdSource, PortError, Receipt, Role, SequentialIds, StoredAnswer};
+use notifications::Inbox;
+use notifications::testing::MemoryNotifications;
 use serde_json::Value;
 use ticketing::AssigneeFacts;
 use ticketing::Tickets;
@@ -33,6 +36,7 @@ use crate::routes::Operation;
 
 /// A desk in memory, behind the API.
 pub(super) struct World {
+    pub(super) notifications: Arc<MemoryNotifications>,
     pub(super) state: Data<AppState>,
     admin: String,
     agent: String,
@@ -86,15 +90,17 @@ impl World {
             Arc::clone(&ids),
             ticketing::Settings::default(),
         );
+        let notifications = Arc::new(MemoryNotifications::new());
         let parts = AppParts {
             settings,
-            clock,
+            clock: clock.clone(),
             ids,
             authenticator: Arc::new(authenticator),
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
             teams: Arc::new(teams),
             tickets: Arc::new(tickets),
+            inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),
             cursors: CursorKey::new(b"a secret of tests"),
             health: Arc::new(Healthy),
@@ -104,6 +110,7 @@ impl World {
         let mut tokens = tokens.into_iter();
         let mut next = || tokens.next().unwrap();
         Self {
+            notifications,
             state,
             admin: next(),
             agent: next(),

@@ -87,8 +87,12 @@ mod tests {
 
     #[test]
     fn slips_are_counted() {
-        for (one, other, count) in [("", "abc", 3), ("abc", "abc", 0), ("lisen", "listen", 1), ("kitten", "sitting", 3)]
-        {
+        for (one, other, count) in [
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("lisen", "listen", 1),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(slips(one, other), count, "{one} {other}");
             assert_eq!(slips(other, one), count, "{other} {one}");
         }

@@ -81,7 +81,10 @@ fn flag(setting: &'static Setting) -> Arg {
         ));
     match setting.kind {
         // `--behind-tls` alone means true.
-        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Kind::Switch => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
         Kind::Text | Kind::Number | Kind::List | Kind::Secret => arg,
     }
 }

@@ -99,7 +99,11 @@ impl FromStr for TrustedProxies {
     type Err = AddressBlockError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect();
         Ok(Self {
             blocks: parts.iter().map(|part| part.parse()).collect::<Result<_, _>>()?,
             text: parts.join(","),
@@ -357,7 +361,12 @@ pub fn load(given: &Given) -> Result<Loaded, ConfigError> {
     })
 }
 
-fn apply(config: &mut Config, setting: &'static Setting, value: &str, origin: &Source) -> Result<(), ConfigError> {
+fn apply(
+    config: &mut Config,
+    setting: &'static Setting,
+    value: &str,
+    origin: &Source,
+) -> Result<(), ConfigError> {
     (setting.set)(config, value).ok_or_else(|| ConfigError::BadValue {
         setting: setting.name,
         value: match setting.kind {
@@ -405,7 +414,11 @@ fn unknown_variables(given: &Given) -> Vec<String> {
         .variables
         .keys()
         .filter(|name| name.starts_with(PREFIX) && *name != CONFIG_VARIABLE && !known.contains(name))
-        .filter(|name| !["INSIGHTDESK_PG_", "INSIGHTDESK_TEST_"].iter().any(|theirs| name.starts_with(theirs)))
+        .filter(|name| {
+            !["INSIGHTDESK_PG_", "INSIGHTDESK_TEST_"]
+                .iter()
+                .any(|theirs| name.starts_with(theirs))
+        })
         .cloned()
         .collect()
 }

@@ -118,7 +118,13 @@ pub static SETTINGS: &[Setting] = &[
         rule: "standard or production",
         unset: "",
         set: |config, value| {
-            config.profile = choice(value, &[("standard", Profile::Standard), ("production", Profile::Production)])?;
+            config.profile = choice(
+                value,
+                &[
+                    ("standard", Profile::Standard),
+                    ("production", Profile::Production),
+                ],
+            )?;
             Some(())
         },
         show: |config| {
@@ -179,7 +185,9 @@ pub static SETTINGS: &[Setting] = &[
         rule: "a postgresql:// URL",
         unset: "the desk looks after a PostgreSQL of its own in the data folder",
         set: |config, value| {
-            let known = ["postgresql://", "postgres://"].iter().any(|scheme| value.starts_with(scheme));
+            let known = ["postgresql://", "postgres://"]
+                .iter()
+                .any(|scheme| value.starts_with(scheme));
             set_some(&mut config.database_url, known.then(|| Secret::new(value)))
         },
         show: |config| config.database_url.as_ref().map(masked),
@@ -226,7 +234,9 @@ pub static SETTINGS: &[Setting] = &[
         help: "How long an access token is good before it must be refreshed.",
         rule: "a whole number from 1 to 60",
         unset: "",
-        set: |config, value| within(value, 1, 60).map(|n| config.sessions.access_life = TimeDelta::minutes(n)),
+        set: |config, value| {
+            within(value, 1, 60).map(|n| config.sessions.access_life = TimeDelta::minutes(n))
+        },
         show: |config| Some(config.sessions.access_life.num_minutes().to_string()),
     },
     Setting {
@@ -306,7 +316,9 @@ pub static SETTINGS: &[Setting] = &[
         help: "How long a resolved ticket stays silent before it closes itself.",
         rule: "a whole number from 1 to 8760",
         unset: "",
-        set: |config, value| within(value, 1, 8760).map(|n| config.tickets.auto_close_after = TimeDelta::hours(n)),
+        set: |config, value| {
+            within(value, 1, 8760).map(|n| config.tickets.auto_close_after = TimeDelta::hours(n))
+        },
         show: |config| Some(config.tickets.auto_close_after.num_hours().to_string()),
     },
     Setting {
@@ -316,7 +328,9 @@ pub static SETTINGS: &[Setting] = &[
         help: "How long after it was closed a ticket can be reopened.",
         rule: "a whole number from 0 to 3650",
         unset: "",
-        set: |config, value| within(value, 0, 3650).map(|n| config.tickets.reopen_window = TimeDelta::days(n)),
+        set: |config, value| {
+            within(value, 0, 3650).map(|n| config.tickets.reopen_window = TimeDelta::days(n))
+        },
         show: |config| Some(config.tickets.reopen_window.num_days().to_string()),
     },
     Setting {
@@ -407,11 +421,17 @@ fn set_some<T>(place: &mut Option<T>, value: Option<T>) -> Option<()> {
 }
 
 fn within<T: FromStr + PartialOrd>(value: &str, min: T, max: T) -> Option<T> {
-    value.parse().ok().filter(|number| min <= *number && *number <= max)
+    value
+        .parse()
+        .ok()
+        .filter(|number| min <= *number && *number <= max)
 }
 
 fn choice<T: Copy>(value: &str, choices: &[(&str, T)]) -> Option<T> {
-    choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice)
+    choices
+        .iter()
+        .find(|(name, _)| *name == value)
+        .map(|(_, choice)| *choice)
 }
 
 fn rate(place: &mut Option<Rate>, value: &str) -> Option<()> {
@@ -426,7 +446,9 @@ fn shown_rate(rate: Option<Rate>) -> Option<String> {
 /// A URL of scheme and host (and port), without the slash at its end.
 fn public_url(value: &str) -> Option<String> {
     let url = value.strip_suffix('/').unwrap_or(value);
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let host = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._:[]".contains(letter);
     (!host.is_empty() && host.chars().all(plain)).then(|| url.to_owned())
 }

@@ -84,7 +84,10 @@ fn a_bad_value_is_refused_with_its_name_its_source_and_the_rule() {
          address and a port, such as 0.0.0.0:8080 or [::]:8080"
     );
     let refusal = World::new().flag("auto-close-hours", "0").refusal();
-    assert!(refusal.contains("auto-close-hours from the command line cannot be \"0\""), "{refusal}");
+    assert!(
+        refusal.contains("auto-close-hours from the command line cannot be \"0\""),
+        "{refusal}"
+    );
     let world = World::new().file("trusted-proxies = [\"10.0.0.0/8\", \"proxy\"]");
     let refusal = world.refusal();
     assert!(refusal.contains("trusted-proxies from"), "{refusal}");
@@ -94,11 +97,22 @@ fn a_bad_value_is_refused_with_its_name_its_source_and_the_rule() {
 #[test]
 fn each_setting_keeps_to_its_rule() {
     let cases: &[(&'static str, &[&str], &[&str])] = &[
-        ("listen", &["0.0.0.0:0", "[::1]:8080"], &["", "localhost:8080", "1.2.3.4"]),
+        (
+            "listen",
+            &["0.0.0.0:0", "[::1]:8080"],
+            &["", "localhost:8080", "1.2.3.4"],
+        ),
         (
             "public-url",
             &["https://a.example", "http://[::1]:8080/"],
-            &["", "a.example", "https://", "https://a/desk", "ftp://a", "https://a b"],
+            &[
+                "",
+                "a.example",
+                "https://",
+                "https://a/desk",
+                "ftp://a",
+                "https://a b",
+            ],
         ),
         ("profile", &["standard", "production"], &["", "prod"]),
         ("workers", &["1", "256"], &["0", "257", "-1", "x", "1.5"]),
@@ -112,8 +126,16 @@ fn each_setting_keeps_to_its_rule() {
         ),
         ("password-min-length", &["8", "128"], &["7", "129"]),
         ("rate-login", &["0", "1000000"], &["-1", "1000001"]),
-        ("log-level", &["info", "info,insightdesk_http=debug"], &["", "info,=,="]),
-        ("metrics-token", &["sixteen-letters-"], &["short", "with white space in it"]),
+        (
+            "log-level",
+            &["info", "info,insightdesk_http=debug"],
+            &["", "info,=,="],
+        ),
+        (
+            "metrics-token",
+            &["sixteen-letters-"],
+            &["short", "with white space in it"],
+        ),
     ];
     for (name, good, bad) in cases {
         for value in *good {
@@ -132,8 +154,13 @@ fn each_setting_keeps_to_its_rule() {
 
 #[test]
 fn a_secret_is_neither_in_a_refusal_nor_in_what_is_shown() {
-    let refusal = World::new().variable("DATABASE_URL", "mysql://u:hunter2@h").refusal();
-    assert!(refusal.contains("DATABASE_URL") && !refusal.contains("hunter2"), "{refusal}");
+    let refusal = World::new()
+        .variable("DATABASE_URL", "mysql://u:hunter2@h")
+        .refusal();
+    assert!(
+        refusal.contains("DATABASE_URL") && !refusal.contains("hunter2"),
+        "{refusal}"
+    );
     let world = World::new()
         .variable("DATABASE_URL", "postgres://u:hunter2@h/d")
         .variable("INSIGHTDESK_METRICS_TOKEN", "hunter2hunter2hunter2");
@@ -145,7 +172,10 @@ fn a_secret_is_neither_in_a_refusal_nor_in_what_is_shown() {
 #[test]
 fn an_unknown_key_is_refused_with_what_was_probably_meant() {
     let refusal = World::new().file("lisen = \"127.0.0.1:80\"").refusal();
-    assert!(refusal.contains("\"lisen\", which is no setting (perhaps listen?)"), "{refusal}");
+    assert!(
+        refusal.contains("\"lisen\", which is no setting (perhaps listen?)"),
+        "{refusal}"
+    );
     let refusal = World::new().file("[tickets]\nauto-close-hours = 1").refusal();
     assert!(refusal.contains("\"tickets\", which is no setting;"), "{refusal}");
 }
@@ -153,7 +183,10 @@ fn an_unknown_key_is_refused_with_what_was_probably_meant() {
 #[test]
 fn a_file_that_is_no_toml_is_refused_with_its_line() {
     let refusal = World::new().file("workers = 3\nlisten = \n").refusal();
-    assert!(refusal.contains("insightdesk.toml, line 2, is not TOML"), "{refusal}");
+    assert!(
+        refusal.contains("insightdesk.toml, line 2, is not TOML"),
+        "{refusal}"
+    );
     assert!(!refusal.contains('\n'), "{refusal}");
 }
 
@@ -175,7 +208,10 @@ fn settings_that_do_not_go_together_are_refused() {
     let refusal = World::new().flag("profile", "production").refusal();
     assert!(refusal.contains("needs the setting database-url"), "{refusal}");
     let refusal = World::new().flag("session-idle-days", "91").refusal();
-    assert!(refusal.contains("session-idle-days must not be more than"), "{refusal}");
+    assert!(
+        refusal.contains("session-idle-days must not be more than"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -202,7 +238,9 @@ fn what_is_shown_can_be_read_back_and_means_the_same() {
     let loaded = World::new().file(&shown).load();
     let loaded = loaded.unwrap_or_else(|error| panic!("{error}\n{shown}"));
     let values = |text: &str| -> Vec<String> {
-        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("data-dir"));
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.starts_with("data-dir"));
         lines.map(str::to_owned).collect()
     };
     assert_eq!(values(&effective(&loaded)), values(&shown));
@@ -218,14 +256,20 @@ fn every_setting_is_documented_and_its_default_keeps_its_own_rule() {
     for setting in SETTINGS {
         let name = setting.name;
         assert!(table.contains(&format!("`{name}`")), "{name}");
-        assert!(setting.help.ends_with('.') && !setting.rule.ends_with('.'), "{name}");
+        assert!(
+            setting.help.ends_with('.') && !setting.rule.ends_with('.'),
+            "{name}"
+        );
         match (setting.show)(&Config::default()) {
             Some(default) => {
                 let mut config = Config::default();
                 assert_eq!((setting.set)(&mut config, &default), Some(()), "{name}");
                 assert_eq!((setting.show)(&config), Some(default), "{name}");
             }
-            None => assert!(!setting.unset.is_empty(), "{name}: what holds while it is not set?"),
+            None => assert!(
+                !setting.unset.is_empty(),
+                "{name}: what holds while it is not set?"
+            ),
         }
     }
 }

@@ -1,0 +1,551 @@
+//! The program as an operator meets it: started, used, stopped, killed and started again.
+
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use local_postgres::Cluster;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The longest that anything here is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A server that is told to stop has gone by then.
+const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+
+const EMAIL: &str = "ada@example.com";
+const PASSWORD: &str = "seven purple lanterns";
+const SECRET: &str = "+/9hY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6MDEyMzQ=";
+
+/// The program, without any setting of this process' environment.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_insightdesk"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let setting = text.starts_with("INSIGHTDESK_") && !text.starts_with("INSIGHTDESK_PG_");
+        if setting || text == "DATABASE_URL" {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end.
+fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = program()
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that does not read its input may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The one line by which a command says why it failed.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(
+        text.starts_with("insightdesk: ") && text.ends_with('\n'),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+/// Waits until `ready` says so.
+fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A data folder. Whatever runs in it ends with it.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        let dir = tempfile::Builder::new()
+            .prefix("insightdesk-process-")
+            .tempdir_in(base)
+            .unwrap();
+        // As root, PostgreSQL runs as another user, who must get through.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
+        Self(dir)
+    }
+
+    fn data_dir(&self) -> String {
+        self.0.path().join("data").to_str().unwrap().to_owned()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join("data").join(name)
+    }
+
+    fn postmaster(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.path("postgres/data/postmaster.pid")).ok()?;
+        Pid::from_raw(text.lines().next()?.parse().ok()?)
+    }
+
+    /// Starts a server on this folder.
+    fn serve(&self, arguments: &[&str]) -> Server {
+        let data_dir = self.data_dir();
+        Server::start(
+            &[&["--data-dir", &data_dir][..], arguments].concat(),
+            self.0.path(),
+        )
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(postmaster) = self.postmaster() {
+            let _ = kill_process(postmaster, Signal::QUIT);
+        }
+    }
+}
+
+/// A server that runs.
+struct Server {
+    child: Child,
+    lines: Receiver<String>,
+    url: String,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts one and waits until it says that it is ready.
+    fn start(arguments: &[&str], log_dir: &Path) -> Self {
+        let (log, file) = (0..)
+            .map(|number| log_dir.join(format!("server-{number}.log")))
+            .find_map(|path| Some((path.clone(), File::create_new(path).ok()?)))
+            .unwrap();
+        let mut child = program()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        let mut server = Self {
+            child,
+            lines,
+            url: String::new(),
+            log,
+        };
+        let line = server.line();
+        let url = line
+            .strip_prefix("InsightDesk is ready at ")
+            .and_then(|rest| rest.split(' ').next());
+        server.url = url.unwrap_or_else(|| panic!("{line}")).to_owned();
+        assert_eq!(
+            line,
+            format!(
+                "InsightDesk is ready at {0} (API reference: {0}/api/docs)",
+                server.url
+            )
+        );
+        assert_eq!(server.get("/readyz", "").0, 200);
+        server
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The next line of its standard output.
+    fn line(&self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE);
+        line.unwrap_or_else(|error| panic!("{error}: {}", self.log()))
+    }
+
+    /// What it prints from now to its end.
+    fn rest(&self) -> Vec<String> {
+        self.lines.iter().collect()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the server's end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Tells it to stop, as a service manager does.
+    fn stop(mut self) -> Vec<String> {
+        let asked = Instant::now();
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        let status = self.wait();
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+        assert!(asked.elapsed() < STOP_TIME_MAX, "it took {:?}", asked.elapsed());
+        self.rest()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.url.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// Sends a request; gives status and body.
+    fn request(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
+        let mut stream = self.connect();
+        stream
+            .write_all(head(method, path, token, body.len(), "close").as_bytes())
+            .unwrap();
+        stream.write_all(body.as_bytes()).unwrap();
+        answer(stream)
+    }
+
+    fn get(&self, path: &str, token: &str) -> (u16, Value) {
+        self.request("GET", path, token, "")
+    }
+
+    fn log_in(&self) -> String {
+        let body = json!({ "email": EMAIL, "password": PASSWORD }).to_string();
+        let (status, body) = self.request("POST", "/api/v1/auth/login", "", &body);
+        assert_eq!(status, 200, "{body}");
+        body["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    fn me(&self, token: &str) -> String {
+        let (status, body) = self.get("/api/v1/auth/me", token);
+        assert_eq!(status, 200, "{body}");
+        body["email"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn head(method: &str, path: &str, token: &str, length: usize, connection: &str) -> String {
+    let bearer = if token.is_empty() {
+        String::new()
+    } else {
+        format!("Authorization: Bearer {token}\r\n")
+    };
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: desk\r\nConnection: {connection}\r\n{bearer}\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+/// Status and body of what comes until the connection ends. A body that is no JSON is null.
+fn answer(mut stream: TcpStream) -> (u16, Value) {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.get(9..12).and_then(|status| status.parse().ok());
+    let body = text
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body)
+        .unwrap_or_default();
+    let status = status.unwrap_or_else(|| panic!("no answer: {text:?}"));
+    (status, serde_json::from_str(body).unwrap_or_default())
+}
+
+fn create_admin(folder: &Folder) -> Output {
+    let data_dir = folder.data_dir();
+    let arguments = [
+        "admin",
+        "create",
+        "--data-dir",
+        &data_dir,
+        "--email",
+        EMAIL,
+        "--name",
+        "Ada",
+        "--password-stdin",
+    ];
+    run(&arguments, &format!("{PASSWORD}\n"))
+}
+
+#[test]
+fn a_desk_is_made_used_stopped_and_found_again() {
+    let folder = Folder::new();
+    let server = folder.serve(&[]);
+    let hint = server.line();
+    assert!(
+        hint.contains("/api/v1/auth/setup --json '{\"token\":\""),
+        "{hint}"
+    );
+    // Beside the server, on its PostgreSQL.
+    let made = create_admin(&folder);
+    assert!(made.status.success(), "{made:?}");
+    assert_eq!(
+        made.stdout,
+        b"ada@example.com can log in as an administrator now.\n"
+    );
+    let token = server.log_in();
+    assert_eq!(server.me(&token), EMAIL);
+    assert_eq!(server.stop(), [""; 0]);
+    assert_eq!(folder.postmaster(), None, "its PostgreSQL stops with it");
+
+    let server = folder.serve(&[]);
+    assert_eq!(server.me(&token), EMAIL, "the secret is the same after a restart");
+    server.log_in();
+    assert_eq!(
+        server.stop(),
+        [""; 0],
+        "one line is all it prints once there is an administrator"
+    );
+
+    // And without a server, on a PostgreSQL of the command's own.
+    let again = refusal(&create_admin(&folder));
+    assert_eq!(
+        again,
+        "insightdesk: no administrator was made: There is an account with this address already\n"
+    );
+    assert_eq!(folder.postmaster(), None);
+}
+
+#[test]
+fn the_setup_token_that_is_printed_makes_the_first_administrator_once() {
+    let folder = Folder::new();
+    let server = folder.serve(&[]);
+    let hint = server.line();
+    let (_, body) = hint.split_once("--json '").unwrap();
+    let mut body: Value = serde_json::from_str(body.trim_end_matches('\'')).unwrap();
+    body["email"] = EMAIL.into();
+    body["password"] = PASSWORD.into();
+    let body = body.to_string();
+    assert_eq!(server.request("POST", "/api/v1/auth/setup", "", &body).0, 201);
+    assert_eq!(server.request("POST", "/api/v1/auth/setup", "", &body).0, 404);
+    server.log_in();
+    server.stop();
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on() {
+    let folder = Folder::new();
+    let server = folder.serve(&[]);
+    let data_dir = folder.data_dir();
+    let second = refusal(&run(
+        &["serve", "--listen", "127.0.0.1:0", "--data-dir", &data_dir],
+        "",
+    ));
+    assert!(
+        second.contains("is in use by another process") && second.contains("--data-dir"),
+        "{second}"
+    );
+    assert_eq!(server.get("/readyz", "").0, 200);
+    server.stop();
+}
+
+#[test]
+fn a_killed_postgresql_is_started_again_and_a_killed_server_loses_nothing() {
+    let folder = Folder::new();
+    let server = folder.serve(&[]);
+    assert!(create_admin(&folder).status.success());
+    let token = server.log_in();
+
+    let killed = folder.postmaster().unwrap();
+    kill_process(killed, Signal::KILL).unwrap();
+    wait_until("the next PostgreSQL", || {
+        folder.postmaster().is_some_and(|pid| pid != killed)
+    });
+    wait_until("readiness", || server.get("/readyz", "").0 == 200);
+    assert_eq!(server.me(&token), EMAIL);
+
+    let body = json!({ "subject": "Printer on fire", "description": "It burns." }).to_string();
+    let (status, ticket) = server.request("POST", "/api/v1/tickets", &token, &body);
+    assert_eq!(status, 201, "{ticket}");
+    server.kill();
+    let left_running = folder.postmaster();
+    assert!(left_running.is_some());
+
+    let server = folder.serve(&[]);
+    let path = format!("/api/v1/tickets/{}", ticket["ticketNumber"].as_str().unwrap());
+    let (status, found) = server.get(&path, &token);
+    assert_eq!((status, &found["subject"]), (200, &json!("Printer on fire")));
+    server.stop();
+    assert_eq!(
+        folder.postmaster(),
+        None,
+        "the one that was left running is stopped, too"
+    );
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_says_so_and_answers_what_it_has_begun() {
+    let folder = Folder::new();
+    let server = folder.serve(&["--drain-seconds", "1"]);
+    assert!(create_admin(&folder).status.success());
+    let body = json!({ "email": EMAIL, "password": PASSWORD }).to_string();
+    let (first, rest) = body.as_bytes().split_at(10);
+    let mut begun = server.connect();
+    begun
+        .write_all(head("POST", "/api/v1/auth/login", "", body.len(), "close").as_bytes())
+        .unwrap();
+    begun.write_all(first).unwrap();
+
+    kill_process(server.pid(), Signal::TERM).unwrap();
+    let mut status = 200;
+    wait_until("a no at /readyz", || {
+        status = server.get("/readyz", "").0;
+        status != 200
+    });
+    assert_eq!(status, 503);
+    wait_until("a refused connection", || {
+        TcpStream::connect(server.address()).is_err()
+    });
+    begun.write_all(rest).unwrap();
+    assert_eq!(answer(begun).0, 200);
+    let mut server = server;
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = Folder::new();
+    let mut server = folder.serve(&["--drain-seconds", "60"]);
+    kill_process(server.pid(), Signal::TERM).unwrap();
+    wait_until("a no at /readyz", || server.get("/readyz", "").0 == 503);
+    kill_process(server.pid(), Signal::INT).unwrap();
+    assert_eq!(server.wait().code(), Some(130));
+}
+
+#[test]
+fn nodes_share_a_database_and_a_secret_and_one_with_another_secret_is_refused() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let cluster = runtime.block_on(Cluster::scratch()).unwrap();
+    runtime.block_on(cluster.ensure_database("nodes")).unwrap();
+    let url = cluster.url("nodes");
+    let logs = tempfile::tempdir().unwrap();
+    let missing = logs.path().join("no-data-folder");
+    let settings = [
+        "--data-dir",
+        missing.to_str().unwrap(),
+        "--database-url",
+        &url,
+        "--profile",
+        "production",
+        "--secret-key",
+    ];
+    let node = || Server::start(&[&settings[..], &[SECRET]].concat(), logs.path());
+    let (one, other) = (node(), node());
+    let create = [
+        &[
+            "admin",
+            "create",
+            "--email",
+            EMAIL,
+            "--name",
+            "Ada",
+            "--password-stdin",
+        ][..],
+        &settings,
+        &[SECRET],
+    ];
+    let made = run(&create.concat(), PASSWORD);
+    assert!(made.status.success(), "{made:?}");
+    assert_eq!(other.me(&one.log_in()), EMAIL);
+
+    let foreign = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let serve = [&["serve", "--listen", "127.0.0.1:0"][..], &settings, &[foreign]].concat();
+    let refused = refusal(&run(&serve, ""));
+    assert!(
+        refused.contains("give every node the same secret-key"),
+        "{refused}"
+    );
+    one.stop();
+    other.stop();
+    assert!(
+        !missing.exists(),
+        "a node that has all it needs keeps nothing on its disk"
+    );
+    runtime.block_on(cluster.stop());
+}
+
+#[test]
+fn what_cannot_work_is_said_in_one_line_before_anything_starts() {
+    let folder = Folder::new();
+    let data_dir = folder.data_dir();
+    let serve = |arguments: &[&str]| {
+        refusal(&run(
+            &[&["serve", "--data-dir", &data_dir], arguments].concat(),
+            "",
+        ))
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let cases: [(&[&str], &str); 4] = [
+        (&["--listen", &taken], "is in use by another program"),
+        (
+            &["--workers", "0"],
+            "the setting workers from the command line cannot be \"0\"",
+        ),
+        (&["--secret-key", "hunter2"], "32 random bytes in base64"),
+        (&["--profile", "production"], "needs the setting database-url"),
+    ];
+    for (arguments, expected) in cases {
+        let line = serve(arguments);
+        assert!(line.contains(expected), "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+    }
+    assert!(!folder.path("postgres").exists());
+    let usage = run(&["serve", "--no-such-flag"], "");
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn what_is_printed_needs_no_database() {
+    let printed = |arguments: &[&str]| {
+        let output = run(arguments, "");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(
+        printed(&["version"]),
+        format!("insightdesk {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    let document: Value = serde_json::from_str(&printed(&["openapi"])).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(printed(&["config"]).contains("listen = \"127.0.0.1:8080\""));
+    assert!(printed(&["config", "--markdown"]).contains("| `listen` |"));
+}
