@@ -69,8 +69,11 @@ async fn answers(desk: &TestDesk, customer: &Caller, paths: &[String]) -> Vec<(u
 /// Hands every waiting event to its subscribers, as the worker does.
 async fn deliver(desk: &TestDesk) {
     use events::{Claim, Outbox as _, Subscriber as _};
-    let claim =
-        Claim { now: desk.desk.clock.now(), lease: std::time::Duration::from_secs(30), batch_max: 100 };
+    let claim = Claim {
+        now: desk.desk.clock.now(),
+        lease: std::time::Duration::from_secs(30),
+        batch_max: 100,
+    };
     loop {
         let claimed = desk.desk.outbox.claim(claim).await.unwrap();
         if claimed.is_empty() {
@@ -95,39 +98,90 @@ async fn what_staff_write_among_themselves_moves_nothing_that_a_customer_sees() 
     let ticket = desk.ticket(&customer, Some(team)).await;
     let newer = desk.ticket(&customer, Some(team)).await;
     let number = desk.get(&customer, &ticket).await.text_of("/ticketNumber");
-    let public = desk.post(&agent, &format!("{ticket}/messages"), &json!({ "message": "hello" })).await.expect(201);
+    let public = desk
+        .post(
+            &agent,
+            &format!("{ticket}/messages"),
+            &json!({ "message": "hello" }),
+        )
+        .await
+        .expect(201);
     let internal = json!({ "message": CANARY, "isInternal": true });
-    let secret = desk.post(&agent, &format!("{newer}/messages"), &internal).await.expect(201).text_of("/id");
+    let secret = desk
+        .post(&agent, &format!("{newer}/messages"), &internal)
+        .await
+        .expect(201)
+        .text_of("/id");
     deliver(&desk).await;
 
     let paths = questions(&ticket, &number, &public.text_of("/id"), &secret);
     let before = answers(&desk, &customer, &paths).await;
 
     // Everything that staff can do on the ticket that is theirs alone.
-    let _ = desk.post(&agent, &format!("{ticket}/messages"), &internal).await.expect(201);
+    let _ = desk
+        .post(&agent, &format!("{ticket}/messages"), &internal)
+        .await
+        .expect(201);
     let note = json!({ "message": CANARY });
-    let _ = desk.post(&agent, &format!("{ticket}/notes"), &note).await.expect(201);
+    let _ = desk
+        .post(&agent, &format!("{ticket}/notes"), &note)
+        .await
+        .expect(201);
     let metadata = json!({ "metadata": { "secret": CANARY } });
     let _ = desk.patch(&admin, &ticket, &metadata).await.expect(200);
-    let written = desk.post(&agent, &format!("{ticket}/messages"), &internal).await.expect(201).text_of("/id");
+    let written = desk
+        .post(&agent, &format!("{ticket}/messages"), &internal)
+        .await
+        .expect(201)
+        .text_of("/id");
     let edit = json!({ "message": format!("{CANARY} edited") });
-    let _ = desk.patch(&agent, &format!("{ticket}/messages/{written}"), &edit).await.expect(200);
+    let _ = desk
+        .patch(&agent, &format!("{ticket}/messages/{written}"), &edit)
+        .await
+        .expect(200);
     deliver(&desk).await;
 
     assert_eq!(answers(&desk, &customer, &paths).await, before);
     let tag = &before[0].1;
-    let unchanged = desk.request("GET", &ticket).by(&customer).header("if-none-match", tag).send().await;
+    let unchanged = desk
+        .request("GET", &ticket)
+        .by(&customer)
+        .header("if-none-match", tag)
+        .send()
+        .await;
     assert_eq!(unchanged.status, 304);
 
     // The customer's own writes, and what is refused to them, tell nothing either.
     let writes = [
-        desk.patch(&customer, &format!("{ticket}/messages/{written}"), &edit.clone()).await,
-        desk.post(&customer, &format!("{ticket}/notes"), &json!({ "message": "x" })).await,
-        desk.post(&customer, &format!("{ticket}/messages"), &json!({ "message": "x", "isInternal": true })).await,
-        desk.request("PATCH", &ticket).by(&customer).header("if-match", tag).json(&json!({ "priority": "low" })).send().await,
-        desk.request("POST", &format!("{ticket}/messages")).by(&customer).header("if-match", tag).json(&json!({ "message": "public" })).send().await,
+        desk.patch(&customer, &format!("{ticket}/messages/{written}"), &edit.clone())
+            .await,
+        desk.post(&customer, &format!("{ticket}/notes"), &json!({ "message": "x" }))
+            .await,
+        desk.post(
+            &customer,
+            &format!("{ticket}/messages"),
+            &json!({ "message": "x", "isInternal": true }),
+        )
+        .await,
+        desk.request("PATCH", &ticket)
+            .by(&customer)
+            .header("if-match", tag)
+            .json(&json!({ "priority": "low" }))
+            .send()
+            .await,
+        desk.request("POST", &format!("{ticket}/messages"))
+            .by(&customer)
+            .header("if-match", tag)
+            .json(&json!({ "message": "public" }))
+            .send()
+            .await,
         desk.post(&customer, &format!("{ticket}/close"), &json!({})).await,
-        desk.post(&customer, &format!("{ticket}/reopen"), &json!({ "reason": "again" })).await,
+        desk.post(
+            &customer,
+            &format!("{ticket}/reopen"),
+            &json!({ "reason": "again" }),
+        )
+        .await,
     ];
     let statuses: Vec<_> = writes.iter().map(|reply| reply.status).collect();
     assert_eq!(statuses, [404, 404, 422, 403, 201, 200, 200], "{writes:#?}");
@@ -135,7 +189,10 @@ async fn what_staff_write_among_themselves_moves_nothing_that_a_customer_sees() 
 
     let seen = desk.get(&agent, &format!("{ticket}/messages")).await;
     assert!(seen.text.contains(CANARY), "staff do read it");
-    let hidden = desk.database.rows("SELECT title, message, data::text FROM notifications").await;
+    let hidden = desk
+        .database
+        .rows("SELECT title, message, data::text FROM notifications")
+        .await;
     assert!(!format!("{hidden:?}").contains(CANARY), "{hidden:?}");
 }
 
@@ -146,11 +203,20 @@ async fn the_requester_hears_of_public_replies_alone() {
     let customer = desk.person("cus", Role::User).await;
     let ticket = desk.ticket(&customer, None).await;
     let path = format!("{ticket}/messages");
-    let _ = desk.post(&admin, &path, &json!({ "message": CANARY, "isInternal": true })).await.expect(201);
+    let _ = desk
+        .post(&admin, &path, &json!({ "message": CANARY, "isInternal": true }))
+        .await
+        .expect(201);
     deliver(&desk).await;
-    let count = format!("SELECT count(*) FROM notifications WHERE user_id = '{}'", customer.id);
+    let count = format!(
+        "SELECT count(*) FROM notifications WHERE user_id = '{}'",
+        customer.id
+    );
     assert_eq!(desk.database.number(&count).await, 0);
-    let _ = desk.post(&admin, &path, &json!({ "message": "hello" })).await.expect(201);
+    let _ = desk
+        .post(&admin, &path, &json!({ "message": "hello" }))
+        .await
+        .expect(201);
     deliver(&desk).await;
     assert_eq!(desk.database.number(&count).await, 1);
 }

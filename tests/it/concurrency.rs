@@ -30,11 +30,22 @@ async fn of_many_who_claim_a_ticket_one_wins() {
         let replies = join_all(claims).await;
         assert_eq!(count(&replies, 200), 1, "{replies:#?}");
         assert_eq!(count(&replies, 409), agents.len() - 1);
-        replies.iter().filter(|reply| reply.status == 409).for_each(|reply| reply.problem(409, "ticket.already_claimed"));
-        let winner = replies.iter().find(|reply| reply.status == 200).unwrap().text_of("/assignedToId");
+        replies
+            .iter()
+            .filter(|reply| reply.status == 409)
+            .for_each(|reply| reply.problem(409, "ticket.already_claimed"));
+        let winner = replies
+            .iter()
+            .find(|reply| reply.status == 200)
+            .unwrap()
+            .text_of("/assignedToId");
         assert_eq!(desk.get(&admin, &ticket).await.text_of("/assignedToId"), winner);
         let history = desk.get(&admin, &format!("{ticket}/activity")).await.json();
-        let assigned = history["data"].as_array().unwrap().iter().filter(|entry| entry["actionType"] == "assigned");
+        let assigned = history["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry["actionType"] == "assigned");
         assert_eq!(assigned.count(), 1);
     }
 }
@@ -47,7 +58,11 @@ async fn of_many_edits_of_one_version_one_wins_and_none_is_lost_silently() {
     let tag = desk.get(&admin, &ticket).await.expect(200).header("etag");
     let edits = (0..8).map(|n| {
         let body = json!({ "subject": format!("Edit {n}") });
-        desk.request("PATCH", &ticket).by(&admin).header("if-match", &tag).json(&body).send()
+        desk.request("PATCH", &ticket)
+            .by(&admin)
+            .header("if-match", &tag)
+            .json(&body)
+            .send()
     });
     let replies = join_all(edits).await;
     assert_eq!(count(&replies, 200), 1, "{replies:#?}");
@@ -55,9 +70,15 @@ async fn of_many_edits_of_one_version_one_wins_and_none_is_lost_silently() {
     for lost in replies.iter().filter(|reply| reply.status != 200) {
         lost.problem(412, "request.stale");
         let current = lost.header("etag");
-        assert!(won.header("etag").starts_with(current.trim_end_matches('"')), "412 shows the present version: {current}");
+        assert!(
+            won.header("etag").starts_with(current.trim_end_matches('"')),
+            "412 shows the present version: {current}"
+        );
     }
-    assert_eq!(desk.get(&admin, &ticket).await.text_of("/subject"), won.text_of("/subject"));
+    assert_eq!(
+        desk.get(&admin, &ticket).await.text_of("/subject"),
+        won.text_of("/subject")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,26 +87,54 @@ async fn a_key_has_its_effect_once_however_often_and_at_once_it_comes() {
     let customer = desk.person("cus", Role::User).await;
     let body = json!({ "subject": "Once", "description": "only" });
     let send = || {
-        desk.request("POST", "/api/v1/tickets").by(&customer).header("idempotency-key", "k-1").json(&body).send()
+        desk.request("POST", "/api/v1/tickets")
+            .by(&customer)
+            .header("idempotency-key", "k-1")
+            .json(&body)
+            .send()
     };
     let replies = join_all((0..50).map(|_| send())).await;
-    let answered: BTreeSet<_> =
-        replies.iter().filter(|reply| reply.status == 201).map(|reply| reply.text_of("/id")).collect();
+    let answered: BTreeSet<_> = replies
+        .iter()
+        .filter(|reply| reply.status == 201)
+        .map(|reply| reply.text_of("/id"))
+        .collect();
     assert_eq!(answered.len(), 1, "{replies:#?}");
-    assert!(replies.iter().all(|reply| matches!(reply.status, 201 | 409)), "{replies:#?}");
-    let first = replies.iter().find(|reply| reply.header("idempotency-replayed").is_empty()).unwrap();
+    assert!(
+        replies.iter().all(|reply| matches!(reply.status, 201 | 409)),
+        "{replies:#?}"
+    );
+    let first = replies
+        .iter()
+        .find(|reply| reply.header("idempotency-replayed").is_empty())
+        .unwrap();
     let again = send().await.expect(201);
-    assert_eq!((again.header("idempotency-replayed").as_str(), &again.text), ("true", &first.text));
+    assert_eq!(
+        (again.header("idempotency-replayed").as_str(), &again.text),
+        ("true", &first.text)
+    );
     assert_eq!(again.header("etag"), first.header("etag"));
     assert_eq!(again.header("location"), first.header("location"));
     assert_eq!(desk.database.number("SELECT count(*) FROM tickets").await, 1);
-    assert_eq!(desk.database.number("SELECT count(*) FROM outbox").await, 2, "an account and a ticket");
+    assert_eq!(
+        desk.database.number("SELECT count(*) FROM outbox").await,
+        2,
+        "an account and a ticket"
+    );
 
     let other = json!({ "subject": "Other", "description": "body" });
-    let reused = desk.request("POST", "/api/v1/tickets").by(&customer).header("idempotency-key", "k-1").json(&other);
+    let reused = desk
+        .request("POST", "/api/v1/tickets")
+        .by(&customer)
+        .header("idempotency-key", "k-1")
+        .json(&other);
     reused.send().await.problem(422, "request.idempotency_key_reused");
     let stranger = desk.person("str", Role::User).await;
-    let own = desk.request("POST", "/api/v1/tickets").by(&stranger).header("idempotency-key", "k-1").json(&other);
+    let own = desk
+        .request("POST", "/api/v1/tickets")
+        .by(&stranger)
+        .header("idempotency-key", "k-1")
+        .json(&other);
     let _ = own.send().await.expect(201);
 }
 
@@ -95,7 +144,10 @@ async fn numbers_are_never_given_twice() {
     let customer = desk.person("cus", Role::User).await;
     let body = json!({ "subject": "Number", "description": "please" });
     let replies = join_all((0..64).map(|_| desk.post(&customer, "/api/v1/tickets", &body))).await;
-    let numbers: BTreeSet<_> = replies.iter().map(|reply| reply.text_of("/ticketNumber")).collect();
+    let numbers: BTreeSet<_> = replies
+        .iter()
+        .map(|reply| reply.text_of("/ticketNumber"))
+        .collect();
     assert_eq!(numbers.len(), 64);
 }
 
@@ -115,7 +167,10 @@ async fn replies_at_once_are_all_kept_and_counted() {
     }))
     .await;
     let kept = count(&replies, 201);
-    assert!(replies.iter().all(|reply| matches!(reply.status, 201 | 503)), "{replies:#?}");
+    assert!(
+        replies.iter().all(|reply| matches!(reply.status, 201 | 503)),
+        "{replies:#?}"
+    );
     let shown = desk.get(&admin, &ticket).await.json();
     assert_eq!(shown["messageCount"], kept);
     let listed = desk.get(&customer, &format!("{path}?limit=100")).await.json();

@@ -9,9 +9,14 @@ async fn checksum(desk: &TestDesk) -> String {
     let tables = "tickets ticket_messages ticket_notes ticket_activities users teams team_members outbox idempotency_keys";
     let parts: Vec<String> = tables
         .split(' ')
-        .map(|table| format!("(SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '-') FROM {table} t)"))
+        .map(|table| {
+            format!("(SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '-') FROM {table} t)")
+        })
         .collect();
-    let rows = desk.database.rows(&format!("SELECT concat_ws(' ', {})", parts.join(", "))).await;
+    let rows = desk
+        .database
+        .rows(&format!("SELECT concat_ws(' ', {})", parts.join(", ")))
+        .await;
     rows[0][0].clone().unwrap()
 }
 
@@ -23,46 +28,165 @@ async fn bad_bodies_are_refused_by_name_and_change_nothing() {
     let before = checksum(&desk).await;
     let create = "/api/v1/tickets";
     let long = "x".repeat(201);
-    let deep = format!("{{\"subject\":\"s\",\"description\":\"d\",\"customFields\":{{\"a\":{}1{}}}}}", "[".repeat(40), "]".repeat(40));
+    let deep = format!(
+        "{{\"subject\":\"s\",\"description\":\"d\",\"customFields\":{{\"a\":{}1{}}}}}",
+        "[".repeat(40),
+        "]".repeat(40)
+    );
     let cases: Vec<(&str, String, u16, &str, &str)> = vec![
-        ("malformed", "{\"subject\": ".into(), 400, "request.malformed_json", ""),
+        (
+            "malformed",
+            "{\"subject\": ".into(),
+            400,
+            "request.malformed_json",
+            "",
+        ),
         ("no object", "[]".into(), 422, "request.invalid", ""),
         ("empty", String::new(), 422, "request.invalid", ""),
-        ("unknown field", json!({ "subject": "s", "description": "d", "colour": 1 }).to_string(), 422, "request.invalid", "/colour"),
-        ("a field for others", json!({ "subject": "s", "description": "d", "assignedToId": null }).to_string(), 422, "request.invalid", "/assignedToId"),
-        ("wrong type", json!({ "subject": 7, "description": "d" }).to_string(), 422, "request.invalid", "/subject"),
-        ("wrong word", json!({ "subject": "s", "description": "d", "priority": "asap" }).to_string(), 422, "request.invalid", "/priority"),
-        ("too long", json!({ "subject": long, "description": "d" }).to_string(), 422, "request.invalid", "/subject"),
-        ("empty text", json!({ "subject": "  ", "description": "d" }).to_string(), 422, "request.invalid", "/subject"),
-        ("NUL", "{\"subject\":\"a\\u0000b\",\"description\":\"d\"}".into(), 400, "", ""),
-        ("lone surrogate", "{\"subject\":\"\\ud800\",\"description\":\"d\"}".into(), 400, "", ""),
-        ("control character", json!({ "subject": "a\u{7}b", "description": "d" }).to_string(), 422, "request.invalid", "/subject"),
-        ("duplicate key", "{\"subject\":\"a\",\"subject\":\"b\",\"description\":\"d\"}".into(), 400, "", ""),
+        (
+            "unknown field",
+            json!({ "subject": "s", "description": "d", "colour": 1 }).to_string(),
+            422,
+            "request.invalid",
+            "/colour",
+        ),
+        (
+            "a field for others",
+            json!({ "subject": "s", "description": "d", "assignedToId": null }).to_string(),
+            422,
+            "request.invalid",
+            "/assignedToId",
+        ),
+        (
+            "wrong type",
+            json!({ "subject": 7, "description": "d" }).to_string(),
+            422,
+            "request.invalid",
+            "/subject",
+        ),
+        (
+            "wrong word",
+            json!({ "subject": "s", "description": "d", "priority": "asap" }).to_string(),
+            422,
+            "request.invalid",
+            "/priority",
+        ),
+        (
+            "too long",
+            json!({ "subject": long, "description": "d" }).to_string(),
+            422,
+            "request.invalid",
+            "/subject",
+        ),
+        (
+            "empty text",
+            json!({ "subject": "  ", "description": "d" }).to_string(),
+            422,
+            "request.invalid",
+            "/subject",
+        ),
+        (
+            "NUL",
+            "{\"subject\":\"a\\u0000b\",\"description\":\"d\"}".into(),
+            400,
+            "",
+            "",
+        ),
+        (
+            "lone surrogate",
+            "{\"subject\":\"\\ud800\",\"description\":\"d\"}".into(),
+            400,
+            "",
+            "",
+        ),
+        (
+            "control character",
+            json!({ "subject": "a\u{7}b", "description": "d" }).to_string(),
+            422,
+            "request.invalid",
+            "/subject",
+        ),
+        (
+            "duplicate key",
+            "{\"subject\":\"a\",\"subject\":\"b\",\"description\":\"d\"}".into(),
+            400,
+            "",
+            "",
+        ),
         ("too deep", deep, 400, "", ""),
-        ("infinite", "{\"subject\":1e999,\"description\":\"d\"}".into(), 400, "", ""),
-        ("unknown team", json!({ "subject": "s", "description": "d", "teamId": "01890a5d-ac96-774b-bcce-b302099a8057" }).to_string(), 422, "request.invalid", "/teamId"),
-        ("nested custom field", json!({ "subject": "s", "description": "d", "customFields": { "a": { "b": 1 } } }).to_string(), 422, "request.invalid", "/customFields/a"),
+        (
+            "infinite",
+            "{\"subject\":1e999,\"description\":\"d\"}".into(),
+            400,
+            "",
+            "",
+        ),
+        (
+            "unknown team",
+            json!({ "subject": "s", "description": "d", "teamId": "01890a5d-ac96-774b-bcce-b302099a8057" })
+                .to_string(),
+            422,
+            "request.invalid",
+            "/teamId",
+        ),
+        (
+            "nested custom field",
+            json!({ "subject": "s", "description": "d", "customFields": { "a": { "b": 1 } } }).to_string(),
+            422,
+            "request.invalid",
+            "/customFields/a",
+        ),
     ];
     for (name, body, status, code, pointer) in cases {
         let reply = desk.request("POST", create).by(&customer).raw(body).send().await;
         assert_eq!(reply.status, status, "{name}: {}", reply.text);
-        let code = if code.is_empty() { reply.text_of("/code") } else { code.to_owned() };
+        let code = if code.is_empty() {
+            reply.text_of("/code")
+        } else {
+            code.to_owned()
+        };
         reply.problem(status, &code);
         if !pointer.is_empty() {
-            assert_eq!(reply.text_of("/errors/0/pointer"), pointer, "{name}: {}", reply.text);
+            assert_eq!(
+                reply.text_of("/errors/0/pointer"),
+                pointer,
+                "{name}: {}",
+                reply.text
+            );
         }
     }
     let all = json!({ "subject": "", "description": "", "tags": ["x".repeat(60)] });
     let reply = desk.post(&customer, create, &all).await.expect(422);
-    assert_eq!(reply.json()["errors"].as_array().unwrap().len(), 3, "all faults at once: {}", reply.text);
+    assert_eq!(
+        reply.json()["errors"].as_array().unwrap().len(),
+        3,
+        "all faults at once: {}",
+        reply.text
+    );
 
     let huge = json!({ "subject": "s", "description": "x".repeat(1_100_000) }).to_string();
-    desk.request("POST", create).by(&customer).raw(huge).send().await.problem(413, "request.too_large");
-    let form = desk.request("POST", create).by(&customer).header("content-type", "text/plain").raw("hello");
+    desk.request("POST", create)
+        .by(&customer)
+        .raw(huge)
+        .send()
+        .await
+        .problem(413, "request.too_large");
+    let form = desk
+        .request("POST", create)
+        .by(&customer)
+        .header("content-type", "text/plain")
+        .raw("hello");
     form.send().await.problem(415, "request.unsupported_media_type");
-    let nulled = desk.patch(&customer, &ticket, &json!({ "subject": null })).await.expect(422);
+    let nulled = desk
+        .patch(&customer, &ticket, &json!({ "subject": null }))
+        .await
+        .expect(422);
     assert_eq!(nulled.text_of("/errors/0/code"), "not_null");
-    let bad_key = desk.request("POST", create).by(&customer).header("idempotency-key", "a b").json(&json!({}));
+    let bad_key = desk
+        .request("POST", create)
+        .by(&customer)
+        .header("idempotency-key", "a b")
+        .json(&json!({}));
     bad_key.send().await.problem(400, "request.invalid_header");
     assert_eq!(checksum(&desk).await, before);
 }
@@ -77,7 +201,10 @@ async fn bad_questions_are_refused_by_name() {
     }
     let first = desk.get(&customer, "/api/v1/tickets?limit=1").await.expect(200);
     let cursor = first.text_of("/page/nextCursor");
-    let second = desk.get(&customer, &format!("/api/v1/tickets?limit=1&cursor={cursor}")).await.expect(200);
+    let second = desk
+        .get(&customer, &format!("/api/v1/tickets?limit=1&cursor={cursor}"))
+        .await
+        .expect(200);
     assert_ne!(first.text_of("/data/0/id"), second.text_of("/data/0/id"));
 
     let mut forged = cursor.clone();
@@ -85,7 +212,10 @@ async fn bad_questions_are_refused_by_name() {
     forged.push(last);
     for (who, query) in [
         (&customer, format!("limit=1&cursor={forged}")),
-        (&customer, format!("limit=1&cursor={}", &cursor[..cursor.len() / 2])),
+        (
+            &customer,
+            format!("limit=1&cursor={}", &cursor[..cursor.len() / 2]),
+        ),
         (&customer, "cursor=".to_owned()),
         (&customer, format!("limit=1&sort=createdAt&cursor={cursor}")),
         (&customer, format!("limit=1&status=open&cursor={cursor}")),
@@ -113,7 +243,10 @@ async fn bad_questions_are_refused_by_name() {
         let reply = desk.get(&customer, &format!("/api/v1/tickets?{query}")).await;
         reply.problem(400, "request.invalid_parameter");
     }
-    desk.request("GET", "/api/v1/nothing").send().await.problem(404, "request.unknown_path");
+    desk.request("GET", "/api/v1/nothing")
+        .send()
+        .await
+        .problem(404, "request.unknown_path");
     let put = desk.request("PUT", "/api/v1/tickets").by(&customer).send().await;
     put.problem(405, "request.method_not_allowed");
     assert!(put.header("allow").contains("POST"), "{}", put.header("allow"));
@@ -130,7 +263,14 @@ async fn what_is_someone_elses_is_as_unknown_as_what_is_not() {
     let team = desk.team(&admin, "Front", &[(&insider, TeamRole::Agent)]).await;
     let ticket = desk.ticket(&customer, Some(team)).await;
     let other = desk.ticket(&customer, Some(team)).await;
-    let message = desk.post(&customer, &format!("{other}/messages"), &json!({ "message": "m" })).await.expect(201);
+    let message = desk
+        .post(
+            &customer,
+            &format!("{other}/messages"),
+            &json!({ "message": "m" }),
+        )
+        .await
+        .expect(201);
     let number = desk.get(&customer, &ticket).await.text_of("/ticketNumber");
     let before = checksum(&desk).await;
     let unknown = "/api/v1/tickets/01890a5d-ac96-774b-bcce-b302099a8057";
@@ -144,9 +284,15 @@ async fn what_is_someone_elses_is_as_unknown_as_what_is_not() {
         for rest in ["", "/messages", "/notes", "/activity"] {
             let hidden = desk.get(caller, &format!("{ticket}{rest}")).await;
             let absent = desk.get(caller, &format!("{unknown}{rest}")).await;
-            assert_eq!((hidden.status, strip(hidden.json())), (404, strip(absent.json())), "{rest}");
+            assert_eq!(
+                (hidden.status, strip(hidden.json())),
+                (404, strip(absent.json())),
+                "{rest}"
+            );
         }
-        desk.get(caller, &format!("/api/v1/tickets/{number}")).await.problem(404, "ticket.not_found");
+        desk.get(caller, &format!("/api/v1/tickets/{number}"))
+            .await
+            .problem(404, "ticket.not_found");
         for (rest, body) in [
             ("/messages", json!({ "message": "m" })),
             ("/notes", json!({ "message": "m" })),
@@ -159,16 +305,22 @@ async fn what_is_someone_elses_is_as_unknown_as_what_is_not() {
             ("/reopen", json!({})),
             ("/restore", json!({})),
         ] {
-            desk.post(caller, &format!("{ticket}{rest}"), &body).await.problem(404, "ticket.not_found");
+            desk.post(caller, &format!("{ticket}{rest}"), &body)
+                .await
+                .problem(404, "ticket.not_found");
         }
-        desk.patch(caller, &ticket, &json!({ "subject": "mine" })).await.problem(404, "ticket.not_found");
+        desk.patch(caller, &ticket, &json!({ "subject": "mine" }))
+            .await
+            .problem(404, "ticket.not_found");
         let delete = desk.request("DELETE", &ticket).by(caller).send().await;
         delete.problem(404, "ticket.not_found");
     }
     // A message is found in its own ticket alone.
     let path = format!("{ticket}/messages/{}", message.text_of("/id"));
     desk.get(&customer, &path).await.problem(404, "message.not_found");
-    desk.patch(&customer, &path, &json!({ "message": "n" })).await.problem(404, "message.not_found");
+    desk.patch(&customer, &path, &json!({ "message": "n" }))
+        .await
+        .problem(404, "message.not_found");
     // Without a token nothing is shown at all.
     let anonymous = desk.request("GET", &ticket).send().await;
     anonymous.problem(401, "auth.required");
@@ -183,20 +335,51 @@ async fn illegal_transitions_and_stale_versions_change_nothing() {
     let customer = desk.person("cus", Role::User).await;
     let ticket = desk.ticket(&customer, None).await;
     let old = desk.get(&admin, &ticket).await.header("etag");
-    let _ = desk.post(&admin, &format!("{ticket}/resolve"), &json!({ "resolution": "done" })).await.expect(200);
+    let _ = desk
+        .post(
+            &admin,
+            &format!("{ticket}/resolve"),
+            &json!({ "resolution": "done" }),
+        )
+        .await
+        .expect(200);
     let before = checksum(&desk).await;
     let again = desk.post(&admin, &format!("{ticket}/resolve"), &json!({})).await;
     again.problem(409, "ticket.transition_not_allowed");
-    assert!(again.text_of("/detail").contains("open, closed"), "{}", again.text);
-    desk.patch(&admin, &ticket, &json!({ "status": "pending" })).await.problem(409, "ticket.transition_not_allowed");
-    desk.post(&customer, &format!("{ticket}/resolve"), &json!({})).await.problem(403, "access.forbidden");
+    assert!(
+        again.text_of("/detail").contains("open, closed"),
+        "{}",
+        again.text
+    );
+    desk.patch(&admin, &ticket, &json!({ "status": "pending" }))
+        .await
+        .problem(409, "ticket.transition_not_allowed");
+    desk.post(&customer, &format!("{ticket}/resolve"), &json!({}))
+        .await
+        .problem(403, "access.forbidden");
     for tag in [old.as_str(), "\"ticket-99\"", "\"team-2\"", "W/\"ticket-2\""] {
-        let stale = desk.request("PATCH", &ticket).by(&admin).header("if-match", tag).json(&json!({ "subject": "s" }));
+        let stale = desk
+            .request("PATCH", &ticket)
+            .by(&admin)
+            .header("if-match", tag)
+            .json(&json!({ "subject": "s" }));
         stale.send().await.problem(412, "request.stale");
-        let stale = desk.request("POST", &format!("{ticket}/close")).by(&admin).header("if-match", tag);
+        let stale = desk
+            .request("POST", &format!("{ticket}/close"))
+            .by(&admin)
+            .header("if-match", tag);
         stale.send().await.problem(412, "request.stale");
     }
     assert_eq!(checksum(&desk).await, before);
-    let _ = desk.post(&customer, &format!("{ticket}/close"), &json!({})).await.expect(200);
-    desk.post(&customer, &format!("{ticket}/messages"), &json!({ "message": "m" })).await.problem(409, "ticket.closed");
+    let _ = desk
+        .post(&customer, &format!("{ticket}/close"), &json!({}))
+        .await
+        .expect(200);
+    desk.post(
+        &customer,
+        &format!("{ticket}/messages"),
+        &json!({ "message": "m" }),
+    )
+    .await
+    .problem(409, "ticket.closed");
 }

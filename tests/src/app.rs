@@ -71,13 +71,19 @@ impl Reply {
     pub fn text_of(&self, pointer: &str) -> String {
         let json = self.json();
         let value = json.pointer(pointer).and_then(Value::as_str);
-        value.unwrap_or_else(|| panic!("no text at {pointer}: {json:#}")).to_owned()
+        value
+            .unwrap_or_else(|| panic!("no text at {pointer}: {json:#}"))
+            .to_owned()
     }
 
     /// A header as text; empty when it is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> String {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The same answer, when it has this status.
@@ -97,8 +103,18 @@ impl Reply {
     /// When it is something else.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) {
-        assert_eq!((self.status, self.text_of("/code").as_str()), (status, code), "{}", self.text);
-        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
+        assert_eq!(
+            (self.status, self.text_of("/code").as_str()),
+            (status, code),
+            "{}",
+            self.text
+        );
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{}",
+            self.text
+        );
         assert_eq!(self.json()["status"], status);
         assert_eq!(self.text_of("/requestId"), self.header("x-request-id"));
     }
@@ -140,7 +156,11 @@ impl Request<'_> {
     /// With a body as it is, called JSON unless a header says otherwise.
     pub fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
-        if self.headers.contains_key("content-type") { self } else { self.header("content-type", "application/json") }
+        if self.headers.contains_key("content-type") {
+            self
+        } else {
+            self.header("content-type", "application/json")
+        }
     }
 
     /// Sends it and reads the answer.
@@ -149,14 +169,27 @@ impl Request<'_> {
     /// When there is no answer.
     #[expect(clippy::unwrap_used, reason = "a test ends where there is no answer")]
     pub async fn send(self) -> Reply {
-        let Self { desk, method, path, headers, body } = self;
-        let mut request = desk.client.request(method, format!("{}{path}", desk.url)).headers(headers);
+        let Self {
+            desk,
+            method,
+            path,
+            headers,
+            body,
+        } = self;
+        let mut request = desk
+            .client
+            .request(method, format!("{}{path}", desk.url))
+            .headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Reply { status, headers, text: response.text().await.unwrap() }
+        Reply {
+            status,
+            headers,
+            text: response.text().await.unwrap(),
+        }
     }
 }
 
@@ -174,28 +207,52 @@ impl TestDesk {
     /// # Panics
     /// When it cannot be had.
     #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
-    #[expect(clippy::disallowed_methods, reason = "the API runs beside the test and ends with it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the API runs beside the test and ends with it"
+    )]
     pub async fn start_on(database: TestDatabase) -> Self {
-        let config = Config { rates: RateSettings::lifted(), ..Config::default() };
+        let config = Config {
+            rates: RateSettings::lifted(),
+            ..Config::default()
+        };
         let secret = MasterSecret::from_bytes([7; 32]);
         let desk = Desk::from_database(database.database().clone(), secret, &config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let settings =
-            ServerSettings { workers: 1, drain_delay: std::time::Duration::ZERO, ..ServerSettings::default() };
+        let settings = ServerSettings {
+            workers: 1,
+            drain_delay: std::time::Duration::ZERO,
+            ..ServerSettings::default()
+        };
         let state = desk.http_state(None);
-        let listeners = Listeners { api: listener, metrics: None };
+        let listeners = Listeners {
+            api: listener,
+            metrics: None,
+        };
         tokio::spawn(serve(settings, state.into(), listeners, async move {
             let _ = stopped.await;
         }));
-        Self { desk, database, url, client: Client::new(), _stop: stop }
+        Self {
+            desk,
+            database,
+            url,
+            client: Client::new(),
+            _stop: stop,
+        }
     }
 
     /// Begins a request.
     pub fn request(&self, method: &str, path: &str) -> Request<'_> {
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
-        Request { desk: self, method, path: path.to_owned(), headers: HeaderMap::new(), body: None }
+        Request {
+            desk: self,
+            method,
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: None,
+        }
     }
 
     /// Asks for something as someone.
@@ -231,23 +288,39 @@ impl TestDesk {
         let email = format!("{name}@example.org");
         let profile = match role {
             Role::Admin => {
-                let registration = Registration { email: email.clone(), name: name.to_owned(), password: PASSWORD.to_owned() };
+                let registration = Registration {
+                    email: email.clone(),
+                    name: name.to_owned(),
+                    password: PASSWORD.to_owned(),
+                };
                 self.desk.accounts.create_admin(registration).await.unwrap()
             }
             Role::User | Role::Agent => {
                 let root = UserId(self.desk.ids.next());
-                let actor = Actor::Person(Person { id: root, role: Role::Admin, teams: vec![] });
+                let actor = Actor::Person(Person {
+                    id: root,
+                    role: Role::Admin,
+                    teams: vec![],
+                });
                 let user = CreateUser {
                     email: email.clone(),
                     name: name.to_owned(),
                     role,
                     password: Some(PASSWORD.to_owned()),
                 };
-                self.desk.accounts.create_user(&actor, user, &kernel::receipt::no_receipt).await.unwrap()
+                self.desk
+                    .accounts
+                    .create_user(&actor, user, &kernel::receipt::no_receipt)
+                    .await
+                    .unwrap()
             }
         };
         let token = self.log_in(&email).await;
-        Caller { id: profile.id, role, token }
+        Caller {
+            id: profile.id,
+            role,
+            token,
+        }
     }
 
     /// An access token for an address.
@@ -256,7 +329,12 @@ impl TestDesk {
     /// When the login is refused.
     pub async fn log_in(&self, email: &str) -> String {
         let body = json!({ "email": email, "password": PASSWORD });
-        let reply = self.request("POST", "/api/v1/auth/login").json(&body).send().await.expect(200);
+        let reply = self
+            .request("POST", "/api/v1/auth/login")
+            .json(&body)
+            .send()
+            .await
+            .expect(200);
         reply.text_of("/accessToken")
     }
 
@@ -265,11 +343,17 @@ impl TestDesk {
     /// # Panics
     /// When it cannot be made.
     pub async fn team(&self, admin: &Caller, name: &str, members: &[(&Caller, TeamRole)]) -> TeamId {
-        let made = self.post(admin, "/api/v1/teams", &json!({ "name": name })).await.expect(201);
+        let made = self
+            .post(admin, "/api/v1/teams", &json!({ "name": name }))
+            .await
+            .expect(201);
         let id = made.text_of("/id");
         for (member, role) in members {
             let body = json!({ "userId": member.id, "roleInTeam": role.as_str() });
-            let _ = self.post(admin, &format!("/api/v1/teams/{id}/members"), &body).await.expect(201);
+            let _ = self
+                .post(admin, &format!("/api/v1/teams/{id}/members"), &body)
+                .await
+                .expect(201);
         }
         TeamId(id.parse().unwrap_or_default())
     }

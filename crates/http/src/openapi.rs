@@ -47,9 +47,17 @@ const TAGS: &[(&str, &str)] = &[
 #[expect(dead_code, reason = "only its document is used")]
 pub struct IfMatchHeader {
     /// Entity tags of the version that the change is meant for; 412 when the resource has another one.
-    #[param(rename = "If-Match", required = false, example = "\"ticket-7\"")]
-    if_match: Option<String>,
+    #[param(
+        rename = "If-Match",
+        required = false,
+        example = "*",
+        pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#
+    )]
+    if_match: String,
 }
+
+/// What the headers of preconditions hold: `*`, or entity tags with commas between.
+const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
 
 /// The problems that operations share: status, name of the component, description.
 const PROBLEMS: &[(&str, &str, &str)] = &[
@@ -350,7 +358,7 @@ fn if_none_match() -> Parameter {
         .description(Some(
             "Entity tags of answers that the client has; 304 when one of them is still the right one.",
         ))
-        .schema(Some(text()))
+        .schema(Some(text().pattern(Some(ENTITY_TAGS))))
         .build()
 }
 

@@ -57,8 +57,7 @@ const fn entry(code: &'static str, status: u16, title: &'static str) -> Catalogu
     CatalogueEntry { code, status, title }
 }
 
-/// The codes that this crate gives out itself. Those of the domains stand in their error enums, and take the title of
-/// their status.
+/// Every code of the API: those that this crate gives out itself and those of the domains' errors.
 pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("request.bad_request", 400, "The request could not be read"),
     entry("request.malformed_json", 400, "The body is not valid JSON"),
@@ -93,6 +92,45 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("server.draining", 503, "The server is about to stop"),
     entry("server.deadline", 503, "The server did not finish in time"),
     entry("server.outcome_unknown", 504, "The server did not finish in time"),
+    entry("access.forbidden", 403, "You may not do this"),
+    entry("auth.invalid_credentials", 401, "Address or password is wrong"),
+    entry("auth.session_revoked", 401, "The session has ended"),
+    entry("auth.token_expired", 401, "The token has expired"),
+    entry("auth.token_invalid", 401, "The token is not valid"),
+    entry(
+        "message.edit_window_over",
+        409,
+        "The message can no longer be edited",
+    ),
+    entry("message.not_found", 404, "No such message"),
+    entry("notification.no_person", 403, "Only people have notifications"),
+    entry("notification.not_found", 404, "No such notification"),
+    entry("request.repeated", 409, "The request was carried out before"),
+    entry("request.stale", 412, "It was changed in the meantime"),
+    entry("server.busy", 503, "Too many changes at once"),
+    entry("session.not_found", 404, "No such session"),
+    entry("setup.closed", 404, "There is nothing to set up"),
+    entry("setup.token_invalid", 401, "The set-up token is not valid"),
+    entry("team.member_not_found", 404, "The team has no such member"),
+    entry("team.name_taken", 409, "There is a team of this name"),
+    entry("team.not_found", 404, "No such team"),
+    entry("ticket.already_claimed", 409, "Someone else has the ticket"),
+    entry("ticket.closed", 409, "The ticket is closed"),
+    entry("ticket.deleted", 409, "The ticket is deleted"),
+    entry("ticket.not_deleted", 409, "The ticket is not deleted"),
+    entry("ticket.not_found", 404, "No such ticket"),
+    entry(
+        "ticket.transition_not_allowed",
+        409,
+        "The ticket's status does not allow it",
+    ),
+    entry("user.deleted", 409, "The account is deleted"),
+    entry("user.email_taken", 409, "There is an account with this address"),
+    entry("user.last_admin", 409, "The desk needs an administrator"),
+    entry("user.not_deleted", 409, "The account is not deleted"),
+    entry("user.not_found", 404, "No such user"),
+    entry("user.own_account", 409, "Nobody shuts themselves out"),
+    entry("user.wrong_password", 403, "The present password is wrong"),
 ];
 
 /// The title of a code, or else of its status.
@@ -542,6 +580,50 @@ mod tests {
             assert!(entry.code.contains('.'), "{}", entry.code);
             assert!(!entry.title.ends_with('.'), "{}", entry.code);
         }
+    }
+
+    /// Codes as the domains' errors write them: `=> "ticket.closed"`.
+    fn codes_in(source: &str) -> Vec<&str> {
+        let literals = source
+            .split("=> \"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next());
+        let is_word =
+            |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        literals
+            .filter(|code| {
+                code.split_once('.')
+                    .is_some_and(|(a, b)| is_word(a) && is_word(b))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_code_of_the_domains_stands_in_the_catalogue() {
+        let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut found = 0;
+        for domain in ["kernel", "identity", "ticketing", "notifications"] {
+            let mut folders = vec![crates.join(domain).join("src")];
+            while let Some(folder) = folders.pop() {
+                for entry in std::fs::read_dir(folder).unwrap() {
+                    let path = entry.unwrap().path();
+                    if path.is_dir() {
+                        folders.push(path);
+                        continue;
+                    }
+                    let source = std::fs::read_to_string(&path).unwrap();
+                    for code in codes_in(&source) {
+                        found += 1;
+                        assert!(
+                            CATALOGUE.iter().any(|entry| entry.code == code),
+                            "{code} of {}",
+                            path.display()
+                        );
+                    }
+                }
+            }
+        }
+        assert!(found > 40, "{found}");
     }
 
     #[actix_web::test]

@@ -30,7 +30,12 @@ impl PgFacts {
         let read = self
             .database
             .run(async |connection| {
-                desk_facts::table.find(name).select(desk_facts::value).first(connection).await.optional()
+                desk_facts::table
+                    .find(name)
+                    .select(desk_facts::value)
+                    .first(connection)
+                    .await
+                    .optional()
             })
             .await;
         read.map_err(|failure| failure.at(PORT))
@@ -50,7 +55,11 @@ impl PgFacts {
                     .execute(connection)
                     .await?;
                 // A row that another node is about to commit was waited for above.
-                desk_facts::table.find(name).select(desk_facts::value).first(connection).await
+                desk_facts::table
+                    .find(name)
+                    .select(desk_facts::value)
+                    .first(connection)
+                    .await
             })
             .await;
         stated.map_err(|failure| failure.at(PORT))

@@ -16,7 +16,9 @@ use deadpool::Runtime;
 use deadpool::managed::{Object, Timeouts};
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
+};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
 use kernel::PortError;
@@ -243,9 +245,7 @@ where
     let Ok(lent) = tokio::time::timeout_at(deadline, pool.get()).await else {
         return Err(Failure::TimedOut { secs });
     };
-    let mut connection = Lent(Some(
-        lent.map_err(|error| Failure::NoConnection(Box::new(error)))?,
-    ));
+    let mut connection = Lent(Some(lent.map_err(no_connection)?));
     let result = {
         let connection: &mut AsyncPgConnection = connection.connection()?;
         tokio::time::timeout_at(deadline, work(connection)).await
@@ -263,6 +263,16 @@ where
             Err(Failure::Query(error))
         }
         Err(_) => Err(Failure::TimedOut { secs }),
+    }
+}
+
+/// Why none could be had; the pool's own text would say the driver's twice.
+fn no_connection(error: deadpool::managed::PoolError<PoolError>) -> Failure {
+    match error {
+        deadpool::managed::PoolError::Backend(PoolError::ConnectionError(error)) => {
+            Failure::NoConnection(Box::new(error))
+        }
+        other => Failure::NoConnection(Box::new(other)),
     }
 }
 

@@ -8,12 +8,13 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use kernel::failure::BoxError;
 
 use crate::config::flags::Flags;
 use crate::config::{self, Loaded, show};
-use crate::desk::Desk;
 use crate::embedded::Company;
 use crate::failure::{Failure, Outcome, one_line};
+use crate::stop::Stop;
 use crate::{admin, demo, import, logging, serve};
 
 /// What is logged of work that goes on by itself.
@@ -140,18 +141,32 @@ async fn on_runtime(command: Command, loaded: Loaded) -> Outcome {
         Command::Work => return serve::work(config).await,
         _ => {}
     }
-    let desk = Desk::open(&config, Company::Guest).await?;
-    let outcome = match command {
-        Command::Migrate => say("The database is up to date."),
-        Command::Admin { command } => admin::run(command, &desk).await,
-        Command::Import(args) => import::run(args, &desk).await,
-        Command::Demo(args) => demo::run(args, &desk).await,
-        Command::Serve(_) | Command::Work | Command::Openapi | Command::Config(_) | Command::Version => {
-            Ok(())
+    let stop = Stop::at_signals().map_err(serve::no_signals)?;
+    let Some(desk) = serve::open(&config, Company::Guest, &stop).await? else {
+        return Err(interrupted());
+    };
+    let work = async {
+        match command {
+            Command::Migrate => say("The database is up to date."),
+            Command::Admin { command } => admin::run(command, &desk).await,
+            Command::Import(args) => import::run(args, &desk).await,
+            Command::Demo(args) => demo::run(args, &desk).await,
+            Command::Serve(_) | Command::Work | Command::Openapi | Command::Config(_) | Command::Version => {
+                Ok(())
+            }
         }
+    };
+    // Also a command that is interrupted does not leave a PostgreSQL behind.
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = stop.asked() => Err(interrupted()),
     };
     desk.close().await;
     outcome
+}
+
+fn interrupted() -> BoxError {
+    Failure::new("interrupted by a signal").into()
 }
 
 fn openapi() -> Outcome {

@@ -93,7 +93,7 @@ pub async fn work(config: Config) -> Outcome {
 }
 
 /// The open desk; none when it is told to stop meanwhile.
-async fn open(config: &Config, company: Company, stop: &Stop) -> Outcome<Option<Desk>> {
+pub(crate) async fn open(config: &Config, company: Company, stop: &Stop) -> Outcome<Option<Desk>> {
     tokio::select! {
         desk = Desk::open(config, company) => Ok(Some(desk?)),
         () = stop.asked() => Ok(None),
@@ -156,7 +156,7 @@ async fn end(desk: Desk, outcome: Outcome) -> Outcome {
     outcome
 }
 
-fn no_signals(error: io::Error) -> Failure {
+pub(crate) fn no_signals(error: io::Error) -> Failure {
     Failure::because("the system does not let signals be listened to", error)
 }
 

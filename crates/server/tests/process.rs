@@ -1,5 +1,13 @@
 //! The program as an operator meets it: started, used, stopped, killed and started again.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
+
+#[path = "crash/mod.rs"]
+mod crash;
+
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -120,6 +128,23 @@ impl Drop for Folder {
         if let Some(postmaster) = self.postmaster() {
             let _ = kill_process(postmaster, Signal::QUIT);
         }
+    }
+}
+
+/// A process beside a server.
+struct Companion(Child);
+
+impl Companion {
+    fn stop(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -438,6 +463,43 @@ fn a_server_that_is_told_to_stop_says_so_and_answers_what_it_has_begun() {
     assert_eq!(answer(begun).0, 200);
     let mut server = server;
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+}
+
+#[test]
+fn background_work_is_done_by_a_process_of_its_own_when_the_server_leaves_it() {
+    let folder = Folder::new();
+    let server = folder.serve(&["--http-only"]);
+    assert!(create_admin(&folder).status.success());
+    let admin = server.log_in();
+    let customer = json!({ "email": "carl@example.com", "name": "Carl", "password": PASSWORD });
+    let (status, body) = server.request("POST", "/api/v1/auth/register", "", &customer.to_string());
+    assert_eq!(status, 201, "{body}");
+    let customer = json!({ "email": "carl@example.com", "password": PASSWORD }).to_string();
+    let (_, signed_in) = server.request("POST", "/api/v1/auth/login", "", &customer);
+    let customer = signed_in["accessToken"].as_str().unwrap();
+    let ticket = json!({ "subject": "Printer on fire", "description": "It burns." }).to_string();
+    let (status, ticket) = server.request("POST", "/api/v1/tickets", customer, &ticket);
+    assert_eq!(status, 201, "{ticket}");
+    let path = format!("/api/v1/tickets/{}/messages", ticket["id"].as_str().unwrap());
+    let reply = json!({ "message": "Pull the plug." }).to_string();
+    let (status, body) = server.request("POST", &path, &admin, &reply);
+    assert_eq!(status, 201, "{body}");
+
+    let notifications = || {
+        server.get("/api/v1/notifications", customer).1["data"]
+            .as_array()
+            .map_or(0, Vec::len)
+    };
+    assert_eq!(notifications(), 0, "nobody works yet");
+    let worker = program()
+        .args(["work", "--data-dir", &folder.data_dir()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let worker = Companion(worker.unwrap());
+    wait_until("the notification", || notifications() == 1);
+    worker.stop();
+    assert_eq!(server.stop().len(), 1, "the hint, which nobody read");
 }
 
 #[test]

@@ -34,8 +34,8 @@ pub use query::{
     COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery,
 };
 pub use service::{
-    AutoClose, Edit, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, NewTicket, RawRow,
-    Related, Reply, TicketView, Tickets, Written,
+    AutoClose, Edit, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, NewTicket,
+    RawRow, Related, Reply, TicketView, Tickets, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

@@ -77,8 +77,12 @@ impl From<RegisterBody> for Registration {
     operation_id = "register",
     tag = "auth",
     request_body = RegisterBody,
-    responses((status = 201, description = "The new account.", body = UserBody,
-        headers(("ETag" = String, description = "The account's version."))))
+    responses(
+        (status = 201, description = "The new account.", body = UserBody,
+            headers(("ETag" = String, description = "The account's version."))),
+        (status = 409, description = "There is an account with this address.", body = crate::problem::ProblemBody,
+            content_type = "application/problem+json"),
+    )
 )]
 async fn register(
     app: Data<AppState>,
@@ -298,6 +302,8 @@ struct SetupBody {
         (status = 401, description = "The token is not valid.", body = crate::problem::ProblemBody,
             content_type = "application/problem+json"),
         (status = 404, description = "The desk has an administrator.", body = crate::problem::ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 409, description = "There is an account with this address.", body = crate::problem::ProblemBody,
             content_type = "application/problem+json"),
     )
 )]

@@ -1,5 +1,7 @@
 //! Accounts, as staff sees and administrators change them.
 
+use std::borrow::Cow;
+
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use identity::ports::Deleted;
@@ -7,7 +9,9 @@ use identity::service::{CreateUser, ListUsers, UpdateUser};
 use identity::{Profile, UserStatus, UserView};
 use kernel::{Patch, Role, UserId, Version};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AnyOfBuilder, Ref, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::app::AppState;
@@ -143,14 +147,39 @@ impl From<Profile> for UserBody {
 }
 
 /// An account, as far as the caller may see it: its owner and administrators see all of it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
-#[schema(as = UserView)]
 enum UserViewBody {
     /// Everything but secrets.
     Full(UserBody),
     /// As much as working together needs.
     Person(PersonBody),
+}
+
+// By hand, because the derive says `oneOf`, and what fits `User` fits `Person` too.
+impl PartialSchema for UserViewBody {
+    fn schema() -> RefOr<Schema> {
+        AnyOfBuilder::new()
+            .description(Some(
+                "An account, as far as the caller may see it: its owner and administrators see all of it.",
+            ))
+            .item(Ref::from_schema_name(UserBody::name()))
+            .item(Ref::from_schema_name(PersonBody::name()))
+            .into()
+    }
+}
+
+impl ToSchema for UserViewBody {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("UserView")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((UserBody::name().into_owned(), UserBody::schema()));
+        schemas.push((PersonBody::name().into_owned(), PersonBody::schema()));
+        UserBody::schemas(schemas);
+        PersonBody::schemas(schemas);
+    }
 }
 
 impl From<UserView> for UserViewBody {
@@ -193,6 +222,7 @@ pub(crate) struct PageParams {
     #[param(minimum = 1, maximum = 100, example = 25)]
     limit: Option<u8>,
     /// `page.nextCursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$", max_length = 512)]
     cursor: Option<String>,
 }
 

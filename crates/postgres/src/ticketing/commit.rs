@@ -10,9 +10,9 @@ use ticketing::{CommitError, Reference, TicketCommit, TicketWrite};
 
 use crate::Database;
 use crate::error::Failure;
-use crate::sql::Sql;
 use crate::outbox::insert_events;
 use crate::receipts::{insert_receipt, is_repeated};
+use crate::sql::Sql;
 
 use super::PORT;
 use super::rows::{ActivityRow, MessageRow, NoteRow, NumberRow, TicketRow};
@@ -24,9 +24,7 @@ pub(super) async fn store(database: &Database, commit: TicketCommit) -> Result<(
     let tells = !commit.events.is_empty();
     let sql = statement(commit)?;
     let run = database
-        .run(async |connection| {
-            sql.clone().get_result::<NumberRow>(connection).await
-        })
+        .run(async |connection| sql.clone().get_result::<NumberRow>(connection).await)
         .await;
     match run {
         Ok(NumberRow { number: 0 }) => Err(CommitError::Stale),
@@ -41,7 +39,15 @@ pub(super) async fn store(database: &Database, commit: TicketCommit) -> Result<(
 }
 
 fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
-    let TicketCommit { ticket, messages, edited_messages, notes, activities, events, receipt } = commit;
+    let TicketCommit {
+        ticket,
+        messages,
+        edited_messages,
+        notes,
+        activities,
+        events,
+        receipt,
+    } = commit;
     let mut sql = match ticket {
         TicketWrite::Insert(ticket) => insert_tickets(
             Sql::new("WITH changed AS ("),
@@ -106,11 +112,15 @@ fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
         .push(IF_CHANGED);
     }
     if !events.is_empty() {
-        let insert = insert_events(&events, Some("changed")).map_err(|error| Failure::from(error).at(PORT))?;
+        let insert =
+            insert_events(&events, Some("changed")).map_err(|error| Failure::from(error).at(PORT))?;
         sql = sql.push(", new_events AS (").append(insert).push(")");
     }
     if let Some(receipt) = receipt {
-        sql = sql.push(", new_receipt AS (").append(insert_receipt(&receipt, Some("changed"))).push(")");
+        sql = sql
+            .push(", new_receipt AS (")
+            .append(insert_receipt(&receipt, Some("changed")))
+            .push(")");
     }
     Ok(sql.push(" SELECT count(*) AS number FROM changed"))
 }
@@ -151,9 +161,13 @@ pub(super) fn insert_activities(sql: Sql, rows: Value) -> Sql {
 
 /// Rows as the JSON array that `jsonb_to_recordset` unpacks.
 pub(super) fn rows_json<R: Serialize>(rows: impl Iterator<Item = R>) -> Result<Value, kernel::PortError> {
-    rows.map(serde_json::to_value).collect::<Result<Vec<_>, _>>().map(Value::Array).map_err(|error| {
-        kernel::PortError::Bug { port: PORT, source: Box::new(error) }
-    })
+    rows.map(serde_json::to_value)
+        .collect::<Result<Vec<_>, _>>()
+        .map(Value::Array)
+        .map_err(|error| kernel::PortError::Bug {
+            port: PORT,
+            source: Box::new(error),
+        })
 }
 
 /// What the constraints mean that a decision can meet.

@@ -71,27 +71,46 @@ impl Directory for PgDirectory {
         let read = self
             .database
             .run(async |connection| {
-                diesel::select(exists(teams::table.find(team.0))).get_result(connection).await
+                diesel::select(exists(teams::table.find(team.0)))
+                    .get_result(connection)
+                    .await
             })
             .await;
         read.map_err(|failure| failure.at(PORT))
     }
 
     async fn people(&self, ids: &[UserId]) -> Result<Vec<PersonCard>, PortError> {
-        type Row = (Uuid, String, Option<String>, String, Option<chrono::DateTime<chrono::Utc>>);
+        type Row = (
+            Uuid,
+            String,
+            Option<String>,
+            String,
+            Option<chrono::DateTime<chrono::Utc>>,
+        );
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let read = self
             .database
             .run(async |connection| {
                 users::table
                     .filter(users::id.eq_any(&ids))
-                    .select((users::id, users::name, users::avatar_url, users::email, users::deleted_at))
+                    .select((
+                        users::id,
+                        users::name,
+                        users::avatar_url,
+                        users::email,
+                        users::deleted_at,
+                    ))
                     .load::<Row>(connection)
                     .await
             })
             .await;
         let card = |(id, name, avatar_url, email, deleted_at): Row| match deleted_at {
-            None => PersonCard { id: UserId(id), name, avatar_url, email },
+            None => PersonCard {
+                id: UserId(id),
+                name,
+                avatar_url,
+                email,
+            },
             Some(_) => PersonCard {
                 id: UserId(id),
                 name: "Deleted user".to_owned(),
@@ -99,7 +118,11 @@ impl Directory for PgDirectory {
                 email: String::new(),
             },
         };
-        Ok(read.map_err(|failure| failure.at(PORT))?.into_iter().map(card).collect())
+        Ok(read
+            .map_err(|failure| failure.at(PORT))?
+            .into_iter()
+            .map(card)
+            .collect())
     }
 
     async fn teams(&self, ids: &[TeamId]) -> Result<Vec<TeamCard>, PortError> {
@@ -115,6 +138,10 @@ impl Directory for PgDirectory {
             })
             .await;
         let card = |(id, name)| TeamCard { id: TeamId(id), name };
-        Ok(read.map_err(|failure| failure.at(PORT))?.into_iter().map(card).collect())
+        Ok(read
+            .map_err(|failure| failure.at(PORT))?
+            .into_iter()
+            .map(card)
+            .collect())
     }
 }

@@ -10,10 +10,10 @@ use serde::Serialize;
 use ticketing::{ImportStore, ImportedTicket, TicketNumber};
 use uuid::Uuid;
 
-use crate::schema::ticket_imports;
-use crate::sql::Sql;
 use crate::error::Failure;
 use crate::outbox::insert_events;
+use crate::schema::ticket_imports;
+use crate::sql::Sql;
 
 use super::commit::{insert_activities, insert_tickets, rows_json};
 use super::rows::{ActivityRow, NumberRow, TicketRow};
@@ -52,15 +52,27 @@ impl ImportStore for PgTickets {
         let sql = Sql::new("SELECT nextval('ticket_number_seq') AS number FROM generate_series(1, ")
             .bind(count)
             .push(")");
-        let read = self.database.run(async |connection| sql.clone().load::<NumberRow>(connection).await).await;
+        let read = self
+            .database
+            .run(async |connection| sql.clone().load::<NumberRow>(connection).await)
+            .await;
         let rows = read.map_err(|failure| failure.at(PORT))?;
         Ok(rows.into_iter().map(|row| TicketNumber::of(row.number)).collect())
     }
 
     async fn store(&self, source: &str, tickets: Vec<ImportedTicket>) -> Result<HashSet<String>, PortError> {
         let (mut origins, mut rows, mut activities, mut events) = (vec![], vec![], vec![], vec![]);
-        for ImportedTicket { external_id, ticket, activity, event } in &tickets {
-            origins.push(OriginRow { external_id, ticket_id: ticket.id.0 });
+        for ImportedTicket {
+            external_id,
+            ticket,
+            activity,
+            event,
+        } in &tickets
+        {
+            origins.push(OriginRow {
+                external_id,
+                ticket_id: ticket.id.0,
+            });
             rows.push(TicketRow::of(ticket));
             activities.push(ActivityRow::of(activity));
             events.push(event.clone());
@@ -82,7 +94,10 @@ impl ImportStore for PgTickets {
         let of_fresh = "LATERAL (SELECT 1 FROM fresh WHERE fresh.ticket_id = e.aggregate_id) AS known";
         let insert = insert_events(&events, Some(of_fresh)).map_err(|error| Failure::from(error).at(PORT))?;
         let sql = sql.append(insert).push(") SELECT external_id FROM fresh");
-        let stored = self.database.run(async |connection| sql.clone().load::<StoredRow>(connection).await).await;
+        let stored = self
+            .database
+            .run(async |connection| sql.clone().load::<StoredRow>(connection).await)
+            .await;
         let rows = stored.map_err(|failure| failure.at(PORT))?;
         self.database.wake_ups().committed();
         Ok(rows.into_iter().map(|row| row.external_id).collect())

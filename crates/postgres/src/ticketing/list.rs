@@ -14,8 +14,8 @@ use diesel_async::RunQueryDsl;
 use kernel::Position;
 use serde_json::Value;
 use ticketing::{
-    Audience, COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, SortKey, Ticket, TicketFilter, TicketQuery,
-    TicketStatus,
+    Audience, COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, SortKey, Ticket, TicketFilter,
+    TicketQuery, TicketStatus,
 };
 
 use crate::Database;
@@ -91,10 +91,15 @@ pub(super) fn position(ticket: &Ticket, sort: SortKey, audience: Audience) -> Po
 pub(super) fn page(scope: &Scope, query: &TicketQuery) -> Sql {
     let anchors = anchors(scope, query);
     let newest_first = query.sort.direction == Direction::NewestFirst;
-    let order = if newest_first { " ORDER BY at DESC, id DESC" } else { " ORDER BY at, id" };
+    let order = if newest_first {
+        " ORDER BY at DESC, id DESC"
+    } else {
+        " ORDER BY at, id"
+    };
     let several = anchors.len() > 1;
     // In the enum's order and each once, so that the text has few forms.
-    let wanted = |status: &TicketStatus| query.filter.status.is_empty() || query.filter.status.contains(status);
+    let wanted =
+        |status: &TicketStatus| query.filter.status.is_empty() || query.filter.status.contains(status);
     let wanted: Vec<_> = TicketStatus::ALL.into_iter().filter(wanted).collect();
     let mut walks = Vec::new();
     for anchor in anchors {
@@ -124,7 +129,11 @@ pub(super) fn page(scope: &Scope, query: &TicketQuery) -> Sql {
         .push(" LIMIT ")
         .bind(query.limit.rows_and_one())
         .push(") page JOIN tickets t ON t.id = page.id")
-        .push(if newest_first { " ORDER BY page.at DESC, page.id DESC" } else { " ORDER BY page.at, page.id" })
+        .push(if newest_first {
+            " ORDER BY page.at DESC, page.id DESC"
+        } else {
+            " ORDER BY page.at, page.id"
+        })
 }
 
 /// `TicketRow::COLUMNS`, each of the table `t`; the first is written by the caller.
@@ -142,14 +151,27 @@ fn walk(anchor: Anchor, status: Option<TicketStatus>, scope: &Scope, query: &Tic
     let sort = key(query.sort.key, scope.audience());
     let mut sql = Sql::new("(SELECT walk.at, walk.id FROM ");
     if anchor == Anchor::ScopeTeams {
-        sql = sql.push("unnest(").bind(scope_teams(scope)).push("::uuid[]) AS m(team_id) CROSS JOIN LATERAL ");
+        sql = sql
+            .push("unnest(")
+            .bind(scope_teams(scope))
+            .push("::uuid[]) AS m(team_id) CROSS JOIN LATERAL ");
     }
-    sql = sql.push("(SELECT ").push(sort).push(" AS at, id FROM tickets WHERE ");
-    sql = if anchor == Anchor::Deleted { sql.push("deleted_at IS NOT NULL") } else { sql.push("deleted_at IS NULL") };
+    sql = sql
+        .push("(SELECT ")
+        .push(sort)
+        .push(" AS at, id FROM tickets WHERE ");
+    sql = if anchor == Anchor::Deleted {
+        sql.push("deleted_at IS NOT NULL")
+    } else {
+        sql.push("deleted_at IS NULL")
+    };
     sql = match status {
         Some(status) => sql.push(equals(status)),
         None if filter.status.is_empty() => sql,
-        None => sql.push(" AND status = ANY(").bind(names(&filter.status)).push("::\"TicketStatus\"[])"),
+        None => sql
+            .push(" AND status = ANY(")
+            .bind(names(&filter.status))
+            .push("::\"TicketStatus\"[])"),
     };
     sql = match (anchor, scope) {
         (Anchor::ScopeTeams, _) => sql.push(" AND team_id = m.team_id"),
@@ -187,7 +209,9 @@ fn walk(anchor: Anchor, status: Option<TicketStatus>, scope: &Scope, query: &Tic
         Direction::NewestFirst => sql.push(" ORDER BY ").push(sort).push(" DESC, id DESC"),
         Direction::OldestFirst => sql.push(" ORDER BY ").push(sort).push(", id"),
     };
-    sql.push(" LIMIT ").bind(query.limit.rows_and_one()).push(") walk)")
+    sql.push(" LIMIT ")
+        .bind(query.limit.rows_and_one())
+        .push(") walk)")
 }
 
 /// A status as a condition with its name in the text.
@@ -227,14 +251,30 @@ fn within(sql: Sql, scope: &Scope) -> Sql {
 
 /// The filter as conditions, but for the status, which each walk places by itself.
 fn conditions(mut sql: Sql, filter: &TicketFilter, audience: Audience) -> Sql {
-    let TicketFilter { status: _, priority, channel, assignee, team, requester, tags, created, updated } = filter;
+    let TicketFilter {
+        status: _,
+        priority,
+        channel,
+        assignee,
+        team,
+        requester,
+        tags,
+        created,
+        updated,
+    } = filter;
     if !priority.is_empty() {
         let names: Vec<String> = priority.iter().map(|value| value.as_str().to_owned()).collect();
-        sql = sql.push(" AND priority = ANY(").bind(names).push("::\"TicketPriority\"[])");
+        sql = sql
+            .push(" AND priority = ANY(")
+            .bind(names)
+            .push("::\"TicketPriority\"[])");
     }
     if !channel.is_empty() {
         let names: Vec<String> = channel.iter().map(|value| value.as_str().to_owned()).collect();
-        sql = sql.push(" AND channel = ANY(").bind(names).push("::\"TicketChannel\"[])");
+        sql = sql
+            .push(" AND channel = ANY(")
+            .bind(names)
+            .push("::\"TicketChannel\"[])");
     }
     sql = match assignee {
         None => sql,
@@ -285,19 +325,31 @@ pub(super) async fn count(database: &Database, scope: &Scope, query: &TicketQuer
             sql = sql.push(" AND deleted_at IS NULL");
         }
         if !wanted.is_empty() {
-            sql = sql.push(" AND status = ANY(").bind(wanted).push("::\"TicketStatus\"[])");
+            sql = sql
+                .push(" AND status = ANY(")
+                .bind(wanted)
+                .push("::\"TicketStatus\"[])");
         }
         conditions(within(sql, scope), &query.filter, scope.audience())
     };
-    let counting =
-        matching("SELECT count(*) FROM (").push(" LIMIT ").bind(COUNT_EXACT_MAX_ROWS + 1).push(") counted");
-    let counted =
-        database.run(async |connection| counting.clone().get_result::<CountRow>(connection).await).await?;
+    let counting = matching("SELECT count(*) FROM (")
+        .push(" LIMIT ")
+        .bind(COUNT_EXACT_MAX_ROWS + 1)
+        .push(") counted");
+    let counted = database
+        .run(async |connection| counting.clone().get_result::<CountRow>(connection).await)
+        .await?;
     if counted.count <= COUNT_EXACT_MAX_ROWS {
         return Ok(Count::Exact(counted.count));
     }
     let planning = matching("EXPLAIN (FORMAT JSON) ");
-    let planned = database.run(async |connection| planning.clone().get_result::<PlanRow>(connection).await).await?;
-    let believed = planned.plan.pointer("/0/Plan/Plan Rows").and_then(Value::as_i64).unwrap_or(0);
+    let planned = database
+        .run(async |connection| planning.clone().get_result::<PlanRow>(connection).await)
+        .await?;
+    let believed = planned
+        .plan
+        .pointer("/0/Plan/Plan Rows")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
     Ok(Count::Estimate(believed.max(counted.count)))
 }

@@ -16,8 +16,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId};
 use ticketing::{
-    Activity, Audience, CommitError, Count, Message, Note, Scope, Ticket, TicketCommit, TicketKey, TicketNumber,
-    TicketQuery, TicketStore, action,
+    Activity, Audience, CommitError, Count, Message, Note, Scope, Ticket, TicketCommit, TicketKey,
+    TicketNumber, TicketQuery, TicketStore, action,
 };
 
 use crate::Database;
@@ -55,10 +55,20 @@ impl PgTickets {
     {
         let mut sql = select.bind(ticket);
         if let Some(Position { at, id }) = after {
-            sql = sql.push(" AND (created_at, id) > (").bind(at).push(", ").bind(id).push(")");
+            sql = sql
+                .push(" AND (created_at, id) > (")
+                .bind(at)
+                .push(", ")
+                .bind(id)
+                .push(")");
         }
-        let sql = sql.push(" ORDER BY created_at, id LIMIT ").bind(limit.rows_and_one());
-        let read = self.database.run(async |connection| sql.clone().load::<R>(connection).await).await;
+        let sql = sql
+            .push(" ORDER BY created_at, id LIMIT ")
+            .bind(limit.rows_and_one());
+        let read = self
+            .database
+            .run(async |connection| sql.clone().load::<R>(connection).await)
+            .await;
         read.map_err(|failure| failure.at(PORT))
     }
 }
@@ -67,8 +77,12 @@ impl PgTickets {
 impl TicketStore for PgTickets {
     async fn next_number(&self) -> Result<TicketNumber, PortError> {
         let sql = Sql::new("SELECT nextval('ticket_number_seq') AS number");
-        let read = self.database.run(async |connection| sql.clone().get_result::<NumberRow>(connection).await).await;
-        read.map(|row| TicketNumber::of(row.number)).map_err(|failure| failure.at(PORT))
+        let read = self
+            .database
+            .run(async |connection| sql.clone().get_result::<NumberRow>(connection).await)
+            .await;
+        read.map(|row| TicketNumber::of(row.number))
+            .map_err(|failure| failure.at(PORT))
     }
 
     async fn find(&self, key: &TicketKey) -> Result<Option<Ticket>, PortError> {
@@ -78,26 +92,38 @@ impl TicketStore for PgTickets {
                 let select = tickets::table.select(TicketRow::as_select());
                 match key {
                     TicketKey::Id(id) => select.find(id.0).first(connection).await.optional(),
-                    TicketKey::Number(number) => {
-                        select.filter(tickets::ticket_number.eq(number.as_str())).first(connection).await.optional()
-                    }
+                    TicketKey::Number(number) => select
+                        .filter(tickets::ticket_number.eq(number.as_str()))
+                        .first(connection)
+                        .await
+                        .optional(),
                 }
             })
             .await;
-        read.map_err(|failure| failure.at(PORT))?.map(TicketRow::into_ticket).transpose()
+        read.map_err(|failure| failure.at(PORT))?
+            .map(TicketRow::into_ticket)
+            .transpose()
     }
 
     async fn list(&self, scope: &Scope, query: &TicketQuery) -> Result<Page<Ticket>, PortError> {
         let sql = list::page(scope, query);
-        let read = self.database.run(async |connection| sql.clone().load::<TicketRow>(connection).await).await;
+        let read = self
+            .database
+            .run(async |connection| sql.clone().load::<TicketRow>(connection).await)
+            .await;
         let rows = read.map_err(|failure| failure.at(PORT))?;
-        let found = rows.into_iter().map(TicketRow::into_ticket).collect::<Result<Vec<_>, _>>()?;
+        let found = rows
+            .into_iter()
+            .map(TicketRow::into_ticket)
+            .collect::<Result<Vec<_>, _>>()?;
         let position = |ticket: &Ticket| list::position(ticket, query.sort.key, scope.audience());
         Ok(Page::from_rows(found, query.limit, position))
     }
 
     async fn count(&self, scope: &Scope, query: &TicketQuery) -> Result<Count, PortError> {
-        list::count(&self.database, scope, query).await.map_err(|failure| failure.at(PORT))
+        list::count(&self.database, scope, query)
+            .await
+            .map_err(|failure| failure.at(PORT))
     }
 
     async fn commit(&self, commit: TicketCommit) -> Result<(), CommitError> {
@@ -119,7 +145,9 @@ impl TicketStore for PgTickets {
             Audience::Customer => select.push("public_messages"),
             Audience::Staff => select.push("ticket_messages"),
         };
-        let rows = self.conversation(select.push(" WHERE ticket_id = "), ticket, after, limit).await?;
+        let rows = self
+            .conversation(select.push(" WHERE ticket_id = "), ticket, after, limit)
+            .await?;
         let messages = rows.into_iter().map(MessageRow::into_message).collect();
         Ok(Page::from_rows(messages, limit, Message::position))
     }
@@ -137,7 +165,9 @@ impl TicketStore for PgTickets {
                     .optional()
             })
             .await;
-        Ok(read.map_err(|failure| failure.at(PORT))?.map(MessageRow::into_message))
+        Ok(read
+            .map_err(|failure| failure.at(PORT))?
+            .map(MessageRow::into_message))
     }
 
     async fn notes(
@@ -146,8 +176,9 @@ impl TicketStore for PgTickets {
         after: Option<Position>,
         limit: PageLimit,
     ) -> Result<Page<Note>, PortError> {
-        let select =
-            Sql::new("SELECT id, ticket_id, agent_id, message, created_at FROM ticket_notes WHERE ticket_id = ");
+        let select = Sql::new(
+            "SELECT id, ticket_id, agent_id, message, created_at FROM ticket_notes WHERE ticket_id = ",
+        );
         let rows = self.conversation(select, ticket, after, limit).await?;
         let notes = rows.into_iter().map(NoteRow::into_note).collect();
         Ok(Page::from_rows(notes, limit, Note::position))
@@ -167,7 +198,10 @@ impl TicketStore for PgTickets {
         let select = match audience {
             Audience::Customer => {
                 let public: Vec<String> = action::PUBLIC.iter().map(|kind| (*kind).to_owned()).collect();
-                select.push("action_type = ANY(").bind(public).push(") AND ticket_id = ")
+                select
+                    .push("action_type = ANY(")
+                    .bind(public)
+                    .push(") AND ticket_id = ")
             }
             Audience::Staff => select.push("ticket_id = "),
         };
@@ -185,7 +219,10 @@ impl TicketStore for PgTickets {
         .bind(before)
         .push(") ORDER BY resolved_at LIMIT ")
         .bind(rows_max);
-        let read = self.database.run(async |connection| sql.clone().load::<IdRow>(connection).await).await;
+        let read = self
+            .database
+            .run(async |connection| sql.clone().load::<IdRow>(connection).await)
+            .await;
         let rows = read.map_err(|failure| failure.at(PORT))?;
         Ok(rows.into_iter().map(|row| TicketId(row.id)).collect())
     }

@@ -11,8 +11,8 @@ use kernel::{MessageId, PortError, TeamId, TicketId, UserId, Version};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use ticketing::{
-    Activity, ActivityId, Body, CustomFields, Description, Face, Message, Note, NoteId, Standing, Subject, Tags,
-    Ticket, TicketNumber, Visibility,
+    Activity, ActivityId, Body, CustomFields, Description, Face, Message, Note, NoteId, Standing, Subject,
+    Tags, Ticket, TicketNumber, Visibility,
 };
 use uuid::Uuid;
 
@@ -162,7 +162,8 @@ impl TicketRow {
             last_message_at,
             public_last_message_at,
         } = self;
-        let counts_are_sane = version >= 1 && public_version >= 1 && message_count >= 0 && public_message_count >= 0;
+        let counts_are_sane =
+            version >= 1 && public_version >= 1 && message_count >= 0 && public_message_count >= 0;
         if !counts_are_sane {
             return Err(PortError::Corrupt {
                 table: "tickets",
@@ -191,7 +192,12 @@ impl TicketRow {
             metadata: object(metadata),
             created_at,
             deleted_at,
-            staff_face: Face { version: Version(version), updated_at, message_count, last_message_at },
+            staff_face: Face {
+                version: Version(version),
+                updated_at,
+                message_count,
+                last_message_at,
+            },
             public_face: Face {
                 version: Version(public_version),
                 updated_at: public_updated_at,
@@ -203,13 +209,25 @@ impl TicketRow {
 }
 
 fn texts(value: Value) -> Vec<String> {
-    let Value::Array(items) = value else { return Vec::new() };
-    let text = |item| if let Value::String(text) = item { Some(text) } else { None };
+    let Value::Array(items) = value else {
+        return Vec::new();
+    };
+    let text = |item| {
+        if let Value::String(text) = item {
+            Some(text)
+        } else {
+            None
+        }
+    };
     items.into_iter().filter_map(text).collect()
 }
 
 fn object(value: Value) -> Map<String, Value> {
-    if let Value::Object(map) = value { map } else { Map::new() }
+    if let Value::Object(map) = value {
+        map
+    } else {
+        Map::new()
+    }
 }
 
 /// A row of `ticket_messages`, or of the view `public_messages`.
@@ -276,7 +294,11 @@ impl MessageRow {
             body: Body::stored(message),
             html: message_html,
             attachment_urls,
-            visibility: if is_internal { Visibility::Internal } else { Visibility::Public },
+            visibility: if is_internal {
+                Visibility::Internal
+            } else {
+                Visibility::Public
+            },
             created_at,
             updated_at,
         }
@@ -300,7 +322,13 @@ impl NoteRow {
         "(id uuid, ticket_id uuid, agent_id uuid, message text, created_at timestamptz)";
 
     pub(super) fn of(note: &Note) -> Self {
-        let Note { id, ticket, author, body, created_at } = note;
+        let Note {
+            id,
+            ticket,
+            author,
+            body,
+            created_at,
+        } = note;
         Self {
             id: id.0,
             ticket_id: ticket.0,
@@ -311,7 +339,13 @@ impl NoteRow {
     }
 
     pub(super) fn into_note(self) -> Note {
-        let Self { id, ticket_id, agent_id, message, created_at } = self;
+        let Self {
+            id,
+            ticket_id,
+            agent_id,
+            message,
+            created_at,
+        } = self;
         Note {
             id: NoteId(id),
             ticket: TicketId(ticket_id),
@@ -342,7 +376,16 @@ impl ActivityRow {
         new_value jsonb, metadata jsonb, created_at timestamptz)";
 
     pub(super) fn of(activity: &Activity) -> Self {
-        let Activity { id, ticket, actor, action, old_value, new_value, metadata, created_at } = activity;
+        let Activity {
+            id,
+            ticket,
+            actor,
+            action,
+            old_value,
+            new_value,
+            metadata,
+            created_at,
+        } = activity;
         Self {
             id: id.0,
             ticket_id: ticket.0,
@@ -356,7 +399,16 @@ impl ActivityRow {
     }
 
     pub(super) fn into_activity(self) -> Activity {
-        let Self { id, ticket_id, actor_id, action_type, old_value, new_value, metadata, created_at } = self;
+        let Self {
+            id,
+            ticket_id,
+            actor_id,
+            action_type,
+            old_value,
+            new_value,
+            metadata,
+            created_at,
+        } = self;
         Activity {
             id: ActivityId(id),
             ticket: TicketId(ticket_id),

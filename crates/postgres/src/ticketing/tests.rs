@@ -27,7 +27,10 @@ async fn world(test: &TestDatabase, ids: &SequentialIds) -> World {
         .await;
     }
     for id in teams {
-        test.batch(&format!("INSERT INTO teams (id, name) VALUES ('{id}', 'Team {id}')")).await;
+        test.batch(&format!(
+            "INSERT INTO teams (id, name) VALUES ('{id}', 'Team {id}')"
+        ))
+        .await;
     }
     World {
         customer: UserId(people[0]),
@@ -53,7 +56,13 @@ async fn the_directory_knows_who_can_be_given_work() {
     use ticketing::Directory as _;
     let test = test_database().await;
     let ids = SequentialIds::default();
-    let World { customer, stranger, agent, team, .. } = world(&test, &ids).await;
+    let World {
+        customer,
+        stranger,
+        agent,
+        team,
+        ..
+    } = world(&test, &ids).await;
     test.batch(&format!(
         "INSERT INTO team_members (team_id, user_id) VALUES ('{team}', '{agent}'); \
          UPDATE users SET deleted_at = now() WHERE id = '{stranger}'"
@@ -68,15 +77,28 @@ async fn the_directory_knows_who_can_be_given_work() {
     assert!(!directory.team_exists(TeamId(ids.next())).await.unwrap());
     let people = directory.people(&[agent, stranger]).await.unwrap();
     assert_eq!(people.len(), 2);
-    assert!(people.iter().any(|card| card.id == stranger && card.name == "Deleted user" && card.email.is_empty()));
+    assert!(
+        people
+            .iter()
+            .any(|card| card.id == stranger && card.name == "Deleted user" && card.email.is_empty())
+    );
     assert_eq!(directory.teams(&[team]).await.unwrap().len(), 1);
-    test.batch(&format!("UPDATE users SET status = 'suspended' WHERE id = '{agent}'")).await;
+    test.batch(&format!(
+        "UPDATE users SET status = 'suspended' WHERE id = '{agent}'"
+    ))
+    .await;
     assert_eq!(directory.assignee(agent).await.unwrap(), None);
 }
 
 /// A desk with enough tickets that the planner would rather walk than scan.
 async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
-    let World { customer, stranger, agent, team, other_team } = world;
+    let World {
+        customer,
+        stranger,
+        agent,
+        team,
+        other_team,
+    } = world;
     test.batch(&format!(
         "INSERT INTO tickets (ticket_number, subject, description, created_by, assigned_to, team_id, priority, status, \
            created_at, updated_at, public_updated_at, deleted_at) \
@@ -108,31 +130,72 @@ async fn every_offered_list_walks_an_index_in_order() {
     let ids = SequentialIds::default();
     let world = world(&test, &ids).await;
     fill(&test, &world, 30_000).await;
-    let work = Scope::WorkOf { agent: world.agent, teams: vec![world.team] };
-    let is = |team| TicketFilter { team: Some(Maybe::Is(team)), ..TicketFilter::default() };
-    let pending = TicketFilter { status: vec![TicketStatus::Pending], ..TicketFilter::default() };
+    let work = Scope::WorkOf {
+        agent: world.agent,
+        teams: vec![world.team],
+    };
+    let is = |team| TicketFilter {
+        team: Some(Maybe::Is(team)),
+        ..TicketFilter::default()
+    };
+    let pending = TicketFilter {
+        status: vec![TicketStatus::Pending],
+        ..TicketFilter::default()
+    };
     let lists = [
         (Scope::Desk, TicketFilter::default()),
         (Scope::Desk, pending.clone()),
         (Scope::Desk, is(world.team)),
-        (Scope::Desk, TicketFilter { team: Some(Maybe::Nothing), ..TicketFilter::default() }),
-        (Scope::Desk, TicketFilter { assignee: Some(Maybe::Is(world.agent)), ..TicketFilter::default() }),
-        (Scope::Desk, TicketFilter { assignee: Some(Maybe::Nothing), ..is(world.team) }),
+        (
+            Scope::Desk,
+            TicketFilter {
+                team: Some(Maybe::Nothing),
+                ..TicketFilter::default()
+            },
+        ),
+        (
+            Scope::Desk,
+            TicketFilter {
+                assignee: Some(Maybe::Is(world.agent)),
+                ..TicketFilter::default()
+            },
+        ),
+        (
+            Scope::Desk,
+            TicketFilter {
+                assignee: Some(Maybe::Nothing),
+                ..is(world.team)
+            },
+        ),
         (work.clone(), TicketFilter::default()),
         (work.clone(), pending),
         (work.clone(), is(world.team)),
         (work.clone(), is(world.other_team)),
-        (work, TicketFilter { assignee: Some(Maybe::Is(world.agent)), ..TicketFilter::default() }),
+        (
+            work,
+            TicketFilter {
+                assignee: Some(Maybe::Is(world.agent)),
+                ..TicketFilter::default()
+            },
+        ),
         (Scope::RequestedBy(world.customer), TicketFilter::default()),
     ];
-    let after = Position { at: chrono::Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap(), id: ids.next() };
+    let after = Position {
+        at: chrono::Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap(),
+        id: ids.next(),
+    };
     for (scope, filter) in lists {
         for key in [SortKey::CreatedAt, SortKey::UpdatedAt] {
             for direction in [Direction::NewestFirst, Direction::OldestFirst] {
                 for after in [None, Some(after)] {
                     let sort = Sort { key, direction };
                     let filter = filter.clone();
-                    let query = TicketQuery { filter, sort, after, ..TicketQuery::default() };
+                    let query = TicketQuery {
+                        filter,
+                        sort,
+                        after,
+                        ..TicketQuery::default()
+                    };
                     let sql = Sql::new("EXPLAIN (FORMAT JSON) ").append(list::page(&scope, &query));
                     let explained = test
                         .database()

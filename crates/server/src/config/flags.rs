@@ -8,6 +8,9 @@ use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches, ValueHint, val
 use super::table::{Kind, SETTINGS, Setting};
 use super::{CONFIG_VARIABLE, Given};
 
+/// Those that the short help shows, too.
+const USUAL: &[&str] = &["listen", "data-dir", "database-url"];
+
 /// The flags that were given. Values are judged later, together with those from elsewhere.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
@@ -73,12 +76,8 @@ fn flag(setting: &'static Setting) -> Arg {
         })
         .global(true)
         .help_heading("Settings")
-        .hide_short_help(true)
-        .help(format!(
-            "{} [env: {}]",
-            setting.help,
-            setting.variables().join(" or ")
-        ));
+        .hide_short_help(!USUAL.contains(&setting.name))
+        .help(help(setting));
     match setting.kind {
         // `--behind-tls` alone means true.
         Kind::Switch => arg
@@ -87,4 +86,16 @@ fn flag(setting: &'static Setting) -> Arg {
             .default_missing_value("true"),
         Kind::Text | Kind::Number | Kind::List | Kind::Secret => arg,
     }
+}
+
+fn help(setting: &Setting) -> String {
+    let default = setting
+        .default_value()
+        .map(|value| format!(" [default: {value}]"));
+    format!(
+        "{} [env: {}]{}",
+        setting.help,
+        setting.variables().join(" or "),
+        default.unwrap_or_default()
+    )
 }

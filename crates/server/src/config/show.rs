@@ -39,7 +39,6 @@ pub fn effective(loaded: &Loaded) -> String {
 /// The table of all settings in Markdown, for the README.
 #[must_use]
 pub fn markdown() -> String {
-    let defaults = Config::default();
     let mut text = String::from("| Setting | Default | What it means |\n|---|---|---|\n");
     let mut group = "";
     for setting in SETTINGS {
@@ -47,7 +46,7 @@ pub fn markdown() -> String {
             group = setting.group;
             let _ = writeln!(text, "| **{group}** | | |");
         }
-        let default = match (setting.show)(&defaults).filter(|_| setting.unset.is_empty()) {
+        let default = match setting.default_value() {
             Some(value) => format!("`{value}`"),
             None => setting.unset.to_owned(),
         };

@@ -51,6 +51,12 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// The default as text, for a setting that has one.
+    #[must_use]
+    pub fn default_value(&self) -> Option<String> {
+        (self.show)(&Config::default()).filter(|_| self.unset.is_empty())
+    }
+
     /// Its environment variables, the one that counts first.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {

@@ -230,7 +230,7 @@ fn what_is_shown_can_be_read_back_and_means_the_same() {
         &World::new()
             .flag("trusted-proxies", "10.0.0.0/8,::1")
             .flag("public-url", "https://help.example.com/")
-            .flag("log-level", "info,h2=\"warn\"")
+            .flag("log-level", "info,insightdesk_http=debug")
             .load()
             .unwrap(),
     );

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use clap::Args;
 use credentials::MasterSecret;
-use identity::service::{CreateAccountError, CreateTeam, CreateUser, ChangeTeamError, MemberWish, Registration};
+use identity::service::{
+    ChangeTeamError, CreateAccountError, CreateTeam, CreateUser, MemberWish, Registration,
+};
 use identity::{EmailAddress, User};
 use indicatif::ProgressBar;
 use kernel::receipt::no_receipt;
@@ -24,8 +26,8 @@ use kernel::{
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ticketing::{
-    AutoClose, Body, Count, Description, Edit, Guard, NewTicket, Remark, Reply, Subject, Tags, TicketError, TicketKey,
-    TicketQuery, TicketStatus, Visibility,
+    AutoClose, Body, Count, Description, Edit, Guard, NewTicket, Remark, Reply, Subject, Tags, TicketError,
+    TicketKey, TicketQuery, TicketStatus, Visibility,
 };
 
 use crate::Desk;
@@ -92,17 +94,37 @@ pub struct Account {
 /// # Errors
 /// When the desk has tickets, or a use case fails.
 pub async fn run(args: DemoArgs, desk: &Desk) -> Outcome {
-    let Sample { tickets, turns, skipped: _, accounts, password } = fill(&args, desk).await?;
-    say(&format!("Made {tickets} tickets of the last {DAYS} days, by {turns} steps. Log in with any of these:\n"))?;
-    let (staff, customers): (Vec<Account>, Vec<Account>) =
-        accounts.into_iter().partition(|account| account.part != Role::User.as_str());
+    let Sample {
+        tickets,
+        turns,
+        skipped: _,
+        accounts,
+        password,
+    } = fill(&args, desk).await?;
+    say(&format!(
+        "Made {tickets} tickets of the last {DAYS} days, by {turns} steps. Log in with any of these:\n"
+    ))?;
+    let (staff, customers): (Vec<Account>, Vec<Account>) = accounts
+        .into_iter()
+        .partition(|account| account.part != Role::User.as_str());
     let shown = staff.iter().chain(customers.iter().take(3));
-    for Account { email, part, was_there } in shown {
-        let mark = if *was_there { "  (was there before; its password is unchanged)" } else { "" };
+    for Account {
+        email,
+        part,
+        was_there,
+    } in shown
+    {
+        let mark = if *was_there {
+            "  (was there before; its password is unchanged)"
+        } else {
+            ""
+        };
         say(&format!("  {email:<40} {part}{mark}"))?;
     }
     let others = customers.len().saturating_sub(3);
-    say(&format!("  and {others} other customers like the last ones.\n\nTheir password: {password}"))
+    say(&format!(
+        "  and {others} other customers like the last ones.\n\nTheir password: {password}"
+    ))
 }
 
 /// Fills the desk.
@@ -110,8 +132,14 @@ pub async fn run(args: DemoArgs, desk: &Desk) -> Outcome {
 /// # Errors
 /// When the desk has tickets and that is not allowed, or a use case fails.
 pub async fn fill(args: &DemoArgs, desk: &Desk) -> Outcome<Sample> {
-    let all = TicketQuery { include_deleted: true, ..TicketQuery::default() };
-    let before = desk.tickets.count(&Actor::System(SystemActor::Import), &all).await?;
+    let all = TicketQuery {
+        include_deleted: true,
+        ..TicketQuery::default()
+    };
+    let before = desk
+        .tickets
+        .count(&Actor::System(SystemActor::Import), &all)
+        .await?;
     let is_empty = before == Count::Exact(0);
     if !is_empty && !args.force {
         let message = "this desk has tickets already; sample data belongs on an empty one (--force adds it all the same)";
@@ -135,7 +163,14 @@ pub async fn fill(args: &DemoArgs, desk: &Desk) -> Outcome<Sample> {
     let turns = plot::plot(usize::try_from(args.tickets)?, args.seed, end);
     // On a desk with tickets of others, none of theirs may be closed in the past.
     let auto_close = is_empty.then(|| AutoClose::new(Arc::clone(&past.tickets)));
-    let mut stage = Stage { desk: &past, clock, cast: &cast, auto_close, swept_at: None, tickets: HashMap::new() };
+    let mut stage = Stage {
+        desk: &past,
+        clock,
+        cast: &cast,
+        auto_close,
+        swept_at: None,
+        tickets: HashMap::new(),
+    };
     let bar = ProgressBar::new(u64::try_from(turns.len())?);
     let mut skipped = 0;
     for turn in &turns {
@@ -144,12 +179,20 @@ pub async fn fill(args: &DemoArgs, desk: &Desk) -> Outcome<Sample> {
     }
     stage.move_to(end).await?;
     bar.finish_and_clear();
-    Ok(Sample { tickets: args.tickets, turns: turns.len(), skipped, accounts: cast.accounts, password })
+    Ok(Sample {
+        tickets: args.tickets,
+        turns: turns.len(),
+        skipped,
+        accounts: cast.accounts,
+        password,
+    })
 }
 
 fn made_up_password(min_chars: usize) -> Outcome<String> {
     let mut random = vec![0_u8; min_chars.max(PASSWORD_MIN_CHARS)];
-    SystemRandom::new().fill(&mut random).map_err(|_| Failure::new("the system gives no randomness"))?;
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| Failure::new("the system gives no randomness"))?;
     let letter = |byte: &u8| char::from(PASSWORD_ALPHABET[usize::from(byte % 32)]);
     Ok(random.iter().map(letter).collect())
 }
@@ -165,7 +208,17 @@ struct Cast {
 impl Cast {
     async fn assemble(desk: &Desk, clock: &ManualClock, password: &str) -> Outcome<Self> {
         let mut accounts = Vec::new();
-        let admin = hire(desk, &mut accounts, None, ADMIN, DESK_DOMAIN, Role::Admin, "admin".to_owned(), password).await?;
+        let admin = hire(
+            desk,
+            &mut accounts,
+            None,
+            ADMIN,
+            DESK_DOMAIN,
+            Role::Admin,
+            "admin".to_owned(),
+            password,
+        )
+        .await?;
         let admin = actor(admin, Role::Admin, Vec::new());
         let (mut teams, mut staff) = (Vec::new(), Vec::new());
         for sketch in &TEAMS {
@@ -175,9 +228,20 @@ impl Cast {
             for (name, role) in sketch.members {
                 clock.advance(Duration::minutes(7));
                 let part = format!("agent, {} of {}", role.as_str(), sketch.name);
-                let user =
-                    hire(desk, &mut accounts, Some(&admin), name, DESK_DOMAIN, Role::Agent, part, password).await?;
-                desk.teams.set_member(&admin, team, user, MemberWish::Join(*role), &no_receipt).await?;
+                let user = hire(
+                    desk,
+                    &mut accounts,
+                    Some(&admin),
+                    name,
+                    DESK_DOMAIN,
+                    Role::Agent,
+                    part,
+                    password,
+                )
+                .await?;
+                desk.teams
+                    .set_member(&admin, team, user, MemberWish::Join(*role), &no_receipt)
+                    .await?;
                 members.push(actor(user, Role::Agent, vec![Membership { team, role: *role }]));
             }
             teams.push(team);
@@ -187,10 +251,25 @@ impl Cast {
         for (name, _, domain) in CUSTOMERS {
             clock.advance(Duration::hours(20));
             let part = Role::User.as_str().to_owned();
-            let user = hire(desk, &mut accounts, Some(&admin), name, domain, Role::User, part, password).await?;
+            let user = hire(
+                desk,
+                &mut accounts,
+                Some(&admin),
+                name,
+                domain,
+                Role::User,
+                part,
+                password,
+            )
+            .await?;
             customers.push(actor(user, Role::User, Vec::new()));
         }
-        Ok(Self { teams, staff, customers, accounts })
+        Ok(Self {
+            teams,
+            staff,
+            customers,
+            accounts,
+        })
     }
 
     fn of_desk(&self, (team, member): Staff) -> &Actor {
@@ -203,7 +282,10 @@ fn actor(id: UserId, role: Role, teams: Vec<Membership>) -> Actor {
 }
 
 /// The account of a person of the sample: made, or as it is.
-#[expect(clippy::too_many_arguments, reason = "it writes down one person, in one place")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it writes down one person, in one place"
+)]
 async fn hire(
     desk: &Desk,
     accounts: &mut Vec<Account>,
@@ -218,17 +300,34 @@ async fn hire(
     let (name, password) = (name.to_owned(), password.to_owned());
     let made = match admin {
         Some(admin) => {
-            let command = CreateUser { email: email.clone(), name, role, password: Some(password) };
+            let command = CreateUser {
+                email: email.clone(),
+                name,
+                role,
+                password: Some(password),
+            };
             desk.accounts.create_user(admin, command, &no_receipt).await
         }
-        None => desk.accounts.create_admin(Registration { email: email.clone(), name, password }).await,
+        None => {
+            desk.accounts
+                .create_admin(Registration {
+                    email: email.clone(),
+                    name,
+                    password,
+                })
+                .await
+        }
     };
     let (id, was_there) = match made {
         Ok(profile) => (profile.id, false),
         Err(CreateAccountError::EmailTaken) => (present(desk, &email, role).await?, true),
         Err(error) => return Err(error.into()),
     };
-    accounts.push(Account { email, part, was_there });
+    accounts.push(Account {
+        email,
+        part,
+        was_there,
+    });
     Ok(id)
 }
 
@@ -242,7 +341,10 @@ async fn present(desk: &Desk, email: &str, role: Role) -> Outcome<UserId> {
 }
 
 async fn ensure_team(desk: &Desk, admin: &Actor, name: &str, description: &str) -> Outcome<TeamId> {
-    let command = CreateTeam { name: name.to_owned(), description: Some(description.to_owned()) };
+    let command = CreateTeam {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+    };
     match desk.teams.create(admin, command, &no_receipt).await {
         Ok(team) => Ok(team.id),
         Err(ChangeTeamError::NameTaken) => {
@@ -254,7 +356,9 @@ async fn ensure_team(desk: &Desk, admin: &Actor, name: &str, description: &str) 
                 }
                 after = page.next;
                 if after.is_none() {
-                    return Err(Failure::new(format!("the team {name} is neither there nor can it be made")).into());
+                    return Err(
+                        Failure::new(format!("the team {name} is neither there nor can it be made")).into(),
+                    );
                 }
             }
         }
@@ -264,7 +368,10 @@ async fn ensure_team(desk: &Desk, admin: &Actor, name: &str, description: &str) 
 
 /// A text of the sample that breaks a rule: a fault of ours.
 fn broken(violation: Violation) -> Failure {
-    Failure::new(format!("the sample data is wrong at {}: {}", violation.pointer, violation.message))
+    Failure::new(format!(
+        "the sample data is wrong at {}: {}",
+        violation.pointer, violation.message
+    ))
 }
 
 /// What came of a turn.
@@ -326,7 +433,17 @@ impl Stage<'_> {
     }
 
     async fn open(&mut self, turn: &Turn) -> Outcome<Result<(), TicketError>> {
-        let Act::Open { by, customer, subject, description, priority, channel, team, tags } = &turn.act else {
+        let Act::Open {
+            by,
+            customer,
+            subject,
+            description,
+            priority,
+            channel,
+            team,
+            tags,
+        } = &turn.act
+        else {
             return Ok(Ok(()));
         };
         let requester = &self.cast.customers[*customer];
@@ -342,9 +459,14 @@ impl Stage<'_> {
             custom_fields: ticketing::CustomFields::default(),
             requester: by.and_then(|_| requester.user_id()),
         };
-        Ok(self.desk.tickets.create(opener, new, &no_receipt).await.map(|written| {
-            self.tickets.insert(turn.ticket, written.view.ticket.id);
-        }))
+        Ok(self
+            .desk
+            .tickets
+            .create(opener, new, &no_receipt)
+            .await
+            .map(|written| {
+                self.tickets.insert(turn.ticket, written.view.ticket.id);
+            }))
     }
 
     async fn act(&self, key: &TicketKey, act: &Act) -> Outcome<Result<(), TicketError>> {
@@ -354,51 +476,90 @@ impl Stage<'_> {
             Act::Transfer { by, team, note } => {
                 let note = (!note.is_empty()).then(|| body(note)).transpose()?;
                 let by = cast.of_desk(*by);
-                tickets.transfer(by, key, cast.teams[*team], note.as_ref(), Guard::none()).await.map(drop)
+                tickets
+                    .transfer(by, key, cast.teams[*team], note.as_ref(), Guard::none())
+                    .await
+                    .map(drop)
             }
-            Act::Claim { by } => tickets.claim(cast.of_desk(*by), key, Guard::none()).await.map(drop),
+            Act::Claim { by } => tickets
+                .claim(cast.of_desk(*by), key, Guard::none())
+                .await
+                .map(drop),
             Act::Assign { by, to } => match cast.of_desk(*to).user_id() {
-                Some(to) => tickets.assign(cast.of_desk(*by), key, to, Guard::none()).await.map(drop),
+                Some(to) => tickets
+                    .assign(cast.of_desk(*by), key, to, Guard::none())
+                    .await
+                    .map(drop),
                 None => Ok(()),
             },
             Act::SetPriority { by, priority } => {
-                let edit = Edit { priority: Some(*priority), ..Edit::default() };
-                tickets.edit(cast.of_desk(*by), key, &edit, Guard::none()).await.map(drop)
+                let edit = Edit {
+                    priority: Some(*priority),
+                    ..Edit::default()
+                };
+                tickets
+                    .edit(cast.of_desk(*by), key, &edit, Guard::none())
+                    .await
+                    .map(drop)
             }
             Act::AddTags { by, tags } => {
-                let edit = Edit { tags: Some(parse_tags(tags)?), ..Edit::default() };
-                tickets.edit(cast.of_desk(*by), key, &edit, Guard::none()).await.map(drop)
+                let edit = Edit {
+                    tags: Some(parse_tags(tags)?),
+                    ..Edit::default()
+                };
+                tickets
+                    .edit(cast.of_desk(*by), key, &edit, Guard::none())
+                    .await
+                    .map(drop)
             }
             Act::Reply { by, text } => self.say(cast.of_desk(*by), key, text, Visibility::Public).await?,
             Act::AskBack { by, text } => {
                 let by = cast.of_desk(*by);
                 match self.say(by, key, text, Visibility::Public).await? {
                     Ok(()) => {
-                        let edit = Edit { status: Some(TicketStatus::Pending), ..Edit::default() };
+                        let edit = Edit {
+                            status: Some(TicketStatus::Pending),
+                            ..Edit::default()
+                        };
                         tickets.edit(by, key, &edit, Guard::none()).await.map(drop)
                     }
                     Err(error) => Err(error),
                 }
             }
-            Act::Internal { by, text } => self.say(cast.of_desk(*by), key, text, Visibility::Internal).await?,
-            Act::Note { by, text } => {
-                tickets.add_note(cast.of_desk(*by), key, &body(text)?, Guard::none()).await.map(drop)
+            Act::Internal { by, text } => {
+                self.say(cast.of_desk(*by), key, text, Visibility::Internal)
+                    .await?
             }
+            Act::Note { by, text } => tickets
+                .add_note(cast.of_desk(*by), key, &body(text)?, Guard::none())
+                .await
+                .map(drop),
             Act::CustomerReply { customer, text } => {
-                self.say(&cast.customers[*customer], key, text, Visibility::Public).await?
+                self.say(&cast.customers[*customer], key, text, Visibility::Public)
+                    .await?
             }
             Act::Resolve { by, resolution } => {
                 let remark = remark(resolution)?;
-                tickets.resolve(cast.of_desk(*by), key, Some(&remark), Guard::none()).await.map(drop)
+                tickets
+                    .resolve(cast.of_desk(*by), key, Some(&remark), Guard::none())
+                    .await
+                    .map(drop)
             }
-            Act::CustomerCloses { customer } => {
-                tickets.close(&cast.customers[*customer], key, Guard::none()).await.map(drop)
-            }
+            Act::CustomerCloses { customer } => tickets
+                .close(&cast.customers[*customer], key, Guard::none())
+                .await
+                .map(drop),
             Act::CustomerReopens { customer, reason } => {
                 let remark = remark(reason)?;
-                tickets.reopen(&cast.customers[*customer], key, Some(&remark), Guard::none()).await.map(drop)
+                tickets
+                    .reopen(&cast.customers[*customer], key, Some(&remark), Guard::none())
+                    .await
+                    .map(drop)
             }
-            Act::Close { by } => tickets.close(cast.of_desk(*by), key, Guard::none()).await.map(drop),
+            Act::Close { by } => tickets
+                .close(cast.of_desk(*by), key, Guard::none())
+                .await
+                .map(drop),
         };
         Ok(outcome)
     }
@@ -410,8 +571,16 @@ impl Stage<'_> {
         text: &str,
         visibility: Visibility,
     ) -> Outcome<Result<(), TicketError>> {
-        let reply = Reply { body: body(text)?, visibility };
-        Ok(self.desk.tickets.reply(actor, key, &reply, Guard::none()).await.map(drop))
+        let reply = Reply {
+            body: body(text)?,
+            visibility,
+        };
+        Ok(self
+            .desk
+            .tickets
+            .reply(actor, key, &reply, Guard::none())
+            .await
+            .map(drop))
     }
 }
 

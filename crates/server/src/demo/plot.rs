@@ -8,8 +8,8 @@ use ticketing::{TicketChannel, TicketPriority};
 use super::people::{CUSTOMERS, TEAMS, first_name};
 use super::random::Random;
 use super::texts::{
-    AGENT_FAREWELLS, AGENT_GREETINGS, FAREWELLS, GREETINGS, HAND_OVERS, NOTES, REMINDERS, REOPEN_REASONS, SECOND_TRY,
-    SPAM, STILL_BROKEN, TOPICS, Topic,
+    AGENT_FAREWELLS, AGENT_GREETINGS, FAREWELLS, GREETINGS, HAND_OVERS, NOTES, REMINDERS, REOPEN_REASONS,
+    SECOND_TRY, SPAM, STILL_BROKEN, TOPICS, Topic,
 };
 
 /// The days that the sample desk has been at work.
@@ -44,33 +44,82 @@ pub(super) enum Act {
         team: Option<usize>,
         tags: Vec<&'static str>,
     },
-    Transfer { by: Staff, team: usize, note: &'static str },
-    Claim { by: Staff },
-    Assign { by: Staff, to: Staff },
-    SetPriority { by: Staff, priority: TicketPriority },
-    AddTags { by: Staff, tags: Vec<&'static str> },
-    Reply { by: Staff, text: String },
-    AskBack { by: Staff, text: String },
-    Internal { by: Staff, text: String },
-    Note { by: Staff, text: String },
-    CustomerReply { customer: usize, text: String },
-    Resolve { by: Staff, resolution: &'static str },
-    CustomerCloses { customer: usize },
-    CustomerReopens { customer: usize, reason: &'static str },
-    Close { by: Staff },
+    Transfer {
+        by: Staff,
+        team: usize,
+        note: &'static str,
+    },
+    Claim {
+        by: Staff,
+    },
+    Assign {
+        by: Staff,
+        to: Staff,
+    },
+    SetPriority {
+        by: Staff,
+        priority: TicketPriority,
+    },
+    AddTags {
+        by: Staff,
+        tags: Vec<&'static str>,
+    },
+    Reply {
+        by: Staff,
+        text: String,
+    },
+    AskBack {
+        by: Staff,
+        text: String,
+    },
+    Internal {
+        by: Staff,
+        text: String,
+    },
+    Note {
+        by: Staff,
+        text: String,
+    },
+    CustomerReply {
+        customer: usize,
+        text: String,
+    },
+    Resolve {
+        by: Staff,
+        resolution: &'static str,
+    },
+    CustomerCloses {
+        customer: usize,
+    },
+    CustomerReopens {
+        customer: usize,
+        reason: &'static str,
+    },
+    Close {
+        by: Staff,
+    },
 }
 
 /// All turns of so many tickets, in the order of time. `end` is now; what would come after it does not happen.
 pub(super) fn plot(tickets: usize, seed: u64, end: DateTime<Utc>) -> Vec<Turn> {
-    let first_day = (end - Duration::days(DAYS)).date_naive().and_time(NaiveTime::MIN).and_utc();
+    let first_day = (end - Duration::days(DAYS))
+        .date_naive()
+        .and_time(NaiveTime::MIN)
+        .and_utc();
     let mut random = Random::new(seed, 0);
-    let mut openings: Vec<DateTime<Utc>> =
-        (0..tickets).map(|_| opening_time(&mut random, first_day, end)).collect();
+    let mut openings: Vec<DateTime<Utc>> = (0..tickets)
+        .map(|_| opening_time(&mut random, first_day, end))
+        .collect();
     openings.sort_unstable();
     let mut turns = Vec::new();
     for (ticket, at) in openings.into_iter().enumerate() {
         let stream = u64::try_from(ticket).unwrap_or(0) + 1;
-        let mut course = Course { random: Random::new(seed, stream), ticket, at, turns: Vec::new() };
+        let mut course = Course {
+            random: Random::new(seed, stream),
+            ticket,
+            at,
+            turns: Vec::new(),
+        };
         course.run();
         turns.extend(course.turns);
     }
@@ -81,7 +130,9 @@ pub(super) fn plot(tickets: usize, seed: u64, end: DateTime<Utc>) -> Vec<Turn> {
 
 /// When a customer writes: mostly on working days, mostly in the morning and after lunch.
 fn opening_time(random: &mut Random, first_day: DateTime<Utc>, end: DateTime<Utc>) -> DateTime<Utc> {
-    const BY_HOUR: [i64; 24] = [1, 1, 0, 0, 0, 1, 3, 8, 18, 26, 24, 18, 11, 16, 20, 18, 14, 10, 6, 5, 4, 4, 3, 2];
+    const BY_HOUR: [i64; 24] = [
+        1, 1, 0, 0, 0, 1, 3, 8, 18, 26, 24, 18, 11, 16, 20, 18, 14, 10, 6, 5, 4, 4, 3, 2,
+    ];
     // The day that is not over yet has its share, as far as it is gone.
     loop {
         let day = first_day + Duration::days(random.between(0, DAYS));
@@ -133,7 +184,11 @@ fn after_work(at: DateTime<Utc>, minutes: i64) -> DateTime<Utc> {
 fn awake(at: DateTime<Utc>) -> DateTime<Utc> {
     let midnight = at.date_naive().and_time(NaiveTime::MIN).and_utc();
     let gets_up = midnight + Duration::hours(7);
-    if at < gets_up { gets_up + (at - midnight) / 4 } else { at }
+    if at < gets_up {
+        gets_up + (at - midnight) / 4
+    } else {
+        at
+    }
 }
 
 /// What the texts of one ticket are filled with.
@@ -154,8 +209,17 @@ struct Names {
 impl Names {
     fn new(random: &mut Random, customer: usize) -> Self {
         let (name, company, _) = CUSTOMERS[customer];
-        let others = ["Nina", "Oscar", "Helen", "Paul", "Simone", "Yusuf", "Greta", "Ian"];
-        let projects = ["Spring Launch", "Warehouse Move", "Website 2", "Recruiting", "Q3 Planning", "Fleet Renewal"];
+        let others = [
+            "Nina", "Oscar", "Helen", "Paul", "Simone", "Yusuf", "Greta", "Ian",
+        ];
+        let projects = [
+            "Spring Launch",
+            "Warehouse Move",
+            "Website 2",
+            "Recruiting",
+            "Q3 Planning",
+            "Fleet Renewal",
+        ];
         Self {
             customer: first_name(name),
             company,
@@ -200,7 +264,11 @@ struct Course {
 
 impl Course {
     fn act(&mut self, act: Act) {
-        self.turns.push(Turn { at: self.at, ticket: self.ticket, act });
+        self.turns.push(Turn {
+            at: self.at,
+            ticket: self.ticket,
+            act,
+        });
     }
 
     /// The next turn comes so many minutes of working time later.
@@ -247,14 +315,23 @@ impl Course {
             let (hello, bye) = (self.random.text(&GREETINGS), self.random.text(&FAREWELLS));
             format!("{hello}\n\n{opening}\n\n{}", names.fill(bye))
         };
-        let channels = [TicketChannel::Web, TicketChannel::Email, TicketChannel::Chat, TicketChannel::Api];
+        let channels = [
+            TicketChannel::Web,
+            TicketChannel::Email,
+            TicketChannel::Chat,
+            TicketChannel::Api,
+        ];
         let team = match self.random.between(1, 100) {
             // Someone chose the wrong one, or none.
             ..=8 if !by_phone => Some((topic.team + 1) % TEAMS.len()),
             9..=28 if !by_phone => None,
             _ => Some(topic.team),
         };
-        let tags = if self.random.percent(45) { topic.tags.to_vec() } else { Vec::new() };
+        let tags = if self.random.percent(45) {
+            topic.tags.to_vec()
+        } else {
+            Vec::new()
+        };
         let act = Act::Open {
             by,
             customer,
@@ -271,11 +348,19 @@ impl Course {
             self.wait_working(5, 90);
             let by = (wrong, self.random.index(TEAMS[wrong].members.len()));
             let note = self.random.text(&HAND_OVERS);
-            self.act(Act::Transfer { by, team: topic.team, note });
+            self.act(Act::Transfer {
+                by,
+                team: topic.team,
+                note,
+            });
         } else if team.is_none() {
             self.wait_working(5, 60);
             let by = (topic.team, self.random.index(TEAMS[topic.team].members.len()));
-            self.act(Act::Transfer { by, team: topic.team, note: "" });
+            self.act(Act::Transfer {
+                by,
+                team: topic.team,
+                note: "",
+            });
         }
     }
 
@@ -283,7 +368,9 @@ impl Course {
     fn take_up(&mut self, topic: &Topic, priority: TicketPriority) -> Staff {
         let members = TEAMS[topic.team].members.len();
         // Lead and supervisor answer now and then; the others do most of it.
-        let weights: Vec<i64> = (0..members).map(|member| if member < 2 { 1 } else { 4 }).collect();
+        let weights: Vec<i64> = (0..members)
+            .map(|member| if member < 2 { 1 } else { 4 })
+            .collect();
         let agent = (topic.team, self.random.weighted(&weights));
         match priority {
             TicketPriority::Urgent => self.wait_working(2, 20),
@@ -300,7 +387,10 @@ impl Course {
         self.wait_working(1, 6);
         self.act(Act::SetPriority { by: agent, priority });
         if self.random.percent(60) {
-            self.act(Act::AddTags { by: agent, tags: topic.tags.to_vec() });
+            self.act(Act::AddTags {
+                by: agent,
+                tags: topic.tags.to_vec(),
+            });
         }
         agent
     }
@@ -372,16 +462,32 @@ impl Course {
             let text = names.fill(self.random.text(&STILL_BROKEN));
             self.act(Act::CustomerReply { customer, text });
             let second = self.random.text(&SECOND_TRY);
-            self.solve(names, agent, slow, second, "Solved after it had been opened again.");
+            self.solve(
+                names,
+                agent,
+                slow,
+                second,
+                "Solved after it had been opened again.",
+            );
         }
     }
 
-    fn solve(&mut self, names: &Names, agent: Staff, slow: i64, text: &'static str, resolution: &'static str) {
+    fn solve(
+        &mut self,
+        names: &Names,
+        agent: Staff,
+        slow: i64,
+        text: &'static str,
+        resolution: &'static str,
+    ) {
         self.wait_working(10, 90 * slow);
         let text = self.letter(names, text);
         self.act(Act::Reply { by: agent, text });
         self.at += Duration::seconds(self.random.between(8, 90));
-        self.act(Act::Resolve { by: agent, resolution });
+        self.act(Act::Resolve {
+            by: agent,
+            resolution,
+        });
     }
 
     fn hear_nothing(&mut self, names: &Names, customer: usize, agent: Staff) {
@@ -395,7 +501,10 @@ impl Course {
             self.act(Act::CustomerReply { customer, text });
         }
         self.wait_working(600, 1_800);
-        self.act(Act::Resolve { by: agent, resolution: "No answer from the customer." });
+        self.act(Act::Resolve {
+            by: agent,
+            resolution: "No answer from the customer.",
+        });
     }
 
     fn spam(&mut self, customer: usize) {
@@ -413,7 +522,10 @@ impl Course {
         self.act(act);
         self.wait_working(10, 300);
         let by = (self.random.index(TEAMS.len()), 2);
-        self.act(Act::AddTags { by, tags: vec!["spam"] });
+        self.act(Act::AddTags {
+            by,
+            tags: vec!["spam"],
+        });
         self.act(Act::Close { by });
     }
 }
@@ -436,7 +548,11 @@ mod tests {
     fn turns_are_in_order_and_in_the_past_and_begin_with_the_opening() {
         let turns = plot(300, 1, end());
         assert!(turns.windows(2).all(|pair| pair[0].at <= pair[1].at));
-        assert!(turns.iter().all(|turn| turn.at < end() && turn.at >= end() - Duration::days(DAYS + 1)));
+        assert!(
+            turns
+                .iter()
+                .all(|turn| turn.at < end() && turn.at >= end() - Duration::days(DAYS + 1))
+        );
         let mut opened = vec![false; 300];
         for turn in &turns {
             let opens = matches!(turn.act, Act::Open { .. });
@@ -459,7 +575,10 @@ mod tests {
                     | Act::CustomerReopens { .. }
             );
             if by_desk {
-                assert!(hours.contains(&turn.at.hour()) && turn.at.weekday().number_from_monday() <= 5, "{turn:?}");
+                assert!(
+                    hours.contains(&turn.at.hour()) && turn.at.weekday().number_from_monday() <= 5,
+                    "{turn:?}"
+                );
             }
         }
     }
@@ -468,10 +587,18 @@ mod tests {
     fn no_text_keeps_a_slot_unfilled() {
         for turn in plot(400, 3, end()) {
             let text = format!("{:?}", turn.act);
-            let slot = ["{customer}", "{agent}", "{colleague}", "{company}", "{invoice}", "{amount}", "{count}"]
-                .into_iter()
-                .chain(["{browser}", "{code}", "{project}", "{weekday}"])
-                .find(|slot| text.contains(slot));
+            let slot = [
+                "{customer}",
+                "{agent}",
+                "{colleague}",
+                "{company}",
+                "{invoice}",
+                "{amount}",
+                "{count}",
+            ]
+            .into_iter()
+            .chain(["{browser}", "{code}", "{project}", "{weekday}"])
+            .find(|slot| text.contains(slot));
             assert_eq!(slot, None, "{text}");
         }
     }

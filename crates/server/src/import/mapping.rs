@@ -54,11 +54,16 @@ impl Field {
     ];
 
     fn named(name: &str) -> Option<Self> {
-        let custom = name.strip_prefix(CUSTOM_FIELDS).and_then(|rest| rest.strip_prefix('.'));
+        let custom = name
+            .strip_prefix(CUSTOM_FIELDS)
+            .and_then(|rest| rest.strip_prefix('.'));
         match custom {
             Some("") => None,
             Some(custom) => Some(Self::Custom(custom.to_owned())),
-            None => Self::SIMPLE.into_iter().find(|(simple, _)| *simple == name).map(|(_, field)| field),
+            None => Self::SIMPLE
+                .into_iter()
+                .find(|(simple, _)| *simple == name)
+                .map(|(_, field)| field),
         }
     }
 }
@@ -69,7 +74,10 @@ impl FromStr for Field {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::named(name.trim()).ok_or_else(|| {
             let names: Vec<_> = Self::SIMPLE.iter().map(|(name, _)| *name).collect();
-            format!("there is no field {name:?}; there are {} and {CUSTOM_FIELDS}.NAME", names.join(", "))
+            format!(
+                "there is no field {name:?}; there are {} and {CUSTOM_FIELDS}.NAME",
+                names.join(", ")
+            )
         })
     }
 }
@@ -79,7 +87,10 @@ impl fmt::Display for Field {
         match self {
             Self::Custom(name) => write!(f, "{CUSTOM_FIELDS}.{name}"),
             simple => {
-                let name = Self::SIMPLE.iter().find(|(_, field)| field == simple).map_or("", |(name, _)| name);
+                let name = Self::SIMPLE
+                    .iter()
+                    .find(|(_, field)| field == simple)
+                    .map_or("", |(name, _)| name);
                 f.write_str(name)
             }
         }
@@ -98,7 +109,10 @@ impl FromStr for Assignment {
 
     fn from_str(rule: &str) -> Result<Self, String> {
         let (field, text) = rule.split_once('=').ok_or("must have the form field=text")?;
-        Ok(Self { field: field.parse()?, text: text.to_owned() })
+        Ok(Self {
+            field: field.parse()?,
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -117,7 +131,11 @@ impl FromStr for Translation {
         let form = "must have the form field:from=to";
         let (field, values) = rule.split_once(':').ok_or(form)?;
         let (from, to) = values.split_once('=').ok_or(form)?;
-        Ok(Self { field: field.parse()?, from: from.trim().to_owned(), to: to.to_owned() })
+        Ok(Self {
+            field: field.parse()?,
+            from: from.trim().to_owned(),
+            to: to.to_owned(),
+        })
     }
 }
 
@@ -138,9 +156,7 @@ pub enum MappingError {
     #[error("{0} is given more than once")]
     Twice(String),
     /// Nothing fills a field that every ticket needs.
-    #[error(
-        "nothing fills {field}: name its column by --map {field}=COLUMN{or}; the file has {columns}"
-    )]
+    #[error("nothing fills {field}: name its column by --map {field}=COLUMN{or}; the file has {columns}")]
     Unfilled {
         /// The field.
         field: &'static str,
@@ -234,24 +250,44 @@ impl Mapping {
         }
         let mut translations: HashMap<Field, HashMap<String, String>> = HashMap::new();
         for Translation { field, from, to } in values {
-            if translations.entry(field.clone()).or_default().insert(from.clone(), to.clone()).is_some() {
+            if translations
+                .entry(field.clone())
+                .or_default()
+                .insert(from.clone(), to.clone())
+                .is_some()
+            {
                 return Err(MappingError::Twice(format!("the meaning of {field}:{from}")));
             }
         }
-        let is_filled = |field: &Field| bound.iter().any(|(other, _)| other == field) || constants.contains_key(field);
+        let is_filled =
+            |field: &Field| bound.iter().any(|(other, _)| other == field) || constants.contains_key(field);
         let needed = [
             ("subject", Field::Subject, ""),
             ("description", Field::Description, ""),
-            ("requesterEmail", Field::RequesterEmail, ", or give --requester EMAIL for all rows"),
+            (
+                "requesterEmail",
+                Field::RequesterEmail,
+                ", or give --requester EMAIL for all rows",
+            ),
         ];
         for (name, field, or) in needed {
             if !is_filled(&field) {
-                return Err(MappingError::Unfilled { field: name, or, columns: listed() });
+                return Err(MappingError::Unfilled {
+                    field: name,
+                    or,
+                    columns: listed(),
+                });
             }
         }
         let id_is_line = !is_filled(&Field::ExternalId);
         let custom_fields = find(CUSTOM_FIELDS).filter(|_| is_json);
-        Ok(Self { columns: bound, custom_fields, constants, translations, id_is_line })
+        Ok(Self {
+            columns: bound,
+            custom_fields,
+            constants,
+            translations,
+            id_is_line,
+        })
     }
 
     /// The row as ticketing parses it, and whom it is of.
@@ -260,7 +296,8 @@ impl Mapping {
         if self.id_is_line {
             raw.external_id = Value::from(line.to_string());
         }
-        if let Some(Value::Object(fields)) = self.custom_fields.as_ref().map(|column| value(content, column)) {
+        if let Some(Value::Object(fields)) = self.custom_fields.as_ref().map(|column| value(content, column))
+        {
             raw.custom_fields = fields;
         }
         let (mut email, mut name) = (Value::Null, Value::Null);
@@ -295,7 +332,9 @@ impl Mapping {
     }
 
     fn translated(&self, field: &Field, value: Value) -> Value {
-        let Some(meanings) = self.translations.get(field) else { return value };
+        let Some(meanings) = self.translations.get(field) else {
+            return value;
+        };
         let one = |value: Value| {
             let text = match &value {
                 Value::String(text) => text.trim().to_owned(),
@@ -328,16 +367,19 @@ fn value(content: &Content, column: &Column) -> Value {
     match (content, column) {
         (Content::Fields(record), Column::Index(index)) => field(record, *index),
         (Content::Object(object), Column::Member(name)) => object.get(name).cloned().unwrap_or_default(),
-        (Content::Object(object), Column::Pointer(pointer)) => object.pointer(pointer).cloned().unwrap_or_default(),
-        // The mapping is bound to the file's format.
-        (Content::Fields(_), Column::Member(_) | Column::Pointer(_)) | (Content::Object(_), Column::Index(_)) => {
-            Value::Null
+        (Content::Object(object), Column::Pointer(pointer)) => {
+            object.pointer(pointer).cloned().unwrap_or_default()
         }
+        // The mapping is bound to the file's format.
+        (Content::Fields(_), Column::Member(_) | Column::Pointer(_))
+        | (Content::Object(_), Column::Index(_)) => Value::Null,
     }
 }
 
 fn field(record: &ByteRecord, index: usize) -> Value {
-    let text = record.get(index).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let text = record
+        .get(index)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok());
     text.map(Value::from).unwrap_or_default()
 }
 
@@ -351,8 +393,11 @@ fn requester(email: &Value, name: &Value) -> Result<Requester, Violations> {
     let name = faults.check(text("/requesterName", name).and_then(|given| {
         // Who has no name is called by the first part of the address.
         let address = email.as_ref().map_or("", EmailAddress::as_str);
-        let text = given.or_else(|| address.split('@').next()).filter(|text| !text.is_empty());
-        text.map(|text| PersonName::parse("/requesterName", text)).transpose()
+        let text = given
+            .or_else(|| address.split('@').next())
+            .filter(|text| !text.is_empty());
+        text.map(|text| PersonName::parse("/requesterName", text))
+            .transpose()
     }));
     match (email, name) {
         (Some(email), Some(Some(name))) => Ok(Requester { email, name }),
@@ -384,15 +429,30 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn bind(maps: &[&str], sets: &[&str], values: &[&str], names: &[&str], is_json: bool) -> Result<Mapping, MappingError> {
+    fn bind(
+        maps: &[&str],
+        sets: &[&str],
+        values: &[&str],
+        names: &[&str],
+        is_json: bool,
+    ) -> Result<Mapping, MappingError> {
         let values: Vec<Translation> = values.iter().map(|rule| rule.parse().unwrap()).collect();
-        Mapping::bind(&assignments(maps), &assignments(sets), &values, &columns(names), is_json)
+        Mapping::bind(
+            &assignments(maps),
+            &assignments(sets),
+            &values,
+            &columns(names),
+            is_json,
+        )
     }
 
     #[test]
     fn a_rule_names_a_field_that_exists() {
         let refusal = "colour=x".parse::<Assignment>().unwrap_err();
-        assert!(refusal.contains("colour") && refusal.contains("subject, description"), "{refusal}");
+        assert!(
+            refusal.contains("colour") && refusal.contains("subject, description"),
+            "{refusal}"
+        );
         assert!("customFields.=x".parse::<Assignment>().is_err());
         assert!("priority".parse::<Assignment>().is_err());
         assert!("priority=high".parse::<Translation>().is_err());
@@ -401,27 +461,49 @@ mod tests {
     #[test]
     fn a_column_that_is_not_there_is_told_with_those_that_are() {
         let error = bind(&["subject=titel"], &[], &[], &["row", "title"], false).unwrap_err();
-        assert!(error.to_string().contains("\"titel\"") && error.to_string().contains("row, title"), "{error}");
+        assert!(
+            error.to_string().contains("\"titel\"") && error.to_string().contains("row, title"),
+            "{error}"
+        );
         let error = bind(&["subject=title"], &[], &[], &["title", "description"], false).unwrap_err();
         assert!(error.to_string().contains("--requester"), "{error}");
         let set = ["requesterEmail=a@b.example", "externalId=1"];
-        assert_eq!(bind(&[], &set, &[], &["subject", "description"], false).unwrap_err(), MappingError::OneId);
+        assert_eq!(
+            bind(&[], &set, &[], &["subject", "description"], false).unwrap_err(),
+            MappingError::OneId
+        );
     }
 
     #[test]
     fn values_are_mapped_translated_and_filled_in() {
         let maps = ["subject=title", "customFields.area=category"];
-        let sets = ["requesterEmail=Desk@Example.org", "priority=low", "customFields.origin=old desk"];
+        let sets = [
+            "requesterEmail=Desk@Example.org",
+            "priority=low",
+            "customFields.origin=old desk",
+        ];
         let names = ["title", "description", "priority", "category"];
         let mapping = bind(&maps, &sets, &["priority:0=urgent", "priority:?="], &names, false).unwrap();
         let row = |fields: &[&str]| mapping.raw(9, &Content::Fields(ByteRecord::from(fields.to_vec())));
         let (raw, requester) = row(&["Printer", "on fire", " 0", "7"]);
-        assert_eq!((raw.external_id, raw.subject, raw.priority), (json!("9"), json!("Printer"), json!("urgent")));
-        assert_eq!(Value::Object(raw.custom_fields), json!({ "area": "7", "origin": "old desk" }));
+        assert_eq!(
+            (raw.external_id, raw.subject, raw.priority),
+            (json!("9"), json!("Printer"), json!("urgent"))
+        );
+        assert_eq!(
+            Value::Object(raw.custom_fields),
+            json!({ "area": "7", "origin": "old desk" })
+        );
         let requester = requester.unwrap();
-        assert_eq!((requester.email.as_str(), requester.name.as_str()), ("desk@example.org", "desk"));
+        assert_eq!(
+            (requester.email.as_str(), requester.name.as_str()),
+            ("desk@example.org", "desk")
+        );
         for priority in ["", "?"] {
-            assert_eq!(row(&["Printer", "on fire", priority, ""]).0.priority, json!("low"));
+            assert_eq!(
+                row(&["Printer", "on fire", priority, ""]).0.priority,
+                json!("low")
+            );
         }
     }
 
@@ -445,6 +527,9 @@ mod tests {
         let faults = requester(&json!("nobody"), &json!("x".repeat(101))).unwrap_err();
         let codes: Vec<_> = faults.as_slice().iter().map(|fault| fault.code).collect();
         assert_eq!(codes, ["bad_email", "too_long"]);
-        assert_eq!(requester(&Value::Null, &Value::Null).unwrap_err().as_slice()[0].code, "required");
+        assert_eq!(
+            requester(&Value::Null, &Value::Null).unwrap_err().as_slice()[0].code,
+            "required"
+        );
     }
 }

@@ -180,7 +180,12 @@ pub struct Summary {
 
 impl Summary {
     fn add(&mut self, other: Summary) {
-        let Summary { read, imported, already_there, refused } = other;
+        let Summary {
+            read,
+            imported,
+            already_there,
+            refused,
+        } = other;
         self.read += read;
         self.imported += imported;
         self.already_there += already_there;
@@ -215,7 +220,9 @@ pub struct ImportPorts {
 /// # Errors
 /// [`ImportError`], or [`RowsRefused`] when that was asked for.
 pub async fn run(args: ImportArgs, desk: &Desk) -> Outcome {
-    let ImportArgs { what: ImportWhat::Tickets(args) } = args;
+    let ImportArgs {
+        what: ImportWhat::Tickets(args),
+    } = args;
     let ports = ImportPorts {
         import: Arc::clone(&desk.import),
         users: Arc::clone(&desk.users),
@@ -241,12 +248,25 @@ pub async fn tickets(
     visibility: Visibility,
 ) -> Result<Summary, ImportError> {
     let plan = Plan::of(&args)?;
-    let Opened { reader, mapping, input_length, consumed } = tokio::task::spawn_blocking(move || open(&args))
+    let Opened {
+        reader,
+        mapping,
+        input_length,
+        consumed,
+    } = tokio::task::spawn_blocking(move || open(&args))
         .await
         .map_err(|error| ImportError::System(error.into()))??;
-    let report_fault = |source| ImportError::Report { file: plan.report.display().to_string(), source };
+    let report_fault = |source| ImportError::Report {
+        file: plan.report.display().to_string(),
+        source,
+    };
     let mut report = Report::create(&plan.report).map_err(report_fault)?;
-    let parser = Parser { reader, mapping, clock: Arc::clone(&ports.clock), long_subject: plan.long_subject };
+    let parser = Parser {
+        reader,
+        mapping,
+        clock: Arc::clone(&ports.clock),
+        long_subject: plan.long_subject,
+    };
     let mut progress = Progress::begin(input_length, consumed, visibility);
     let mut summary = Summary::default();
     let mut ended = store_all(&plan, parser, ports, |settled, refusals| {
@@ -271,12 +291,20 @@ pub async fn tickets(
 }
 
 fn tell(plan: &Plan, summary: &Summary, time: Duration, report: Option<&Path>) {
-    let Summary { read, imported, already_there, refused } = summary;
+    let Summary {
+        read,
+        imported,
+        already_there,
+        refused,
+    } = summary;
     let imported_word = match plan.mode {
         Mode::Import => "imported",
         Mode::DryRun => "could be imported (this was a dry run)",
     };
-    eprintln!("{read} rows read from {} as the source {:?}:", plan.file, plan.source);
+    eprintln!(
+        "{read} rows read from {} as the source {:?}:",
+        plan.file, plan.source
+    );
     eprintln!("  {imported} {imported_word}");
     eprintln!("  {already_there} already there");
     eprintln!("  {refused} refused");
@@ -299,10 +327,17 @@ struct Plan {
 impl Plan {
     fn of(args: &TicketsArgs) -> Result<Self, ImportError> {
         let usage = |violation: Violation| {
-            ImportError::Usage(format!("{} {}", violation.pointer.trim_start_matches('/'), violation.message))
+            ImportError::Usage(format!(
+                "{} {}",
+                violation.pointer.trim_start_matches('/'),
+                violation.message
+            ))
         };
         let is_stdin = args.file == Path::new("-");
-        let name = args.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = args
+            .file
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         let source = match (&args.source, name) {
             (Some(source), _) => source.clone(),
             (None, Some(name)) if !is_stdin => name,
@@ -324,13 +359,23 @@ impl Plan {
             }
         };
         if report == args.file {
-            return Err(ImportError::Usage("the report would overwrite the file".to_owned()));
+            return Err(ImportError::Usage(
+                "the report would overwrite the file".to_owned(),
+            ));
         }
         Ok(Self {
-            file: if is_stdin { "the standard input".to_owned() } else { args.file.display().to_string() },
+            file: if is_stdin {
+                "the standard input".to_owned()
+            } else {
+                args.file.display().to_string()
+            },
             source: Import::parse_source("/--source", &source).map_err(usage)?,
             report,
-            long_subject: if args.truncate_subject { LongSubject::Truncate } else { LongSubject::Refuse },
+            long_subject: if args.truncate_subject {
+                LongSubject::Truncate
+            } else {
+                LongSubject::Refuse
+            },
             mode: if args.dry_run { Mode::DryRun } else { Mode::Import },
         })
     }
@@ -348,24 +393,43 @@ fn open(args: &TicketsArgs) -> Result<Opened, ImportError> {
     let file = args.file.display().to_string();
     let is_stdin = args.file == Path::new("-");
     let format = args.format.or_else(|| Format::of_name(&file)).ok_or_else(|| {
-        ImportError::Usage(format!("what {file} is cannot be told by its name: give --format csv or --format jsonl"))
+        ImportError::Usage(format!(
+            "what {file} is cannot be told by its name: give --format csv or --format jsonl"
+        ))
     })?;
     let delimiter = u8::try_from(args.delimiter)
         .ok()
         .filter(|byte| !matches!(byte, b'"' | b'\n' | b'\r' | 0x80..))
-        .ok_or_else(|| ImportError::Usage("the delimiter must be one ASCII character, no quotation mark".to_owned()))?;
-    let unreadable = |source| ImportError::Read { file: file.clone(), source };
-    let input = if is_stdin { Ok(Input::stdin()) } else { Input::file(&args.file) };
+        .ok_or_else(|| {
+            ImportError::Usage("the delimiter must be one ASCII character, no quotation mark".to_owned())
+        })?;
+    let unreadable = |source| ImportError::Read {
+        file: file.clone(),
+        source,
+    };
+    let input = if is_stdin {
+        Ok(Input::stdin())
+    } else {
+        Input::file(&args.file)
+    };
     let input = input.map_err(|error| unreadable(error.into()))?;
     let (input_length, consumed) = (input.length, Arc::clone(&input.consumed));
     let reader = RowReader::open(input, format, delimiter).map_err(unreadable)?;
     let mut sets = args.sets.clone();
     if let Some(requester) = &args.requester {
-        sets.push(Assignment { field: mapping::Field::RequesterEmail, text: requester.clone() });
+        sets.push(Assignment {
+            field: mapping::Field::RequesterEmail,
+            text: requester.clone(),
+        });
     }
     let is_json = format == Format::Jsonl;
     let mapping = Mapping::bind(&args.maps, &sets, &args.values, reader.columns(), is_json)?;
-    Ok(Opened { reader, mapping, input_length, consumed })
+    Ok(Opened {
+        reader,
+        mapping,
+        input_length,
+        consumed,
+    })
 }
 
 /// A row that satisfies every rule, and where it was.
@@ -415,10 +479,17 @@ impl Parser {
     /// Fills a batch; gives whether there may be more.
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
         while !batch.is_full() {
-            let Some(Row { line, bytes, content }) = self.reader.next()? else { return Ok(false) };
+            let Some(Row { line, bytes, content }) = self.reader.next()? else {
+                return Ok(false);
+            };
             batch.read += 1;
             batch.bytes += bytes;
-            match content.map_err(|unreadable| Refusal { line, external_id: String::new(), faults: vec![unreadable.into()] })
+            match content
+                .map_err(|unreadable| Refusal {
+                    line,
+                    external_id: String::new(),
+                    faults: vec![unreadable.into()],
+                })
                 .and_then(|content| self.parse(line, &content))
             {
                 Ok(row) => batch.rows.push(Parsed { line, row }),
@@ -437,7 +508,11 @@ impl Parser {
                 Value::Number(number) => number.to_string(),
                 Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
             };
-            Refusal { line, external_id, faults: Fault::of(&violations) }
+            Refusal {
+                line,
+                external_id,
+                faults: Fault::of(&violations),
+            }
         })
     }
 }
@@ -451,22 +526,33 @@ async fn store_all(
 ) -> Result<(), ImportError> {
     let (sender, mut batches) = mpsc::channel(BATCHES_READY_MAX);
     // A thread of its own, which no runtime waits for: a standard input may be silent for ever.
-    let reading = std::thread::Builder::new().name("import-reader".to_owned()).spawn(move || parser.run(&sender))?;
+    let reading = std::thread::Builder::new()
+        .name("import-reader".to_owned())
+        .spawn(move || parser.run(&sender))?;
     let storing = Storing::new(plan, ports);
     let mut running: JoinSet<Result<(Summary, Vec<Refusal>), PortError>> = JoinSet::new();
     let mut ids_running: Vec<(Id, HashSet<String>)> = Vec::new();
     let mut failed = None;
     loop {
-        let batch = if failed.is_none() { batches.recv().await } else { None };
-        let ids: HashSet<String> =
-            batch.iter().flat_map(|batch| &batch.rows).map(|parsed| parsed.row.external_id.clone()).collect();
+        let batch = if failed.is_none() {
+            batches.recv().await
+        } else {
+            None
+        };
+        let ids: HashSet<String> = batch
+            .iter()
+            .flat_map(|batch| &batch.rows)
+            .map(|parsed| parsed.row.external_id.clone())
+            .collect();
         // Of rows with the same id the first is to count: one that has gone ahead must have arrived.
         while !running.is_empty()
             && (batch.is_none()
                 || running.len() >= BATCHES_AT_ONCE_MAX
                 || ids_running.iter().any(|(_, others)| !others.is_disjoint(&ids)))
         {
-            let Some(joined) = running.join_next_with_id().await else { break };
+            let Some(joined) = running.join_next_with_id().await else {
+                break;
+            };
             let outcome = match joined {
                 Ok((id, outcome)) => {
                     ids_running.retain(|(other, _)| *other != id);
@@ -490,8 +576,13 @@ async fn store_all(
     if let Some(error) = failed {
         return Err(error);
     }
-    let read = reading.join().map_err(|_| ImportError::System(io::Error::other("the reading thread panicked")))?;
-    read.map_err(|source| ImportError::Read { file: plan.file.clone(), source })
+    let read = reading
+        .join()
+        .map_err(|_| ImportError::System(io::Error::other("the reading thread panicked")))?;
+    read.map_err(|source| ImportError::Read {
+        file: plan.file.clone(),
+        source,
+    })
 }
 
 /// Stores batches.
@@ -507,17 +598,44 @@ type Ready = Vec<(u64, ImportRow)>;
 
 impl Storing {
     fn new(plan: &Plan, ports: ImportPorts) -> Arc<Self> {
-        let ImportPorts { import, users, hasher, clock, ids } = ports;
-        let requesters = Requesters::new(Ports { users, hasher, clock, ids }, plan.mode);
-        Arc::new(Self { source: plan.source.clone(), mode: plan.mode, import, requesters })
+        let ImportPorts {
+            import,
+            users,
+            hasher,
+            clock,
+            ids,
+        } = ports;
+        let requesters = Requesters::new(
+            Ports {
+                users,
+                hasher,
+                clock,
+                ids,
+            },
+            plan.mode,
+        );
+        Arc::new(Self {
+            source: plan.source.clone(),
+            mode: plan.mode,
+            import,
+            requesters,
+        })
     }
 
     /// Stores a batch, with patience.
     async fn store(&self, batch: Batch) -> Result<(Summary, Vec<Refusal>), PortError> {
-        let Batch { read, bytes: _, rows, mut refusals } = batch;
+        let Batch {
+            read,
+            bytes: _,
+            rows,
+            mut refusals,
+        } = batch;
         let ids: Vec<String> = rows.iter().map(|parsed| parsed.row.external_id.clone()).collect();
         let mut seen = patiently(|| self.import.known(&self.source, &ids)).await?;
-        let fresh = rows.into_iter().filter(|parsed| seen.insert(parsed.row.external_id.clone())).collect();
+        let fresh = rows
+            .into_iter()
+            .filter(|parsed| seen.insert(parsed.row.external_id.clone()))
+            .collect();
         let ready = self.with_requesters(fresh, &mut refusals).await?;
         let mut imported = 0;
         let outcomes = match self.mode {
@@ -528,18 +646,35 @@ impl Storing {
             match outcome {
                 Ok(Imported::New) => imported += 1,
                 Ok(Imported::AlreadyThere) => {}
-                Err(fault) => refusals.push(Refusal { line, external_id: row.external_id, faults: vec![fault] }),
+                Err(fault) => refusals.push(Refusal {
+                    line,
+                    external_id: row.external_id,
+                    faults: vec![fault],
+                }),
             }
         }
         refusals.sort_by_key(|refusal| refusal.line);
         let refused = refusals.len() as u64;
-        let summary = Summary { read, imported, already_there: read - imported - refused, refused };
+        let summary = Summary {
+            read,
+            imported,
+            already_there: read - imported - refused,
+            refused,
+        };
         Ok((summary, refusals))
     }
 
     /// The same rows with the accounts of their requesters.
-    async fn with_requesters(&self, rows: Vec<Parsed>, refusals: &mut Vec<Refusal>) -> Result<Ready, PortError> {
-        let found = patiently(|| self.requesters.find(rows.iter().map(|parsed| &parsed.row.requester))).await?;
+    async fn with_requesters(
+        &self,
+        rows: Vec<Parsed>,
+        refusals: &mut Vec<Refusal>,
+    ) -> Result<Ready, PortError> {
+        let found = patiently(|| {
+            self.requesters
+                .find(rows.iter().map(|parsed| &parsed.row.requester))
+        })
+        .await?;
         let mut ready = Vec::with_capacity(rows.len());
         for Parsed { line, row } in rows {
             match found.get(&row.requester.email) {
@@ -556,7 +691,11 @@ impl Storing {
                         rule: "deleted_account".to_owned(),
                         message: "belongs to an account that was deleted; restore it first".to_owned(),
                     };
-                    refusals.push(Refusal { line, external_id: row.external_id, faults: vec![fault] });
+                    refusals.push(Refusal {
+                        line,
+                        external_id: row.external_id,
+                        faults: vec![fault],
+                    });
                 }
             }
         }
@@ -582,7 +721,11 @@ impl Storing {
                 Err(error @ PortError::Unavailable { .. }) => return Err(error),
                 Err(error @ (PortError::Bug { .. } | PortError::Corrupt { .. })) => {
                     let message = format!("the database refuses it: {}", crate::failure::one_line(&error));
-                    outcomes.push(Err(Fault { field: String::new(), rule: "not_stored".to_owned(), message }));
+                    outcomes.push(Err(Fault {
+                        field: String::new(),
+                        rule: "not_stored".to_owned(),
+                        message,
+                    }));
                 }
             }
         }
@@ -592,7 +735,9 @@ impl Storing {
 
 /// Does something again that failed, after a while: the database may come back, and a number that another program
 /// took is not given twice.
-async fn patiently<T, F: Future<Output = Result<T, PortError>>>(work: impl Fn() -> F) -> Result<T, PortError> {
+async fn patiently<T, F: Future<Output = Result<T, PortError>>>(
+    work: impl Fn() -> F,
+) -> Result<T, PortError> {
     let (mut tries, mut pause) = (0, PAUSE_FIRST);
     loop {
         tries += 1;

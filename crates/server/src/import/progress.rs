@@ -43,15 +43,26 @@ impl Progress {
             Visibility::Shown if std::io::stderr().is_terminal() => Display::Bar(bar(length)),
             Visibility::Shown => Display::Lines { last: began },
         };
-        Self { consumed, began, display }
+        Self {
+            consumed,
+            began,
+            display,
+        }
     }
 
     /// Shows where it is now.
     pub(super) fn show(&mut self, summary: &Summary) {
         let text = || {
-            let Summary { read, imported, already_there, refused } = summary;
+            let Summary {
+                read,
+                imported,
+                already_there,
+                refused,
+            } = summary;
             let rate = rate(*read, self.began.elapsed());
-            format!("{read} rows ({rate}/s): {imported} imported, {already_there} already there, {refused} refused")
+            format!(
+                "{read} rows ({rate}/s): {imported} imported, {already_there} already there, {refused} refused"
+            )
         };
         match &mut self.display {
             Display::Bar(bar) => {
@@ -83,10 +94,14 @@ pub(super) fn rate(count: u64, time: Duration) -> u64 {
 
 fn bar(length: Option<u64>) -> ProgressBar {
     let (bar, template) = match length {
-        Some(length) => {
-            (ProgressBar::new(length), "{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {eta} left  {wide_msg}")
-        }
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {elapsed}  {wide_msg}"),
+        Some(length) => (
+            ProgressBar::new(length),
+            "{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {eta} left  {wide_msg}",
+        ),
+        None => (
+            ProgressBar::new_spinner(),
+            "{spinner} {bytes}  {elapsed}  {wide_msg}",
+        ),
     };
     bar.enable_steady_tick(Duration::from_millis(200));
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))

@@ -26,15 +26,33 @@ impl Fault {
 }
 
 impl From<&Violation> for Fault {
-    fn from(Violation { pointer, code, message }: &Violation) -> Self {
-        let field = pointer.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
-        Self { field, rule: (*code).to_owned(), message: message.clone() }
+    fn from(
+        Violation {
+            pointer,
+            code,
+            message,
+        }: &Violation,
+    ) -> Self {
+        let field = pointer
+            .trim_start_matches('/')
+            .replace('/', ".")
+            .replace("~1", "/")
+            .replace("~0", "~");
+        Self {
+            field,
+            rule: (*code).to_owned(),
+            message: message.clone(),
+        }
     }
 }
 
 impl From<Unreadable> for Fault {
     fn from(Unreadable { field, rule, message }: Unreadable) -> Self {
-        Self { field, rule: rule.to_owned(), message }
+        Self {
+            field,
+            rule: rule.to_owned(),
+            message,
+        }
     }
 }
 
@@ -62,15 +80,25 @@ impl Report {
         let mut rows = csv::Writer::from_writer(BufWriter::new(File::create(path)?));
         rows.write_record(["line", "externalId", "field", "rule", "message"])?;
         rows.flush()?;
-        Ok(Self { path: path.to_owned(), rows, refused: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            rows,
+            refused: 0,
+        })
     }
 
     /// Adds refusals, for good.
     pub(super) fn add(&mut self, refusals: &[Refusal]) -> csv::Result<()> {
-        for Refusal { line, external_id, faults } in refusals {
+        for Refusal {
+            line,
+            external_id,
+            faults,
+        } in refusals
+        {
             self.refused += 1;
             for Fault { field, rule, message } in faults {
-                self.rows.write_record([line.to_string().as_str(), external_id, field, rule, message])?;
+                self.rows
+                    .write_record([line.to_string().as_str(), external_id, field, rule, message])?;
             }
         }
         Ok(self.rows.flush()?)
@@ -78,7 +106,11 @@ impl Report {
 
     /// Ends the report; gives its place if there is anything in it.
     pub(super) fn finish(self) -> csv::Result<Option<PathBuf>> {
-        let Self { path, mut rows, refused } = self;
+        let Self {
+            path,
+            mut rows,
+            refused,
+        } = self;
         rows.flush()?;
         drop(rows);
         if refused > 0 {

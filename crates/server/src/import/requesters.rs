@@ -83,7 +83,12 @@ impl Requesters {
         for (email, name) in missing {
             let this = self.clone();
             look_ups.spawn(async move {
-                let outcome = this.find_or_make(Requester { email: email.clone(), name }).await;
+                let outcome = this
+                    .find_or_make(Requester {
+                        email: email.clone(),
+                        name,
+                    })
+                    .await;
                 outcome.map(|account| (email, account))
             });
         }
@@ -130,17 +135,24 @@ impl Requesters {
             // Another import, or the person, was faster.
             Err(AccountCommitError::EmailTaken) => {
                 let user = self.ports.users.user_by_email(&email).await?;
-                user.map(|user| standing(&user)).ok_or_else(|| bug("an address is taken by nobody".into()))
+                user.map(|user| standing(&user))
+                    .ok_or_else(|| bug("an address is taken by nobody".into()))
             }
             Err(AccountCommitError::Port(error)) => Err(error),
             Err(
-                error @ (AccountCommitError::Stale | AccountCommitError::Repeated | AccountCommitError::LastAdmin),
+                error @ (AccountCommitError::Stale
+                | AccountCommitError::Repeated
+                | AccountCommitError::LastAdmin),
             ) => Err(bug(error.into())),
         }
     }
 
     async fn customer(&self, Requester { email, name }: Requester) -> Result<User, PortError> {
-        let password_hash = self.unusable.get_or_try_init(|| self.unusable_hash()).await?.clone();
+        let password_hash = self
+            .unusable
+            .get_or_try_init(|| self.unusable_hash())
+            .await?
+            .clone();
         let now = self.ports.clock.now();
         Ok(User {
             id: UserId::new(self.ports.ids.as_ref()),
@@ -163,7 +175,9 @@ impl Requesters {
     /// A hash like any other, so that a login fails as any other does, and as slowly.
     async fn unusable_hash(&self) -> Result<PasswordHash, PortError> {
         let mut random = [0_u8; 32];
-        SystemRandom::new().fill(&mut random).map_err(|_| bug("the system gives no randomness".into()))?;
+        SystemRandom::new()
+            .fill(&mut random)
+            .map_err(|_| bug("the system gives no randomness".into()))?;
         let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let password = Password::parse("", &text, PasswordPolicy::default());
         let password = password.map_err(|violation| bug(violation.message.into()))?;
@@ -179,5 +193,8 @@ fn standing(user: &User) -> Found {
 }
 
 pub(super) fn bug(source: kernel::failure::BoxError) -> PortError {
-    PortError::Bug { port: "requesters of imported tickets", source }
+    PortError::Bug {
+        port: "requesters of imported tickets",
+        source,
+    }
 }

@@ -61,7 +61,11 @@ pub(super) struct Unreadable {
 
 impl Unreadable {
     fn row(rule: &'static str, message: impl Into<String>) -> Self {
-        Self { field: String::new(), rule, message: message.into() }
+        Self {
+            field: String::new(),
+            rule,
+            message: message.into(),
+        }
     }
 }
 
@@ -97,7 +101,9 @@ pub enum ReadError {
     #[error("the first line must name the columns: {0}")]
     Header(String),
     /// Everything behind a quotation mark belongs to one field.
-    #[error("the quotation mark that opens a field in line {line} is never closed: what follows it was not imported")]
+    #[error(
+        "the quotation mark that opens a field in line {line} is never closed: what follows it was not imported"
+    )]
     Unclosed {
         /// The line in which the row with that field begins.
         line: u64,
@@ -130,8 +136,11 @@ impl Input {
         if metadata.is_dir() {
             return Err(io::Error::new(ErrorKind::IsADirectory, "it is a folder"));
         }
-        let length = metadata.is_file().then(|| metadata.len());
-        Ok(Self { length, ..Self::of(file) })
+        let length = metadata.is_file().then_some(metadata.len());
+        Ok(Self {
+            length,
+            ..Self::of(file)
+        })
     }
 
     /// What comes through the standard input.
@@ -142,7 +151,11 @@ impl Input {
     pub(super) fn of(reader: impl Read + Send + 'static) -> Self {
         let consumed = Arc::new(AtomicU64::new(0));
         let reader = Box::new(Counted(reader, Arc::clone(&consumed)));
-        Self { reader, length: None, consumed }
+        Self {
+            reader,
+            length: None,
+            consumed,
+        }
     }
 }
 
@@ -251,7 +264,11 @@ impl Cutter {
             if let Some((_, byte)) = end {
                 self.line += 1;
                 self.after_cr = byte == b'\r';
-                return Ok(Some(if bytes > ROW_MAX_BYTES { Piece::TooLong } else { Piece::Whole }));
+                return Ok(Some(if bytes > ROW_MAX_BYTES {
+                    Piece::TooLong
+                } else {
+                    Piece::Whole
+                }));
             }
         }
     }
@@ -286,9 +303,20 @@ impl RowReader {
             Format::Jsonl => None,
         };
         let input = BufReader::with_capacity(64 * 1024, reader);
-        let cutter = Cutter { input, quoted, line: 1, after_cr: false };
-        let mut rows =
-            Self { cutter, format, delimiter, columns: Vec::new(), ahead: VecDeque::new(), buffer: Vec::new() };
+        let cutter = Cutter {
+            input,
+            quoted,
+            line: 1,
+            after_cr: false,
+        };
+        let mut rows = Self {
+            cutter,
+            format,
+            delimiter,
+            columns: Vec::new(),
+            ahead: VecDeque::new(),
+            buffer: Vec::new(),
+        };
         match format {
             Format::Csv => rows.read_header()?,
             Format::Jsonl => rows.look_ahead()?,
@@ -313,7 +341,9 @@ impl RowReader {
     }
 
     fn read(&mut self) -> Result<Option<Row>, ReadError> {
-        let Some((line, piece)) = self.cutter.next(&mut self.buffer)? else { return Ok(None) };
+        let Some((line, piece)) = self.cutter.next(&mut self.buffer)? else {
+            return Ok(None);
+        };
         let bytes = self.buffer.len();
         let content = match piece {
             Piece::Unclosed => return Err(ReadError::Unclosed { line }),
@@ -343,12 +373,22 @@ impl RowReader {
     }
 
     fn fields(&self) -> Result<Content, Unreadable> {
-        let record = self.record().map_err(|error| Unreadable::row("bad_csv", error.to_string()))?;
+        let record = self
+            .record()
+            .map_err(|error| Unreadable::row("bad_csv", error.to_string()))?;
         if record.len() != self.columns.len() {
-            let message = format!("has {} fields where the file has {} columns", record.len(), self.columns.len());
+            let message = format!(
+                "has {} fields where the file has {} columns",
+                record.len(),
+                self.columns.len()
+            );
             return Err(Unreadable::row("column_count", message));
         }
-        match record.iter().zip(&self.columns).find(|(field, _)| std::str::from_utf8(field).is_err()) {
+        match record
+            .iter()
+            .zip(&self.columns)
+            .find(|(field, _)| std::str::from_utf8(field).is_err())
+        {
             Some((_, column)) => Err(Unreadable {
                 field: column.clone(),
                 rule: "bad_utf8",
@@ -363,13 +403,18 @@ impl RowReader {
             Some((_, Piece::Whole)) => {}
             Some((line, Piece::Unclosed)) => return Err(ReadError::Unclosed { line }),
             Some((_, Piece::TooLong)) => {
-                return Err(ReadError::Header(format!("it has more than {ROW_MAX_BYTES} bytes")));
+                return Err(ReadError::Header(format!(
+                    "it has more than {ROW_MAX_BYTES} bytes"
+                )));
             }
             None => return Err(ReadError::Empty),
         }
-        let header = self.record().map_err(|error| ReadError::Header(error.to_string()))?;
+        let header = self
+            .record()
+            .map_err(|error| ReadError::Header(error.to_string()))?;
         for name in &header {
-            let name = std::str::from_utf8(name).map_err(|_| ReadError::Header("it is not UTF-8".to_owned()))?;
+            let name =
+                std::str::from_utf8(name).map_err(|_| ReadError::Header("it is not UTF-8".to_owned()))?;
             let name = name.trim().to_owned();
             if !name.is_empty() && self.columns.contains(&name) {
                 return Err(ReadError::Header(format!("it names the column {name:?} twice")));
@@ -393,7 +438,11 @@ impl RowReader {
             }
             self.ahead.push_back(row);
         }
-        if self.ahead.is_empty() { Err(ReadError::Empty) } else { Ok(()) }
+        if self.ahead.is_empty() {
+            Err(ReadError::Empty)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -402,7 +451,10 @@ fn object(bytes: &[u8]) -> Result<Content, Unreadable> {
     match serde_json::from_str(text) {
         Ok(object @ Value::Object(_)) => Ok(Content::Object(object)),
         Ok(_) => Err(Unreadable::row("bad_json", "must be a JSON object")),
-        Err(error) => Err(Unreadable::row("bad_json", format!("must be a JSON object ({error})"))),
+        Err(error) => Err(Unreadable::row(
+            "bad_json",
+            format!("must be a JSON object ({error})"),
+        )),
     }
 }
 
@@ -422,9 +474,11 @@ mod tests {
     /// Each row's line, and its fields or the rule that it breaks.
     fn outline(rows: Vec<Row>) -> Vec<(u64, String)> {
         let content = |row: Row| match row.content {
-            Ok(Content::Fields(record)) => {
-                record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect::<Vec<_>>().join("|")
-            }
+            Ok(Content::Fields(record)) => record
+                .iter()
+                .map(|field| String::from_utf8_lossy(field).into_owned())
+                .collect::<Vec<_>>()
+                .join("|"),
             Ok(Content::Object(object)) => object.to_string(),
             Err(unreadable) => unreadable.rule.to_owned(),
         };
@@ -438,12 +492,18 @@ mod tests {
     #[test]
     fn lines_are_counted_through_quoted_and_blank_ones_whatever_ends_them() {
         for end in ["\n", "\r\n"] {
-            let text = "a,b\n1,\"x\ny\"\n\n2,\"say \"\"so\"\"\"\n3,5\" disk\n4,\"q\"r\n5,e".replace('\n', end);
+            let text =
+                "a,b\n1,\"x\ny\"\n\n2,\"say \"\"so\"\"\"\n3,5\" disk\n4,\"q\"r\n5,e".replace('\n', end);
             let (columns, rows) = read(Format::Csv, text.as_bytes());
             assert_eq!(columns, ["a", "b"]);
             let first = format!("1|x{end}y");
-            let expected =
-                [at(2, &first), at(5, "2|say \"so\""), at(6, "3|5\" disk"), at(7, "4|qr"), at(8, "5|e")];
+            let expected = [
+                at(2, &first),
+                at(5, "2|say \"so\""),
+                at(6, "3|5\" disk"),
+                at(7, "4|qr"),
+                at(8, "5|e"),
+            ];
             assert_eq!(outline(rows), expected);
         }
     }
@@ -451,12 +511,23 @@ mod tests {
     #[test]
     fn a_malformed_row_is_no_end() {
         let (_, rows) = read(Format::Csv, b"\xef\xbb\xbf\"a\",b\n1,2\n1\n1,2,3\n\xff,2\n3,4\n");
-        let rules = [at(2, "1|2"), at(3, "column_count"), at(4, "column_count"), at(5, "bad_utf8"), at(6, "3|4")];
+        let rules = [
+            at(2, "1|2"),
+            at(3, "column_count"),
+            at(4, "column_count"),
+            at(5, "bad_utf8"),
+            at(6, "3|4"),
+        ];
         assert_eq!(outline(rows), rules);
         let (columns, rows) = read(Format::Jsonl, b"{\"a\":1}\r\n{\"a\":\n[1]\n\n\"\xff\"\n{\"b\":2}");
         assert_eq!(columns, ["a", "b"]);
-        let rules =
-            [at(1, "{\"a\":1}"), at(2, "bad_json"), at(3, "bad_json"), at(5, "bad_utf8"), at(6, "{\"b\":2}")];
+        let rules = [
+            at(1, "{\"a\":1}"),
+            at(2, "bad_json"),
+            at(3, "bad_json"),
+            at(5, "bad_utf8"),
+            at(6, "{\"b\":2}"),
+        ];
         assert_eq!(outline(rows), rules);
     }
 
@@ -467,7 +538,10 @@ mod tests {
         let last = 3 + (ROW_MAX_BYTES / 2 + 1) as u64;
         assert_eq!(outline(rows), [at(2, "row_too_long"), at(last, "2|3")]);
         let long = "x".repeat(ROW_MAX_BYTES);
-        let (_, rows) = read(Format::Jsonl, format!("{{\"a\":\"{long}\"}}\n{{\"a\":1}}\n").as_bytes());
+        let (_, rows) = read(
+            Format::Jsonl,
+            format!("{{\"a\":\"{long}\"}}\n{{\"a\":1}}\n").as_bytes(),
+        );
         assert_eq!(outline(rows), [at(1, "row_too_long"), at(2, "{\"a\":1}")]);
     }
 

@@ -5,7 +5,12 @@ use server::demo::{DemoArgs, fill};
 use crate::desk::TestDesk;
 
 fn args(tickets: u32, seed: u64) -> DemoArgs {
-    DemoArgs { tickets, seed, password: Some("seven purple lanterns".to_owned()), force: false }
+    DemoArgs {
+        tickets,
+        seed,
+        password: Some("seven purple lanterns".to_owned()),
+        force: false,
+    }
 }
 
 /// What tells two desks apart but for their ids.
@@ -19,24 +24,53 @@ async fn the_sample_desk_is_lifelike_and_true_to_itself() {
     let sample = fill(&args(120, 1), &desk.desk).await.unwrap();
     assert_eq!((sample.tickets, sample.accounts.len()), (120, 39));
     assert_eq!(desk.tickets().await, 120);
-    assert!(sample.skipped * 20 < sample.turns, "{} of {} turns were refused", sample.skipped, sample.turns);
+    assert!(
+        sample.skipped * 20 < sample.turns,
+        "{} of {} turns were refused",
+        sample.skipped,
+        sample.turns
+    );
     for status in ["open", "resolved", "closed"] {
-        let count = desk.test.number(&format!("SELECT count(*) FROM tickets WHERE status = '{status}'")).await;
+        let count = desk
+            .test
+            .number(&format!("SELECT count(*) FROM tickets WHERE status = '{status}'"))
+            .await;
         assert!(count > 0, "none is {status}");
     }
     for (what, sql) in [
-        ("public replies", "SELECT count(*) FROM ticket_messages WHERE NOT is_internal"),
-        ("internal messages", "SELECT count(*) FROM ticket_messages WHERE is_internal"),
+        (
+            "public replies",
+            "SELECT count(*) FROM ticket_messages WHERE NOT is_internal",
+        ),
+        (
+            "internal messages",
+            "SELECT count(*) FROM ticket_messages WHERE is_internal",
+        ),
         ("notes", "SELECT count(*) FROM ticket_notes"),
-        ("automatic closings", "SELECT count(*) FROM tickets WHERE auto_closed_at IS NOT NULL"),
+        (
+            "automatic closings",
+            "SELECT count(*) FROM tickets WHERE auto_closed_at IS NOT NULL",
+        ),
     ] {
         assert!(desk.test.number(sql).await > 0, "there are no {what}");
     }
     for (what, sql) in [
-        ("tickets without a history", "SELECT count(*) FROM tickets t WHERE NOT EXISTS (SELECT FROM ticket_activities WHERE ticket_id = t.id)"),
-        ("things that happen in the future", "SELECT count(*) FROM ticket_activities WHERE created_at > now()"),
-        ("tickets that should have closed by themselves", "SELECT count(*) FROM tickets WHERE status = 'resolved' AND greatest(resolved_at, last_message_at) < now() - interval '97 hours'"),
-        ("events without their time", "SELECT count(*) FROM outbox WHERE aggregate_id IN (SELECT id FROM tickets WHERE created_at < now() - interval '2 days') AND kind = 'ticket.created' AND occurred_at > now() - interval '1 day'"),
+        (
+            "tickets without a history",
+            "SELECT count(*) FROM tickets t WHERE NOT EXISTS (SELECT FROM ticket_activities WHERE ticket_id = t.id)",
+        ),
+        (
+            "things that happen in the future",
+            "SELECT count(*) FROM ticket_activities WHERE created_at > now()",
+        ),
+        (
+            "tickets that should have closed by themselves",
+            "SELECT count(*) FROM tickets WHERE status = 'resolved' AND greatest(resolved_at, last_message_at) < now() - interval '97 hours'",
+        ),
+        (
+            "events without their time",
+            "SELECT count(*) FROM outbox WHERE aggregate_id IN (SELECT id FROM tickets WHERE created_at < now() - interval '2 days') AND kind = 'ticket.created' AND occurred_at > now() - interval '1 day'",
+        ),
     ] {
         assert_eq!(desk.test.number(sql).await, 0, "there are {what}");
     }
@@ -63,7 +97,15 @@ async fn a_desk_with_tickets_is_left_alone_unless_told_otherwise() {
     let refused = fill(&args(5, 1), &desk.desk).await.unwrap_err();
     assert!(refused.to_string().contains("--force"), "{refused}");
     assert_eq!(desk.tickets().await, 5);
-    let forced = fill(&DemoArgs { force: true, ..args(5, 2) }, &desk.desk).await.unwrap();
+    let forced = fill(
+        &DemoArgs {
+            force: true,
+            ..args(5, 2)
+        },
+        &desk.desk,
+    )
+    .await
+    .unwrap();
     assert!(forced.accounts.iter().all(|account| account.was_there));
     assert_eq!(desk.tickets().await, 10);
 }
@@ -71,8 +113,29 @@ async fn a_desk_with_tickets_is_left_alone_unless_told_otherwise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_made_up_when_none_is_given() {
     let desk = TestDesk::new().await;
-    let made_up = fill(&DemoArgs { password: None, ..args(1, 1) }, &desk.desk).await.unwrap().password;
+    let made_up = fill(
+        &DemoArgs {
+            password: None,
+            ..args(1, 1)
+        },
+        &desk.desk,
+    )
+    .await
+    .unwrap()
+    .password;
     assert!(made_up.len() >= 16, "{made_up}");
     let other = TestDesk::new().await;
-    assert_ne!(fill(&DemoArgs { password: None, ..args(1, 1) }, &other.desk).await.unwrap().password, made_up);
+    assert_ne!(
+        fill(
+            &DemoArgs {
+                password: None,
+                ..args(1, 1)
+            },
+            &other.desk
+        )
+        .await
+        .unwrap()
+        .password,
+        made_up
+    );
 }

@@ -30,7 +30,9 @@ impl TestDesk {
         let test = match std::env::var("INSIGHTDESK_TEST_POSTGRES") {
             Ok(url) => TestDatabase::create(&url).await,
             Err(_) => {
-                let cluster = CLUSTER.get_or_init(async || Cluster::scratch().await.unwrap()).await;
+                let cluster = CLUSTER
+                    .get_or_init(async || Cluster::scratch().await.unwrap())
+                    .await;
                 TestDatabase::create(&cluster.url("postgres")).await
             }
         };
@@ -41,7 +43,11 @@ impl TestDesk {
             ids: Arc::new(UuidIds),
         };
         let desk = Desk::assemble(basis, &Config::default()).unwrap();
-        Self { test, desk, folder: tempfile::tempdir().unwrap() }
+        Self {
+            test,
+            desk,
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// A file in the folder.
@@ -64,9 +70,19 @@ impl TestDesk {
         }
         let report = self.report();
         let file = file.to_str().unwrap();
-        let mut words = vec!["insightdesk", "tickets", file, "--report", report.to_str().unwrap()];
+        let mut words = vec![
+            "insightdesk",
+            "tickets",
+            file,
+            "--report",
+            report.to_str().unwrap(),
+        ];
         words.extend(options);
-        let Line { args: ImportArgs { what: ImportWhat::Tickets(args) } } = clap::Parser::try_parse_from(words).unwrap();
+        let Line {
+            args: ImportArgs {
+                what: ImportWhat::Tickets(args),
+            },
+        } = clap::Parser::try_parse_from(words).unwrap();
         args
     }
 
@@ -92,7 +108,12 @@ impl TestDesk {
             .records()
             .map(|record| {
                 let record = record.unwrap();
-                (record[0].parse().unwrap(), text(&record, 1), text(&record, 2), text(&record, 3))
+                (
+                    record[0].parse().unwrap(),
+                    text(&record, 1),
+                    text(&record, 2),
+                    text(&record, 3),
+                )
             })
             .collect()
     }

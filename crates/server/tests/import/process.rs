@@ -21,7 +21,13 @@ async fn an_import_that_was_killed_goes_on_where_it_ended() {
         command
             .args(["import", "tickets"])
             .arg(&file)
-            .args(["--requester", "a@example.org", "--database-url", desk.test.url(), "--data-dir"])
+            .args([
+                "--requester",
+                "a@example.org",
+                "--database-url",
+                desk.test.url(),
+                "--data-dir",
+            ])
             .arg(desk.folder.path().join("data"))
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
@@ -41,6 +47,9 @@ async fn an_import_that_was_killed_goes_on_where_it_ended() {
     second.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert!(second.wait().unwrap().success(), "{told}");
     assert_eq!(desk.tickets().await, i64::try_from(ROWS).unwrap(), "{told}");
-    let distinct = desk.test.number("SELECT count(DISTINCT subject) FROM tickets").await;
+    let distinct = desk
+        .test
+        .number("SELECT count(DISTINCT subject) FROM tickets")
+        .await;
     assert_eq!(distinct, i64::try_from(ROWS).unwrap());
 }

@@ -8,7 +8,12 @@ use server::import::{ImportError, MappingError, ReadError, Summary};
 use crate::desk::TestDesk;
 
 fn summary(read: u64, imported: u64, already_there: u64, refused: u64) -> Summary {
-    Summary { read, imported, already_there, refused }
+    Summary {
+        read,
+        imported,
+        already_there,
+        refused,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,10 +24,32 @@ async fn rows_become_tickets_with_everything_that_they_say() {
         A-2,Screen,black,3,,,bob@example.org,,,\n";
     let file = desk.file("old.csv", text);
     let options = [
-        "--map", "externalId=id", "--map", "subject=title", "--map", "description=body", "--map", "priority=urgency",
-        "--map", "status=state", "--map", "tags=labels", "--map", "requesterEmail=who",
-        "--map", "customFields.area=area", "--map", "createdAt=opened", "--map", "endedAt=done",
-        "--value", "priority:0=urgent", "--value", "priority:3=low", "--set", "channel=email",
+        "--map",
+        "externalId=id",
+        "--map",
+        "subject=title",
+        "--map",
+        "description=body",
+        "--map",
+        "priority=urgency",
+        "--map",
+        "status=state",
+        "--map",
+        "tags=labels",
+        "--map",
+        "requesterEmail=who",
+        "--map",
+        "customFields.area=area",
+        "--map",
+        "createdAt=opened",
+        "--map",
+        "endedAt=done",
+        "--value",
+        "priority:0=urgent",
+        "--value",
+        "priority:3=low",
+        "--set",
+        "channel=email",
     ];
     assert_eq!(desk.import(&file, &options).await.unwrap(), summary(2, 2, 0, 0));
     let rows = desk
@@ -33,19 +60,42 @@ async fn rows_become_tickets_with_everything_that_they_say() {
              FROM tickets t JOIN users u ON u.id = created_by ORDER BY subject",
         )
         .await;
-    let rows: Vec<Vec<&str>> =
-        rows.iter().map(|row| row.iter().map(|value| value.as_deref().unwrap_or("-")).collect()).collect();
+    let rows: Vec<Vec<&str>> = rows
+        .iter()
+        .map(|row| row.iter().map(|value| value.as_deref().unwrap_or("-")).collect())
+        .collect();
     let origin = r#"{"import": {"source": "old.csv", "externalId": "A-1"}}"#;
     assert_eq!(
         rows[0][1..],
         [
-            "Printer", "on fire", "urgent", "closed", "email", r#"["office", "vpn"]"#, r#"{"area": "7"}"#,
-            "ann@example.org", "ann", "2025-03-01 09:30", "2025-03-02 08:00", origin, "user",
+            "Printer",
+            "on fire",
+            "urgent",
+            "closed",
+            "email",
+            r#"["office", "vpn"]"#,
+            r#"{"area": "7"}"#,
+            "ann@example.org",
+            "ann",
+            "2025-03-01 09:30",
+            "2025-03-02 08:00",
+            origin,
+            "user",
         ]
     );
     assert_eq!(rows[1][3..8], ["low", "open", "email", "[]", "{}"]);
-    assert_eq!(desk.test.number("SELECT count(*) FROM ticket_activities WHERE action_type = 'imported'").await, 2);
-    assert_eq!(desk.test.number("SELECT count(*) FROM outbox WHERE kind = 'ticket.created'").await, 2);
+    assert_eq!(
+        desk.test
+            .number("SELECT count(*) FROM ticket_activities WHERE action_type = 'imported'")
+            .await,
+        2
+    );
+    assert_eq!(
+        desk.test
+            .number("SELECT count(*) FROM outbox WHERE kind = 'ticket.created'")
+            .await,
+        2
+    );
     assert!(!desk.report().exists(), "there is nothing to report");
 }
 
@@ -72,14 +122,21 @@ async fn a_refused_row_is_reported_with_its_line_and_every_fault_and_the_others_
             refused(5, "", "", "column_count"),
         ]
     );
-    assert_eq!(desk.test.number("SELECT count(*) FROM users").await, 1, "an address is one person in any case");
+    assert_eq!(
+        desk.test.number("SELECT count(*) FROM users").await,
+        1,
+        "an address is one person in any case"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_again_nothing_is_imported_twice_and_what_was_added_is_imported() {
     let desk = TestDesk::new().await;
     let options = ["--requester", "old.desk@example.org", "--source", "old desk"];
-    let first = desk.file("a.jsonl", "{\"subject\":\"One\",\"description\":\"x\"}\n{\"subject\":\"Two\",\"description\":\"x\"}\n");
+    let first = desk.file(
+        "a.jsonl",
+        "{\"subject\":\"One\",\"description\":\"x\"}\n{\"subject\":\"Two\",\"description\":\"x\"}\n",
+    );
     assert_eq!(desk.import(&first, &options).await.unwrap(), summary(2, 2, 0, 0));
     assert_eq!(desk.import(&first, &options).await.unwrap(), summary(2, 0, 2, 0));
     let more = desk.file(
@@ -87,7 +144,12 @@ async fn run_again_nothing_is_imported_twice_and_what_was_added_is_imported() {
         "{\"subject\":\"One\",\"description\":\"x\"}\n{\"subject\":\"Two\",\"description\":\"x\"}\nno JSON\n{\"subject\":\"Three\",\"description\":\"x\"}\n",
     );
     assert_eq!(desk.import(&more, &options).await.unwrap(), summary(4, 1, 2, 1));
-    assert_eq!(desk.import(&more, &["--requester", "a@example.org"]).await.unwrap(), summary(4, 3, 0, 1));
+    assert_eq!(
+        desk.import(&more, &["--requester", "a@example.org"])
+            .await
+            .unwrap(),
+        summary(4, 3, 0, 1)
+    );
     assert_eq!(desk.tickets().await, 6, "another source has tickets of its own");
 }
 
@@ -99,9 +161,17 @@ async fn of_rows_with_the_same_id_the_first_counts_however_far_apart_they_are() 
         text += &format!("{},Row {row},text\n", row % 600);
     }
     let file = desk.file("rows.csv", text);
-    let imported = desk.import(&file, &["--requester", "a@example.org"]).await.unwrap();
+    let imported = desk
+        .import(&file, &["--requester", "a@example.org"])
+        .await
+        .unwrap();
     assert_eq!(imported, summary(1_800, 600, 1_200, 0));
-    assert_eq!(desk.test.number("SELECT count(*) FROM tickets WHERE substr(subject, 5)::int >= 600").await, 0);
+    assert_eq!(
+        desk.test
+            .number("SELECT count(*) FROM tickets WHERE substr(subject, 5)::int >= 600")
+            .await,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +189,10 @@ async fn two_imports_at_once_make_no_ticket_and_no_customer_twice() {
     };
     let (one, other) = tokio::join!(import("one"), import("other"));
     let (one, other) = (one.unwrap(), other.unwrap());
-    assert_eq!((one.imported + other.imported, one.refused + other.refused), (3_000, 0));
+    assert_eq!(
+        (one.imported + other.imported, one.refused + other.refused),
+        (3_000, 0)
+    );
     assert_eq!(desk.tickets().await, 3_000);
     assert_eq!(desk.test.number("SELECT count(*) FROM users").await, 200);
 }
@@ -129,7 +202,10 @@ async fn a_dry_run_writes_nothing_but_the_report() {
     let desk = TestDesk::new().await;
     let text = "subject,description,requesterEmail\nFine,text,a@example.org\n,text,a@example.org\n";
     let file = desk.file("rows.csv", text);
-    assert_eq!(desk.import(&file, &["--dry-run"]).await.unwrap(), summary(2, 1, 0, 1));
+    assert_eq!(
+        desk.import(&file, &["--dry-run"]).await.unwrap(),
+        summary(2, 1, 0, 1)
+    );
     assert_eq!(desk.refusals().len(), 1);
     assert_eq!(desk.tickets().await, 0);
     assert_eq!(desk.test.number("SELECT count(*) FROM users").await, 0);
@@ -143,7 +219,10 @@ async fn the_address_of_a_deleted_account_refuses_its_rows() {
             "INSERT INTO users (email, name, password_hash, deleted_at) VALUES ('gone@example.org', 'G', '', now())",
         )
         .await;
-    let file = desk.file("rows.csv", "subject,description,requesterEmail\nFine,text,gone@example.org\n");
+    let file = desk.file(
+        "rows.csv",
+        "subject,description,requesterEmail\nFine,text,gone@example.org\n",
+    );
     assert_eq!(desk.import(&file, &[]).await.unwrap(), summary(1, 0, 0, 1));
     assert_eq!(desk.refusals()[0].3, "deleted_account");
 }
@@ -151,29 +230,57 @@ async fn the_address_of_a_deleted_account_refuses_its_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_the_database_alone_refuses_does_not_hold_the_others_up() {
     let desk = TestDesk::new().await;
-    desk.test.batch("ALTER TABLE tickets ADD CONSTRAINT no_thirteen CHECK (subject <> 'Row 13')").await;
+    desk.test
+        .batch("ALTER TABLE tickets ADD CONSTRAINT no_thirteen CHECK (subject <> 'Row 13')")
+        .await;
     let mut text = "externalId,subject,description\n".to_owned();
     for row in 0..40 {
         text += &format!("{row},Row {row},text\n");
     }
     let file = desk.file("rows.csv", text);
-    let imported = desk.import(&file, &["--requester", "a@example.org"]).await.unwrap();
+    let imported = desk
+        .import(&file, &["--requester", "a@example.org"])
+        .await
+        .unwrap();
     assert_eq!(imported, summary(40, 39, 0, 1));
-    assert_eq!((desk.refusals()[0].0, desk.refusals()[0].3.as_str()), (15, "not_stored"));
+    assert_eq!(
+        (desk.refusals()[0].0, desk.refusals()[0].3.as_str()),
+        (15, "not_stored")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_that_does_not_fit_the_file_fails_before_anything_is_imported() {
     let desk = TestDesk::new().await;
     let file = desk.file("rows.csv", "subject,text\nFine,text\n");
-    let error = desk.import(&file, &["--map", "description=body"]).await.unwrap_err();
-    let ImportError::Mapping(error @ MappingError::UnknownColumn { .. }) = error else { panic!("{error}") };
+    let error = desk
+        .import(&file, &["--map", "description=body"])
+        .await
+        .unwrap_err();
+    let ImportError::Mapping(error @ MappingError::UnknownColumn { .. }) = error else {
+        panic!("{error}")
+    };
     assert!(error.to_string().contains("subject, text"), "{error}");
     assert!(!desk.report().exists());
-    let error = desk.import(&desk.folder.path().join("none.csv"), &[]).await.unwrap_err();
-    assert!(matches!(error, ImportError::Read { source: ReadError::Io(_), .. }), "{error}");
+    let error = desk
+        .import(&desk.folder.path().join("none.csv"), &[])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ImportError::Read {
+                source: ReadError::Io(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
     let nameless = desk.file("rows.txt", "");
-    assert!(matches!(desk.import(&nameless, &[]).await.unwrap_err(), ImportError::Usage(_)));
+    assert!(matches!(
+        desk.import(&nameless, &[]).await.unwrap_err(),
+        ImportError::Usage(_)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,31 +293,68 @@ async fn what_was_read_before_the_file_broke_is_imported_and_the_break_is_told()
     }
     let whole = gzip.finish().unwrap();
     let file = desk.file("rows.csv.gz", &whole[..whole.len() - 9_000]);
-    let error = desk.import(&file, &["--requester", "a@example.org"]).await.unwrap_err();
-    assert!(matches!(error, ImportError::Read { source: ReadError::Io(_), .. }), "{error}");
+    let error = desk
+        .import(&file, &["--requester", "a@example.org"])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ImportError::Read {
+                source: ReadError::Io(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
     let imported = desk.tickets().await;
     assert!((1..2_000).contains(&imported), "{imported}");
     let file = desk.file("rows.csv.gz", &whole);
-    let again = desk.import(&file, &["--requester", "a@example.org"]).await.unwrap();
+    let again = desk
+        .import(&file, &["--requester", "a@example.org"])
+        .await
+        .unwrap();
     assert_eq!(again.imported + again.already_there, 2_000);
     assert_eq!(desk.tickets().await, 2_000);
 }
 
 /// A file beside the workspace, which others may not have.
 fn shared(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/tickets").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/data/tickets")
+        .join(name);
     path.exists().then_some(path)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_help_desks_tickets_are_all_accounted_for() {
-    let Some(file) = shared("endava-it-helpdesk/tickets.csv.gz") else { return };
+    let Some(file) = shared("endava-it-helpdesk/tickets.csv.gz") else {
+        return;
+    };
     let desk = TestDesk::new().await;
     let options = [
-        "--map", "externalId=row", "--map", "subject=title", "--map", "description=body", "--map", "priority=urgency",
-        "--map", "customFields.category=category", "--map", "customFields.service=business_service",
-        "--value", "priority:0=urgent", "--value", "priority:1=high", "--value", "priority:2=medium",
-        "--value", "priority:3=low", "--requester", "helpdesk@example.org",
+        "--map",
+        "externalId=row",
+        "--map",
+        "subject=title",
+        "--map",
+        "description=body",
+        "--map",
+        "priority=urgency",
+        "--map",
+        "customFields.category=category",
+        "--map",
+        "customFields.service=business_service",
+        "--value",
+        "priority:0=urgent",
+        "--value",
+        "priority:1=high",
+        "--value",
+        "priority:2=medium",
+        "--value",
+        "priority:3=low",
+        "--requester",
+        "helpdesk@example.org",
     ];
     let first = desk.import(&file, &options).await.unwrap();
     assert_eq!((first.read, first.imported + first.refused), (3_790, 3_790));
@@ -221,12 +365,25 @@ async fn a_real_help_desks_tickets_are_all_accounted_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tickets_in_five_languages_are_all_accounted_for() {
-    let Some(file) = shared("multilang-tickets-NC/tickets.jsonl.gz") else { return };
+    let Some(file) = shared("multilang-tickets-NC/tickets.jsonl.gz") else {
+        return;
+    };
     let desk = TestDesk::new().await;
     let options = [
-        "--map", "description=body", "--map", "customFields.language=language", "--map", "customFields.queue=queue",
-        "--map", "customFields.type=type", "--value", "priority:very_low=low", "--value", "priority:critical=urgent",
-        "--requester", "helpdesk@example.org",
+        "--map",
+        "description=body",
+        "--map",
+        "customFields.language=language",
+        "--map",
+        "customFields.queue=queue",
+        "--map",
+        "customFields.type=type",
+        "--value",
+        "priority:very_low=low",
+        "--value",
+        "priority:critical=urgent",
+        "--requester",
+        "helpdesk@example.org",
     ];
     let first = desk.import(&file, &options).await.unwrap();
     assert_eq!((first.read, first.imported + first.refused), (7_395, 7_395));

@@ -11,9 +11,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use events::{Event, Fact, TicketChannel, TicketFact, TicketPriority, TicketStatus};
 use kernel::clock::to_database_precision;
 use kernel::text::TextRule;
-use kernel::{
-    Actor, Clock, IdSource, PortError, SystemActor, TicketId, UserId, Violation, Violations,
-};
+use kernel::{Actor, Clock, IdSource, PortError, SystemActor, TicketId, UserId, Violation, Violations};
 use serde_json::{Map, Value, json};
 
 use crate::machine::{ClosedBy, Standing};
@@ -116,14 +114,18 @@ impl<R> ImportRow<R> {
             ended_at,
         } = raw;
         let mut faults = Violations::new();
-        let external_id = faults.check(required("/externalId", external_id).and_then(|text| {
-            TextRule::line(1, EXTERNAL_ID_MAX_CHARS).parse("/externalId", &text)
-        }));
+        let external_id = faults.check(
+            required("/externalId", external_id)
+                .and_then(|text| TextRule::line(1, EXTERNAL_ID_MAX_CHARS).parse("/externalId", &text)),
+        );
         let texts = texts(subject, description, long_subject, &mut faults);
         let requester = match requester {
             Ok(requester) => Some(requester),
             Err(found) => {
-                found.as_slice().iter().for_each(|violation| faults.push(violation.clone()));
+                found
+                    .as_slice()
+                    .iter()
+                    .for_each(|violation| faults.push(violation.clone()));
                 None
             }
         };
@@ -140,7 +142,11 @@ impl<R> ImportRow<R> {
         if let (Some(Some(created_at)), Some(Some(ended_at))) = (created_at, ended_at)
             && ended_at < created_at
         {
-            faults.push(Violation::new("/endedAt", "too_early", "must not lie before createdAt"));
+            faults.push(Violation::new(
+                "/endedAt",
+                "too_early",
+                "must not lie before createdAt",
+            ));
         }
         let row = (|| {
             let (subject, description) = texts?;
@@ -223,7 +229,10 @@ fn texts(
     let (subject, description) = match (subject, description, long_subject) {
         (Some(whole), description, LongSubject::Truncate) if is_long(&whole) => {
             let subject: String = whole.chars().take(SUBJECT_MAX_CHARS).collect();
-            (Some(subject), description.map(|rest| format!("{whole}\n\n{rest}")))
+            (
+                Some(subject),
+                description.map(|rest| format!("{whole}\n\n{rest}")),
+            )
         }
         (subject, description, LongSubject::Refuse | LongSubject::Truncate) => (subject, description),
     };
@@ -239,11 +248,20 @@ fn choice<T: Copy>(
     (all, usual): (&[T], T),
     name: fn(T) -> &'static str,
 ) -> Result<T, Violation> {
-    let Some(text) = text(pointer, value)? else { return Ok(usual) };
-    all.iter().copied().find(|choice| name(*choice).eq_ignore_ascii_case(&text)).ok_or_else(|| {
-        let names: Vec<_> = all.iter().map(|choice| name(*choice)).collect();
-        Violation::new(pointer, "unknown_value", format!("must be one of {}", names.join(", ")))
-    })
+    let Some(text) = text(pointer, value)? else {
+        return Ok(usual);
+    };
+    all.iter()
+        .copied()
+        .find(|choice| name(*choice).eq_ignore_ascii_case(&text))
+        .ok_or_else(|| {
+            let names: Vec<_> = all.iter().map(|choice| name(*choice)).collect();
+            Violation::new(
+                pointer,
+                "unknown_value",
+                format!("must be one of {}", names.join(", ")),
+            )
+        })
 }
 
 fn tag_list(value: Value) -> Result<Vec<String>, Violation> {
@@ -251,12 +269,19 @@ fn tag_list(value: Value) -> Result<Vec<String>, Violation> {
         Value::Array(items) => items,
         Value::String(text) if text.trim_start().starts_with('[') => {
             serde_json::from_str(&text).map_err(|error| {
-                Violation::new("/tags", "bad_json", format!("begins with [ and is no JSON array ({error})"))
+                Violation::new(
+                    "/tags",
+                    "bad_json",
+                    format!("begins with [ and is no JSON array ({error})"),
+                )
             })?
         }
         other => {
             let list = text("/tags", other)?.unwrap_or_default();
-            let tags = list.split([',', ';']).map(str::trim).filter(|tag| !tag.is_empty());
+            let tags = list
+                .split([',', ';'])
+                .map(str::trim)
+                .filter(|tag| !tag.is_empty());
             return Ok(tags.map(str::to_owned).collect());
         }
     };
@@ -273,13 +298,19 @@ fn given_fields(mut fields: Map<String, Value>) -> Result<CustomFields, Violatio
     // A store can keep any text but this one; a single such value must not take its whole batch with it.
     let has_nul = |value: &Value| match value {
         Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(|item| item.as_str().is_some_and(|text| text.contains('\0'))),
+        Value::Array(items) => items
+            .iter()
+            .any(|item| item.as_str().is_some_and(|text| text.contains('\0'))),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
     };
     match fields.as_map().iter().find(|(_, value)| has_nul(value)) {
         Some((name, _)) => {
             let pointer = format!("/customFields/{}", name.replace('~', "~0").replace('/', "~1"));
-            Err(Violation::new(pointer, "bad_character", "must not contain the control character U+0000"))
+            Err(Violation::new(
+                pointer,
+                "bad_character",
+                "must not contain the control character U+0000",
+            ))
         }
         None => Ok(fields),
     }
@@ -287,13 +318,22 @@ fn given_fields(mut fields: Map<String, Value>) -> Result<CustomFields, Violatio
 
 /// A time between 1970 and `now`.
 fn time(pointer: &str, value: Value, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Violation> {
-    const FORMATS_WITHOUT_ZONE: [&str; 4] =
-        ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
-    let Some(text) = text(pointer, value)? else { return Ok(None) };
+    const FORMATS_WITHOUT_ZONE: [&str; 4] = [
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+    ];
+    let Some(text) = text(pointer, value)? else {
+        return Ok(None);
+    };
     let with_zone = DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc());
     let without_zone = || {
         let naive = |format| NaiveDateTime::parse_from_str(&text, format).ok();
-        FORMATS_WITHOUT_ZONE.into_iter().find_map(naive).map(|time| time.and_utc())
+        FORMATS_WITHOUT_ZONE
+            .into_iter()
+            .find_map(naive)
+            .map(|time| time.and_utc())
     };
     let Some(time) = with_zone.or_else(without_zone) else {
         let message = "must be a time like 2026-01-31T09:30:00Z, or 2026-01-31 09:30 in UTC";
@@ -519,7 +559,12 @@ mod tests {
     }
 
     fn raw() -> RawRow {
-        RawRow { external_id: json!(7), subject: json!(" Printer "), description: json!("on fire"), ..RawRow::default() }
+        RawRow {
+            external_id: json!(7),
+            subject: json!(" Printer "),
+            description: json!("on fire"),
+            ..RawRow::default()
+        }
     }
 
     fn parse(raw: RawRow) -> Result<ImportRow<()>, Violations> {
@@ -530,7 +575,10 @@ mod tests {
     fn a_row_needs_an_id_a_subject_and_a_description_and_the_rest_has_defaults() {
         let row = parse(raw()).unwrap();
         assert_eq!((row.external_id.as_str(), row.subject.as_str()), ("7", "Printer"));
-        assert_eq!((row.priority, row.status), (TicketPriority::Medium, TicketStatus::Open));
+        assert_eq!(
+            (row.priority, row.status),
+            (TicketPriority::Medium, TicketStatus::Open)
+        );
         assert_eq!((row.created_at, row.ended_at), (None, None));
     }
 
@@ -547,9 +595,14 @@ mod tests {
             ended_at: json!("2999-01-01T00:00:00Z"),
             ..RawRow::default()
         };
-        let requester: Result<(), Violations> = Err(Violation::new("/requesterEmail", "bad_email", "").into());
+        let requester: Result<(), Violations> =
+            Err(Violation::new("/requesterEmail", "bad_email", "").into());
         let faults = ImportRow::parse(bad, requester, LongSubject::Refuse, now()).unwrap_err();
-        let faults: Vec<_> = faults.as_slice().iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
+        let faults: Vec<_> = faults
+            .as_slice()
+            .iter()
+            .map(|fault| (fault.pointer.as_str(), fault.code))
+            .collect();
         assert_eq!(
             faults,
             [
@@ -569,7 +622,10 @@ mod tests {
     #[test]
     fn a_long_subject_is_refused_or_kept_whole_in_the_description() {
         let long = "ä".repeat(201);
-        let row = RawRow { subject: json!(long), ..raw() };
+        let row = RawRow {
+            subject: json!(long),
+            ..raw()
+        };
         assert_eq!(parse(row.clone()).unwrap_err().as_slice()[0].code, "too_long");
         let cut = ImportRow::parse(row, Ok(()), LongSubject::Truncate, now()).unwrap();
         assert_eq!(cut.subject.as_str(), "ä".repeat(200));
@@ -578,31 +634,73 @@ mod tests {
 
     #[test]
     fn tags_come_as_a_list_or_as_a_text() {
-        for tags in [json!(["VPN", null, 3]), json!("VPN; 3"), json!("vpn,3,"), json!(r#"["vpn", 3]"#)] {
-            let row = parse(RawRow { tags: tags.clone(), ..raw() }).unwrap();
+        for tags in [
+            json!(["VPN", null, 3]),
+            json!("VPN; 3"),
+            json!("vpn,3,"),
+            json!(r#"["vpn", 3]"#),
+        ] {
+            let row = parse(RawRow {
+                tags: tags.clone(),
+                ..raw()
+            })
+            .unwrap();
             assert_eq!(row.tags.as_slice(), ["vpn", "3"], "{tags}");
         }
-        assert_eq!(parse(RawRow { tags: json!("[vpn"), ..raw() }).unwrap_err().as_slice()[0].code, "bad_json");
+        assert_eq!(
+            parse(RawRow {
+                tags: json!("[vpn"),
+                ..raw()
+            })
+            .unwrap_err()
+            .as_slice()[0]
+                .code,
+            "bad_json"
+        );
     }
 
     #[test]
     fn times_without_a_zone_are_utc() {
-        for text in ["2025-03-01T11:30:00+02:00", "2025-03-01 09:30", "2025-03-01 09:30:00", "2025-03-01T09:30:00.0"] {
-            let row = parse(RawRow { created_at: json!(text), ..raw() }).unwrap();
-            assert_eq!(row.created_at.unwrap().to_rfc3339(), "2025-03-01T09:30:00+00:00", "{text}");
+        for text in [
+            "2025-03-01T11:30:00+02:00",
+            "2025-03-01 09:30",
+            "2025-03-01 09:30:00",
+            "2025-03-01T09:30:00.0",
+        ] {
+            let row = parse(RawRow {
+                created_at: json!(text),
+                ..raw()
+            })
+            .unwrap();
+            assert_eq!(
+                row.created_at.unwrap().to_rfc3339(),
+                "2025-03-01T09:30:00+00:00",
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_ticket_does_not_end_before_it_was_made() {
-        let row = RawRow { created_at: json!("2025-03-02 09:30"), ended_at: json!("2025-03-01 09:30"), ..raw() };
+        let row = RawRow {
+            created_at: json!("2025-03-02 09:30"),
+            ended_at: json!("2025-03-01 09:30"),
+            ..raw()
+        };
         assert_eq!(parse(row).unwrap_err().as_slice()[0].code, "too_early");
     }
 
     #[test]
     fn a_text_that_no_store_can_keep_is_refused_in_custom_fields_too() {
         let custom_fields = json!({ "a": ["x", "\0"] }).as_object().cloned().unwrap();
-        let faults = parse(RawRow { custom_fields, ..raw() }).unwrap_err();
-        assert_eq!((faults.as_slice()[0].pointer.as_str(), faults.as_slice()[0].code), ("/customFields/a", "bad_character"));
+        let faults = parse(RawRow {
+            custom_fields,
+            ..raw()
+        })
+        .unwrap_err();
+        assert_eq!(
+            (faults.as_slice()[0].pointer.as_str(), faults.as_slice()[0].code),
+            ("/customFields/a", "bad_character")
+        );
     }
 }
