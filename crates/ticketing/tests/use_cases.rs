@@ -1,5 +1,10 @@
 //! The use cases on fakes: no database, no HTTP, no time but the test's own.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
