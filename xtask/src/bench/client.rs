@@ -96,16 +96,16 @@ impl Connection {
     }
 
     fn part(&mut self, length: usize) -> io::Result<()> {
-        let start = self.body.len();
-        let end = start.saturating_add(length);
-        if end > BODY_BYTES_MAX {
+        let before = self.body.len();
+        if before.saturating_add(length) > BODY_BYTES_MAX {
             return Err(io::Error::other("the answer is too long"));
         }
-        self.body.resize(end, 0);
-        match self.body.get_mut(start..) {
-            Some(part) => self.stream.read_exact(part),
-            None => Ok(()),
+        let mut part = (&mut self.stream).take(length as u64);
+        let read = part.read_to_end(&mut self.body)?;
+        if read < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        Ok(())
     }
 }
 

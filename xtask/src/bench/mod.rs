@@ -50,6 +50,8 @@ const STARTS: usize = 5;
 const IDLE_TIME: Duration = Duration::from_secs(3);
 /// How long the delivery of events may go on after the last request.
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(60);
+/// Fewer events than this, left at the end, say nothing about what their delivery costs.
+const DELIVERY_TOLD_FROM: i64 = 500;
 const DATABASE: &str = "bench";
 
 #[derive(Debug, clap::Args)]
@@ -296,7 +298,6 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
             bench.measure(plan, *count).await?;
         }
     }
-    let loaded_mib = mib(process::memory_bytes(bench.desk.pid)?);
     let mut bench = bench.restarted(&program, Extent::HttpOnly).await?;
     for plan in plans.iter().filter(|plan| plan.publishes) {
         for count in &connections {
@@ -308,7 +309,7 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
 
     merge_conversation(&mut rows);
     remarks.extend(rows.iter().filter_map(|row| {
-        let delivery = row.delivery.as_ref().filter(|delivery| delivery.events_left > 0)?;
+        let delivery = row.delivery.as_ref().filter(|delivery| delivery.events_left >= DELIVERY_TOLD_FROM)?;
         Some(format!(
             "{} at {}: {} events were still to be delivered at the end; that took {:.1} s and, for each, {} ms of the \
              server's CPU and {} of PostgreSQL's.",
@@ -320,11 +321,6 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
             short(delivery.postgres_cpu_ms_per_event)
         ))
     }));
-    remarks.push(format!(
-        "Memory of the server (PSS): {} MiB idle, {} MiB after the load.",
-        short(idle_mib),
-        short(loaded_mib)
-    ));
     let judged_at = connections.iter().copied().max().unwrap_or(1);
     let mut budgets = budgets(&rows, judged_at, deep_page);
     budgets.push(Budget::new(
@@ -574,6 +570,7 @@ impl Bench<'_> {
             words if words.is_empty() => message,
             words => format!("{message} (the server's log ends with: {words})"),
         })?;
+        let server_mib = mib(process::memory_bytes(pids.server)?);
         let (delivery, bare) = match self.extent {
             Extent::Whole if plan.publishes => {
                 let delivery = self.delivery(pids).await?;
@@ -589,7 +586,7 @@ impl Bench<'_> {
         self.rows.push(Row {
             work: name,
             connections,
-            api: ApiFigures::of(&load, cpu),
+            api: ApiFigures::of(&load, cpu, server_mib),
             bare,
             delivery,
         });

@@ -18,6 +18,8 @@ pub(super) struct ApiFigures {
     pub(super) server_cpu_ms: f64,
     pub(super) postgres_cpu_ms: f64,
     pub(super) generator_cpu_ms: f64,
+    /// The server's memory (PSS) at the end.
+    pub(super) server_mib: f64,
 }
 
 /// CPU time that went by, by who used it.
@@ -38,10 +40,11 @@ impl ApiFigures {
             server_cpu_ms: self.server_cpu_ms + other.server_cpu_ms,
             postgres_cpu_ms: self.postgres_cpu_ms + other.postgres_cpu_ms,
             generator_cpu_ms: self.generator_cpu_ms + other.generator_cpu_ms,
+            server_mib: self.server_mib.max(other.server_mib),
         }
     }
 
-    pub(super) fn of(load: &Load, cpu: Cpu) -> Self {
+    pub(super) fn of(load: &Load, cpu: Cpu, server_mib: f64) -> Self {
         let each = |time: Duration| ms(time) / (load.requests.max(1) as f64);
         Self {
             requests_per_second: load.per_second(),
@@ -50,6 +53,7 @@ impl ApiFigures {
             server_cpu_ms: each(cpu.server),
             postgres_cpu_ms: each(cpu.postgres),
             generator_cpu_ms: each(cpu.generator),
+            server_mib,
         }
     }
 }
@@ -161,7 +165,7 @@ impl Budget {
         };
         let value = self.value.map_or_else(|| "-".to_owned(), short);
         format!(
-            "{:<58} {value:>9} {sign} {:>6} {:<7} {verdict}",
+            "{:<60} {value:>7} {sign} {:>5} {:<6} {verdict}",
             self.what,
             short(self.bound),
             self.unit
@@ -187,37 +191,46 @@ impl Report {
             let _ = writeln!(text, "{line}");
         }
         if !self.rows.is_empty() {
-            let _ = writeln!(
-                text,
-                "\n{:<22} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>8} {:>8} | {:>7} {:>7}",
-                "", "conn.", "API", "p50", "p99", "server", "PG", "load", "pgbench", "PG", "rate", "PG CPU"
-            );
-            let _ = writeln!(
-                text,
-                "{:<22} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>8} {:>8} | {:>7} {:>7}",
-                "", "", "1/s", "ms", "ms", "CPU ms", "CPU ms", "CPU ms", "1/s", "CPU ms", "ratio", "ratio"
-            );
+            text.push('\n');
+            text.push_str(&table_line(
+                [
+                    "", "conn.", "API", "p50", "p99", "server", "PG", "load", "memory", "pgbench", "PG",
+                    "rate", "PG CPU",
+                ]
+                .map(str::to_owned),
+            ));
+            text.push_str(&table_line(
+                [
+                    "", "", "1/s", "ms", "ms", "CPU ms", "CPU ms", "CPU ms", "MiB", "1/s", "CPU ms", "ratio",
+                    "ratio",
+                ]
+                .map(str::to_owned),
+            ));
         }
         for row in &self.rows {
-            let api = |get: fn(&ApiFigures) -> f64| short(get(&row.api));
-            let ratio = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), short);
-            let bare = |get: fn(&BareFigures) -> f64| ratio(row.bare.as_ref().map(get));
-            let _ = writeln!(
-                text,
-                "{:<22} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>8} {:>8} | {:>7} {:>7}",
-                row.work,
-                row.connections,
-                api(|api| api.requests_per_second),
-                api(|api| api.p50_ms),
-                api(|api| api.p99_ms),
-                api(|api| api.server_cpu_ms),
-                api(|api| api.postgres_cpu_ms),
-                api(|api| api.generator_cpu_ms),
-                bare(|bare| bare.transactions_per_second),
-                bare(|bare| bare.postgres_cpu_ms),
-                ratio(row.throughput_ratio()),
-                ratio(row.postgres_ratio()),
-            );
+            let Row {
+                work,
+                connections,
+                api,
+                bare,
+                delivery: _,
+            } = row;
+            let or_none = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), short);
+            text.push_str(&table_line([
+                work.clone(),
+                connections.to_string(),
+                short(api.requests_per_second),
+                short(api.p50_ms),
+                short(api.p99_ms),
+                short(api.server_cpu_ms),
+                short(api.postgres_cpu_ms),
+                short(api.generator_cpu_ms),
+                short(api.server_mib),
+                or_none(bare.as_ref().map(|bare| bare.transactions_per_second)),
+                or_none(bare.as_ref().map(|bare| bare.postgres_cpu_ms)),
+                or_none(row.throughput_ratio()),
+                or_none(row.postgres_ratio()),
+            ]));
         }
         if !self.remarks.is_empty() {
             text.push('\n');
@@ -233,6 +246,18 @@ impl Report {
         }
         text
     }
+}
+
+/// The work, the API's figures, those of pgbench, and what one is to the other.
+fn table_line(cells: [String; 13]) -> String {
+    let [work, connections, rest @ ..] = cells;
+    let mut line = format!("{work:<18} {connections:>5}");
+    for (index, cell) in rest.iter().enumerate() {
+        let before = if matches!(index, 0 | 7 | 9) { " |" } else { "" };
+        let _ = write!(line, "{before} {cell:>7}");
+    }
+    line.push('\n');
+    line
 }
 
 pub(super) fn ms(time: Duration) -> f64 {

@@ -55,7 +55,7 @@ async fn rows_become_tickets_with_everything_that_they_say() {
     let rows = desk
         .test
         .rows(
-            "SELECT ticket_number, subject, description, priority, status, channel, tags, custom_fields, email, name, \
+            "SELECT ticket_number, subject, description, priority, t.status, channel, tags, custom_fields, email, name, \
              to_char(t.created_at, 'YYYY-MM-DD HH24:MI'), to_char(closed_at, 'YYYY-MM-DD HH24:MI'), t.metadata, role \
              FROM tickets t JOIN users u ON u.id = created_by ORDER BY subject",
         )
