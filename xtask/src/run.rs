@@ -7,13 +7,11 @@ use std::process::ExitCode;
 
 use local_postgres::Source;
 
-use crate::postgres::{Consent, made_sure};
+use crate::postgres::made_sure;
 use crate::{Outcome, cargo};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    consent: Consent,
     /// Build with optimisations.
     #[arg(long)]
     release: bool,
@@ -31,7 +29,7 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
     command.args(["--", "serve"]).args(args.serve);
     if std::env::var_os("DATABASE_URL").is_none_or(|url| url.is_empty()) {
         let required_major = local_postgres::recorded_major(&local_postgres::default_data_dir());
-        let programs = made_sure(required_major, &args.consent)?;
+        let programs = made_sure(required_major)?;
         if programs.source == Source::Cached {
             command.env("INSIGHTDESK_PG_BIN", &programs.bin_dir);
         }

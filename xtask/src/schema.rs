@@ -17,7 +17,7 @@ use local_postgres::Cluster;
 use tokio_postgres::{Client, NoTls};
 
 use crate::Outcome;
-use crate::postgres::{Consent, made_sure};
+use crate::postgres::made_sure;
 
 /// Where the generated file stands, from the workspace's root.
 const SCHEMA_FILE: &str = "crates/postgres/src/schema.rs";
@@ -28,8 +28,6 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    consent: Consent,
     /// Change nothing, and fail when the file is not what the migrations make.
     #[arg(long)]
     check: bool,
@@ -51,7 +49,7 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
     let done = match std::env::var(VAR_TEST_POSTGRES) {
         Ok(url) => runtime.block_on(compare(&url, mode)),
         Err(_) => {
-            let programs = made_sure(None, &args.consent)?;
+            let programs = made_sure(None)?;
             runtime.block_on(async {
                 let cluster = Cluster::scratch_of(programs).await?;
                 let done = compare(&cluster.url("postgres"), mode).await;

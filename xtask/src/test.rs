@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::postgres::{Consent, made_sure};
+use crate::postgres::made_sure;
 use crate::{Outcome, cargo};
 
 /// Names the cluster for the tests.
@@ -18,15 +18,13 @@ const VAR_TEST_POSTGRES: &str = "INSIGHTDESK_TEST_POSTGRES";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    consent: Consent,
     /// Arguments of `cargo test`; with `-p` only those packages are tested.
     #[arg(last = true)]
     cargo_test: Vec<String>,
 }
 
 pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
-    let programs = made_sure(None, &args.consent)?;
+    let programs = made_sure(None)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -35,7 +35,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_postgres::{Client, NoTls};
 
 use crate::Outcome;
-use crate::postgres::{Consent, made_sure};
+use crate::postgres::made_sure;
 use desk::{Desk, Extent, Program, text_of};
 use load::{Make, Random, Work, drive};
 use pgbench::Pgbench;
@@ -56,8 +56,6 @@ const DATABASE: &str = "bench";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    consent: Consent,
     /// How many tickets the desk has.
     #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u64).range(1_000..=10_000_000))]
     tickets: u64,
@@ -85,7 +83,7 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
     if !process::is_supported() {
         return Err("the bench reads /proc, which only Linux has".to_owned());
     }
-    let programs = made_sure(None, &args.consent)?;
+    let programs = made_sure(None)?;
     let binary = desk::build()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -106,16 +106,18 @@ pub(super) fn plot(tickets: usize, seed: u64, end: DateTime<Utc>) -> Vec<Turn> {
         .date_naive()
         .and_time(NaiveTime::MIN)
         .and_utc();
-    let mut random = Random::new(seed, 0);
-    let mut openings: Vec<DateTime<Utc>> = (0..tickets)
-        .map(|_| opening_time(&mut random, first_day, end))
+    // Each ticket has its own chance, so that the time of day changes nothing but what happens today.
+    let mut openings: Vec<(DateTime<Utc>, Random)> = (0..tickets)
+        .map(|ticket| {
+            let mut random = Random::new(seed, u64::try_from(ticket).unwrap_or(0));
+            (opening_time(&mut random, first_day, end), random)
+        })
         .collect();
-    openings.sort_unstable();
+    openings.sort_by_key(|(at, _)| *at);
     let mut turns = Vec::new();
-    for (ticket, at) in openings.into_iter().enumerate() {
-        let stream = u64::try_from(ticket).unwrap_or(0) + 1;
+    for (ticket, (at, random)) in openings.into_iter().enumerate() {
         let mut course = Course {
-            random: Random::new(seed, stream),
+            random,
             ticket,
             at,
             turns: Vec::new(),
@@ -542,6 +544,18 @@ mod tests {
     fn the_same_seed_tells_the_same_story_and_another_one_another() {
         assert_eq!(plot(60, 5, end()), plot(60, 5, end()));
         assert_ne!(plot(60, 5, end()), plot(60, 6, end()));
+    }
+
+    #[test]
+    fn the_time_of_day_changes_nothing_of_the_past() {
+        let midnight = end().date_naive().and_time(NaiveTime::MIN).and_utc();
+        let until_today = |end: DateTime<Utc>| {
+            let turns = plot(100, 4, end).into_iter();
+            turns
+                .take_while(|turn| turn.at < midnight - Duration::days(30))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(until_today(end()), until_today(end() + Duration::hours(5)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ fn args(tickets: u32, seed: u64) -> DemoArgs {
 }
 
 /// What tells two desks apart but for their ids.
-const STORY: &str = "SELECT ticket_number, subject, description, status, priority, tags, t.created_at::time, \
+const STORY: &str = "SELECT ticket_number, subject, description, t.status, priority, tags, t.created_at::time, \
     extract(epoch FROM t.updated_at - t.created_at), message_count, u.email, a.email \
     FROM tickets t JOIN users u ON u.id = created_by LEFT JOIN users a ON a.id = assigned_to ORDER BY 1";
 
