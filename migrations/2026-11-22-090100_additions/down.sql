@@ -39,6 +39,7 @@ DROP INDEX tickets_deleted_updated_idx;
 DROP INDEX tickets_live_triage_created_idx;
 DROP INDEX tickets_live_triage_updated_idx;
 DROP INDEX tickets_live_requester_created_idx;
+DROP INDEX tickets_live_requester_staff_updated_idx;
 DROP INDEX tickets_live_requester_updated_idx;
 DROP INDEX tickets_live_assignee_created_idx;
 DROP INDEX tickets_live_assignee_updated_idx;

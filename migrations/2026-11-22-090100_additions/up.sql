@@ -71,6 +71,7 @@ CREATE INDEX tickets_live_team_created_idx ON tickets (team_id, status, created_
 CREATE INDEX tickets_live_assignee_updated_idx ON tickets (assigned_to, status, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
 CREATE INDEX tickets_live_assignee_created_idx ON tickets (assigned_to, status, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 CREATE INDEX tickets_live_requester_updated_idx ON tickets (created_by, public_updated_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX tickets_live_requester_staff_updated_idx ON tickets (created_by, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
 CREATE INDEX tickets_live_requester_created_idx ON tickets (created_by, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 -- `team_id IS NULL` is no equality to the planner, so that the triage queue has indexes of its own.
 CREATE INDEX tickets_live_triage_updated_idx ON tickets (status, updated_at DESC, id DESC) WHERE deleted_at IS NULL AND team_id IS NULL;

@@ -363,3 +363,48 @@ async fn who_loses_access_loses_it_at_once() {
         .await;
     login.problem(401, "auth.invalid_credentials");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_is_deleted_only_once_no_ticket_lies_with_it() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let customer = desk.person("cus", Role::User).await;
+    let outsider = desk.person("out", Role::Agent).await;
+    let team = desk.team(&admin, "People", &[]).await;
+    let other = desk.team(&admin, "Front", &[]).await;
+    let ticket = desk.ticket(&customer, Some(team)).await;
+    let path = format!("/api/v1/teams/{team}");
+    let refused = desk.request("DELETE", &path).by(&admin).send().await;
+    refused.problem(409, "team.has_tickets");
+    desk.get(&outsider, &ticket)
+        .await
+        .problem(404, "ticket.not_found");
+    let moved = json!({ "teamId": other });
+    let _ = desk
+        .post(&admin, &format!("{ticket}/transfer"), &moved)
+        .await
+        .expect(200);
+    let _ = desk.request("DELETE", &path).by(&admin).send().await.expect(204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_a_deleted_ticket_is_there_for_nobody_and_writing_says_why() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let ticket = desk.ticket(&admin, None).await;
+    let _ = desk
+        .request("DELETE", &ticket)
+        .by(&admin)
+        .send()
+        .await
+        .expect(204);
+    for rest in ["/messages", "/notes", "/activity"] {
+        desk.get(&admin, &format!("{ticket}{rest}"))
+            .await
+            .problem(404, "ticket.not_found");
+    }
+    let message = json!({ "message": "m" });
+    desk.post(&admin, &format!("{ticket}/messages"), &message)
+        .await
+        .problem(409, "ticket.deleted");
+}

@@ -220,3 +220,38 @@ async fn the_requester_hears_of_public_replies_alone() {
     deliver(&desk).await;
     assert_eq!(desk.database.number(&count).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_longer_staff_hears_nothing_of_internal_text() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let customer = desk.person("cus", Role::User).await;
+    let agent = desk.person("age", Role::Agent).await;
+    let ticket = desk.ticket(&customer, None).await;
+    let _ = desk
+        .post(&agent, &format!("{ticket}/claim"), &json!({}))
+        .await
+        .expect(200);
+    let internal = json!({ "message": CANARY, "isInternal": true });
+    let count = format!(
+        "SELECT count(*) FROM notifications WHERE user_id = '{}'",
+        agent.id
+    );
+    let _ = desk
+        .post(&admin, &format!("{ticket}/messages"), &internal)
+        .await
+        .expect(201);
+    deliver(&desk).await;
+    assert_eq!(desk.database.number(&count).await, 1);
+    let account = format!("/api/v1/users/{}", agent.id);
+    let _ = desk
+        .patch(&admin, &account, &json!({ "role": "user" }))
+        .await
+        .expect(200);
+    let _ = desk
+        .post(&admin, &format!("{ticket}/messages"), &internal)
+        .await
+        .expect(201);
+    deliver(&desk).await;
+    assert_eq!(desk.database.number(&count).await, 1);
+}

@@ -112,6 +112,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("setup.closed", 404, "There is nothing to set up"),
     entry("setup.token_invalid", 401, "The set-up token is not valid"),
     entry("team.member_not_found", 404, "The team has no such member"),
+    entry("team.has_tickets", 409, "Tickets lie with the team"),
     entry("team.name_taken", 409, "There is a team of this name"),
     entry("team.not_found", 404, "No such team"),
     entry("ticket.already_claimed", 409, "Someone else has the ticket"),

@@ -392,7 +392,8 @@ pub trait TeamStore: Send + Sync {
     /// Removes a team for good, with its memberships.
     ///
     /// # Errors
-    /// [`TeamCommitError::Stale`] when the version moved on or the team is gone; nothing is removed then.
+    /// [`TeamCommitError::Stale`] when the version moved on or the team is gone, [`TeamCommitError::HasTickets`] while
+    /// tickets lie with it: without a team they would be every agent's. Nothing is removed then.
     async fn delete(&self, deletion: TeamDeletion) -> Result<(), TeamCommitError>;
 
     /// A page of a team's members with their cards, in one read, in the order of joining: by `created_at` and then the
@@ -473,6 +474,9 @@ pub enum TeamCommitError {
     /// Another team has the name.
     #[error("the name is taken")]
     NameTaken,
+    /// Tickets lie with the team, so that it cannot be removed.
+    #[error("tickets lie with the team")]
+    HasTickets,
     /// The store failed.
     #[error(transparent)]
     Port(#[from] PortError),

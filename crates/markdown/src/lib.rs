@@ -15,8 +15,9 @@ use ammonia::UrlRelative;
 use comrak::nodes::Node;
 use comrak::{Arena, Options};
 
-/// The most characters that are read as Markdown; a longer text is shown as it was typed.
-pub const INPUT_CHARS_MAX: usize = 64 * 1024;
+/// The most characters that are read as Markdown; a longer text is shown as it was typed. Some inputs cost the parsers
+/// the square of their length: a bound that logs exceed and letters do not keeps the worst of them short.
+pub const INPUT_CHARS_MAX: usize = 16 * 1024;
 
 /// How deep quotes, lists and emphasis may stand inside of each other.
 pub const NESTING_MAX: usize = 60;

@@ -24,6 +24,15 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Kind; 3] = [Kind::Assigned, Kind::Replied, Kind::InternalNote];
 
+    /// Whether it tells of what only staff may know of. Someone who is no longer staff is not told.
+    #[must_use]
+    pub fn is_for_staff(self) -> bool {
+        match self {
+            Kind::Assigned | Kind::InternalNote => true,
+            Kind::Replied => false,
+        }
+    }
+
     /// The name in the database and in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -88,6 +88,11 @@ impl TryFrom<Row> for Notification {
     }
 }
 
+/// Other writers, and newer nodes, have kinds of their own: those are not shown here, and break nothing.
+fn known_kinds() -> Vec<String> {
+    Kind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect()
+}
+
 fn new_rows(notifications: Vec<Notification>) -> Value {
     let row = |notification: Notification| {
         let Notification {
@@ -104,6 +109,7 @@ fn new_rows(notifications: Vec<Notification>) -> Value {
         json!({
             "id": id, "user_id": user, "type": kind.as_str(), "title": title, "message": message, "data": data,
             "read": read_at.is_some(), "read_at": read_at, "created_at": created_at, "dedupe_key": dedupe_key,
+            "for_staff": kind.is_for_staff(),
         })
     };
     Value::Array(notifications.into_iter().map(row).collect())
@@ -128,8 +134,9 @@ impl NotificationStore for PgNotifications {
             .bind(new_rows(notifications))
             .push(
                 ") AS n (id uuid, user_id uuid, type text, title text, message text, data jsonb, read boolean, \
-                         read_at timestamptz, created_at timestamptz, dedupe_key text) \
+                         read_at timestamptz, created_at timestamptz, dedupe_key text, for_staff boolean) \
                  JOIN users u ON u.id = n.user_id AND u.deleted_at IS NULL \
+                   AND (NOT n.for_staff OR (u.role <> 'user' AND u.status = 'active')) \
                  ON CONFLICT (user_id, dedupe_key) DO NOTHING",
             );
         let stored = self
@@ -152,7 +159,10 @@ impl NotificationStore for PgNotifications {
         let mut sql = Sql::new("SELECT ")
             .push(COLUMNS)
             .push(" FROM notifications WHERE user_id = ")
-            .bind(user);
+            .bind(user)
+            .push(" AND type = ANY(")
+            .bind(known_kinds())
+            .push(")");
         if unread_only {
             sql = sql.push(" AND NOT read");
         }

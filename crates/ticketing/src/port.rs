@@ -156,7 +156,8 @@ pub trait TicketStore: Send + Sync {
         limit: PageLimit,
     ) -> Result<Page<Activity>, PortError>;
 
-    /// Up to `rows_max` live tickets that were resolved before `before` and had no message since, oldest first.
+    /// Up to `rows_max` live tickets that were resolved before `before` and had no public message since, oldest
+    /// first.
     ///
     /// # Errors
     /// When the store cannot be reached.
@@ -184,13 +185,13 @@ pub trait Directory: Send + Sync {
     /// When the directory cannot be reached.
     async fn team_exists(&self, team: TeamId) -> Result<bool, PortError>;
 
-    /// People by id, those that exist, for showing: at most 300 at once.
+    /// People by id, those that exist, for showing: as many as a page names.
     ///
     /// # Errors
     /// When the directory cannot be reached.
     async fn people(&self, users: &[UserId]) -> Result<Vec<PersonCard>, PortError>;
 
-    /// Teams by id, those that exist, for showing: at most 300 at once.
+    /// Teams by id, those that exist, for showing: as many as a page names.
     ///
     /// # Errors
     /// When the directory cannot be reached.

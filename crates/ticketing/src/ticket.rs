@@ -58,9 +58,20 @@ impl TicketKey {
         if let Ok(id) = Uuid::try_parse(text) {
             return Some(Self::Id(TicketId(id)));
         }
-        let printable = |c: char| c.is_ascii_graphic();
-        (!text.is_empty() && text.len() <= 20 && text.chars().all(printable))
-            .then(|| Self::Number(TicketNumber(text.to_ascii_uppercase())))
+        let chars = text.chars().count();
+        if !(1..=20).contains(&chars) || text.chars().any(char::is_control) {
+            return None;
+        }
+        // Ours in any case; other writers may number in their own way.
+        let ours = text
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("tkt-"));
+        let number = if ours {
+            text.to_ascii_uppercase()
+        } else {
+            text.to_owned()
+        };
+        Some(Self::Number(TicketNumber(number)))
     }
 }
 
@@ -283,8 +294,6 @@ pub mod action {
     pub const DELETED: &str = "deleted";
     /// The ticket was restored.
     pub const RESTORED: &str = "restored";
-    /// The ticket came from elsewhere.
-    pub const IMPORTED: &str = "imported";
 
     /// The kinds that a customer may see of their ticket.
     pub const PUBLIC: [&str; 3] = [CREATED, STATUS_CHANGED, MESSAGE_ADDED];
@@ -346,5 +355,7 @@ mod tests {
         );
         assert_eq!(TicketKey::parse(""), None);
         assert_eq!(TicketKey::parse("TKT-\u{0}1"), None);
+        let foreign = TicketNumber::stored("hd-7".to_owned());
+        assert_eq!(TicketKey::parse("hd-7"), Some(TicketKey::Number(foreign)));
     }
 }

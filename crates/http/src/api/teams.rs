@@ -215,7 +215,7 @@ async fn update(
 
 /// Delete a team
 ///
-/// For good. Its members stay on the staff.
+/// For good, once no ticket lies with it any more. Its members stay on the staff.
 #[utoipa::path(
     delete,
     path = "/teams/{id}",

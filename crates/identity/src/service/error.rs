@@ -685,6 +685,9 @@ pub enum ChangeTeamError {
     /// Another team has the name.
     #[error("the name is taken")]
     NameTaken,
+    /// Tickets lie with it; they must go elsewhere first.
+    #[error("tickets lie with the team")]
+    HasTickets,
     /// It changed since the caller looked.
     #[error("it is at version {}", current.0)]
     Stale {
@@ -708,7 +711,9 @@ impl Classify for ChangeTeamError {
             ChangeTeamError::Invalid(_) => FailureKind::Invalid,
             ChangeTeamError::Forbidden => FailureKind::Forbidden,
             ChangeTeamError::NotFound => FailureKind::NotFound,
-            ChangeTeamError::NameTaken | ChangeTeamError::Repeated => FailureKind::Conflict,
+            ChangeTeamError::NameTaken | ChangeTeamError::HasTickets | ChangeTeamError::Repeated => {
+                FailureKind::Conflict
+            }
             ChangeTeamError::Stale { .. } => FailureKind::Stale,
             ChangeTeamError::Busy => FailureKind::Unavailable,
             ChangeTeamError::Port(error) => error.kind(),
@@ -721,6 +726,7 @@ impl Classify for ChangeTeamError {
             ChangeTeamError::Forbidden => "access.forbidden",
             ChangeTeamError::NotFound => "team.not_found",
             ChangeTeamError::NameTaken => "team.name_taken",
+            ChangeTeamError::HasTickets => "team.has_tickets",
             ChangeTeamError::Stale { .. } => "request.stale",
             ChangeTeamError::Busy => "server.busy",
             ChangeTeamError::Repeated => "request.repeated",
@@ -734,6 +740,9 @@ impl Classify for ChangeTeamError {
             ChangeTeamError::Forbidden => "You may not do this.".into(),
             ChangeTeamError::NotFound => "There is no such team.".into(),
             ChangeTeamError::NameTaken => "There is a team of this name already.".into(),
+            ChangeTeamError::HasTickets => {
+                "Tickets lie with the team; transfer them to another one first.".into()
+            }
             ChangeTeamError::Stale { .. } => {
                 "It has changed since the version named in If-Match; read it again.".into()
             }
@@ -749,6 +758,7 @@ impl Classify for ChangeTeamError {
             ChangeTeamError::Forbidden
             | ChangeTeamError::NotFound
             | ChangeTeamError::NameTaken
+            | ChangeTeamError::HasTickets
             | ChangeTeamError::Stale { .. }
             | ChangeTeamError::Busy
             | ChangeTeamError::Repeated
@@ -763,6 +773,7 @@ impl Classify for ChangeTeamError {
             | ChangeTeamError::Forbidden
             | ChangeTeamError::NotFound
             | ChangeTeamError::NameTaken
+            | ChangeTeamError::HasTickets
             | ChangeTeamError::Busy
             | ChangeTeamError::Repeated
             | ChangeTeamError::Port(_) => None,

@@ -209,7 +209,7 @@ impl Teams {
         Err(ChangeTeamError::Busy)
     }
 
-    /// Removes a team for good. Its members stay on the staff.
+    /// Removes a team for good, once no ticket lies with it any more. Its members stay on the staff.
     ///
     /// # Errors
     /// See [`ChangeTeamError`].
@@ -455,6 +455,7 @@ fn decide_update(team: Team, patch: TeamPatch, now: DateTime<Utc>) -> Team {
 fn change_refused(error: TeamCommitError) -> ChangeTeamError {
     match error {
         TeamCommitError::NameTaken => ChangeTeamError::NameTaken,
+        TeamCommitError::HasTickets => ChangeTeamError::HasTickets,
         TeamCommitError::Repeated => ChangeTeamError::Repeated,
         TeamCommitError::Stale => ChangeTeamError::Busy,
         TeamCommitError::Port(error) => error.into(),

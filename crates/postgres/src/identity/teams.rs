@@ -52,6 +52,7 @@ impl PgTeams {
             .run(async |connection| (&sql).get_result::<CountRow>(connection).await)
             .await;
         match run.map_err(team_refusal)? {
+            CountRow { changed: ..0 } => Err(TeamCommitError::HasTickets),
             CountRow { changed: 0 } => Err(TeamCommitError::Stale),
             CountRow { .. } => {
                 if tells {
@@ -103,15 +104,18 @@ impl TeamStore for PgTeams {
             .bind(team)
             .push(" AND version = ")
             .bind(expected.0)
-            .push(" RETURNING id)");
+            .push(" AND NOT EXISTS (SELECT FROM tickets WHERE team_id = ")
+            .bind(team)
+            .push(") RETURNING id)");
         if !events.is_empty() {
             sql = with_events(sql, &events).map_err(|failure| failure.at(PORT))?;
         }
-        self.change(
-            sql.push(" SELECT count(*) AS changed FROM changed"),
-            !events.is_empty(),
-        )
-        .await
+        // Without their team the tickets would be every agent's, by the cascade and without a trace.
+        let sql = sql
+            .push(" SELECT CASE WHEN EXISTS (SELECT FROM tickets WHERE team_id = ")
+            .bind(team)
+            .push(") THEN -1 ELSE (SELECT count(*) FROM changed) END AS changed");
+        self.change(sql, !events.is_empty()).await
     }
 
     async fn members(

@@ -77,6 +77,8 @@ impl ImportStore for PgTickets {
             activities.push(ActivityRow::of(activity));
             events.push(event.clone());
         }
+        // Two imports of the same rows lock them in the same order: one waits for the other, and neither for both.
+        origins.sort_unstable_by_key(|origin| origin.external_id);
         let sql = Sql::new(
             "WITH fresh AS (INSERT INTO ticket_imports (source, external_id, ticket_id) SELECT ",
         )

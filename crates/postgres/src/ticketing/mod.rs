@@ -215,7 +215,7 @@ impl TicketStore for PgTickets {
             "SELECT id FROM tickets WHERE status = 'resolved' AND deleted_at IS NULL AND resolved_at <= ",
         )
         .bind(before)
-        .push(" AND (last_message_at IS NULL OR last_message_at <= ")
+        .push(" AND (public_last_message_at IS NULL OR public_last_message_at <= ")
         .bind(before)
         .push(") ORDER BY resolved_at LIMIT ")
         .bind(rows_max);

@@ -179,6 +179,13 @@ async fn every_offered_list_walks_an_index_in_order() {
             },
         ),
         (Scope::RequestedBy(world.customer), TicketFilter::default()),
+        (
+            Scope::Desk,
+            TicketFilter {
+                requester: Some(world.customer),
+                ..TicketFilter::default()
+            },
+        ),
     ];
     let after = Position {
         at: chrono::Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap(),

@@ -9,7 +9,7 @@ use super::people::{CUSTOMERS, TEAMS, first_name};
 use super::random::Random;
 use super::texts::{
     AGENT_FAREWELLS, AGENT_GREETINGS, FAREWELLS, GREETINGS, HAND_OVERS, NOTES, REMINDERS, REOPEN_REASONS,
-    SECOND_TRY, SPAM, STILL_BROKEN, TOPICS, Topic,
+    SECOND_TRY, SPAM, STILL_BROKEN, Story, TOPICS, Topic,
 };
 
 /// The days that the sample desk has been at work.
@@ -135,7 +135,6 @@ fn opening_time(random: &mut Random, first_day: DateTime<Utc>, end: DateTime<Utc
     const BY_HOUR: [i64; 24] = [
         1, 1, 0, 0, 0, 1, 3, 8, 18, 26, 24, 18, 11, 16, 20, 18, 14, 10, 6, 5, 4, 4, 3, 2,
     ];
-    // The day that is not over yet has its share, as far as it is gone.
     loop {
         let day = first_day + Duration::days(random.between(0, DAYS));
         let weight = match day.weekday() {
@@ -149,9 +148,8 @@ fn opening_time(random: &mut Random, first_day: DateTime<Utc>, end: DateTime<Utc
         }
         let hour = i64::try_from(random.weighted(&BY_HOUR)).unwrap_or(9);
         let at = day + Duration::seconds(hour * 3_600 + random.between(0, 3_599));
-        if at < end {
-            return at;
-        }
+        // What today has not brought yet was a week ago.
+        return if at < end { at } else { at - Duration::weeks(1) };
     }
 }
 
@@ -293,24 +291,31 @@ impl Course {
         let topic = &TOPICS[self.random.index(TOPICS.len())];
         let mut names = Names::new(&mut self.random, customer);
         let priority = TicketPriority::ALL[self.random.weighted(&topic.priorities)];
-        self.open(topic, &names, customer, priority);
-        if !self.random.percent(96) {
+        let story = &topic.stories[self.random.index(topic.stories.len())];
+        self.open(topic, story, &names, customer, priority);
+        if self.random.percent(1) {
+            // Nobody ever looks at it.
             return;
         }
         let agent = self.take_up(topic, priority);
         let (team, member) = agent;
         names.agent = first_name(TEAMS[team].members[member].0);
-        self.converse(topic, &names, customer, agent, priority);
+        self.converse(story, &names, customer, agent, priority);
     }
 
     /// The first words, and how they come in.
-    fn open(&mut self, topic: &Topic, names: &Names, customer: usize, priority: TicketPriority) {
-        let by_phone = self.random.percent(10);
-        let by = by_phone.then(|| {
-            self.at = working(self.at);
-            (topic.team, self.random.index(TEAMS[topic.team].members.len()))
-        });
-        let opening = names.fill(self.random.text(topic.openings));
+    fn open(
+        &mut self,
+        topic: &Topic,
+        story: &Story,
+        names: &Names,
+        customer: usize,
+        priority: TicketPriority,
+    ) {
+        // The desk answers the phone while it is at work.
+        let by_phone = self.random.percent(14) && working(self.at) == self.at;
+        let by = by_phone.then(|| (topic.team, self.random.index(TEAMS[topic.team].members.len())));
+        let opening = names.fill(story.opening);
         let description = if by_phone {
             format!("{} from {} called:\n\n> {opening}", names.customer, names.company)
         } else {
@@ -337,7 +342,7 @@ impl Course {
         let act = Act::Open {
             by,
             customer,
-            subject: names.fill(self.random.text(topic.subjects)),
+            subject: names.fill(self.random.text(story.subjects)),
             description,
             // Most customers leave the priority as it is.
             priority: (by_phone || self.random.percent(40)).then_some(priority),
@@ -405,7 +410,7 @@ impl Course {
 
     fn converse(
         &mut self,
-        topic: &Topic,
+        story: &Story,
         names: &Names,
         customer: usize,
         agent: Staff,
@@ -418,20 +423,19 @@ impl Course {
             TicketPriority::Low => 8,
         };
         if self.random.percent(60) {
-            let question = self.random.text(topic.questions);
-            let text = self.letter(names, question);
+            let text = self.letter(names, story.question);
             self.wait_working(3, 20 * slow);
             self.act(Act::AskBack { by: agent, text });
             if self.random.percent(12) {
                 return self.hear_nothing(names, customer, agent);
             }
             self.wait_awake(8, 500 * slow);
-            let text = names.fill(self.random.text(topic.answers));
+            let text = names.fill(story.answer);
             self.act(Act::CustomerReply { customer, text });
         }
         if self.random.percent(45) {
             self.wait_working(5, 40 * slow);
-            let text = names.fill(self.random.text(topic.internal));
+            let text = names.fill(story.internal);
             self.act(Act::Internal { by: agent, text });
         }
         if self.random.percent(20) {
@@ -443,8 +447,7 @@ impl Course {
             // Waits for someone else, or lies about.
             self.wait_working(600, 4_000);
         }
-        let solution = self.random.text(topic.solutions);
-        self.solve(names, agent, slow, solution, topic.resolution);
+        self.solve(names, agent, slow, story.solution, story.resolution);
         if self.random.percent(9) {
             self.wait_awake(60, 2_400);
             let text = names.fill(self.random.text(&STILL_BROKEN));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernel::{Actor, SystemActor};
+use kernel::{Actor, PortError, SystemActor};
 
 use super::{Guard, Tickets};
 use crate::error::TicketError;
@@ -10,7 +10,8 @@ use crate::machine::{ClosedBy, Standing};
 use crate::ticket::TicketKey;
 use events::TicketStatus;
 
-/// The sweep that closes resolved tickets after `Settings::auto_close_after` without a message. Any number of nodes
+/// The sweep that closes resolved tickets after `Settings::auto_close_after` without a public message: internal ones
+/// must not move a time that the customer sees. Any number of nodes
 /// may run it: each ticket's close is a commit on the version that was read, so that it happens once.
 pub struct AutoClose {
     tickets: Arc<Tickets>,
@@ -34,6 +35,7 @@ impl AutoClose {
         let actor = Actor::System(SystemActor::AutoClose);
         let before = self.tickets.clock.now() - self.tickets.settings.auto_close_after;
         let mut closed = 0;
+        let mut failed = None;
         for id in self.tickets.store.silent_since(before, ROUND_MAX_TICKETS).await? {
             let outcome = self
                 .tickets
@@ -41,7 +43,7 @@ impl AutoClose {
                     // It may have been answered, reopened or closed since the sweep looked.
                     let ticket = draft.ticket();
                     let still_silent = matches!(ticket.standing, Standing::Resolved { at } if at <= before)
-                        && ticket.staff_face.last_message_at.is_none_or(|at| at <= before);
+                        && ticket.public_face.last_message_at.is_none_or(|at| at <= before);
                     if still_silent {
                         draft.set_status(TicketStatus::Closed, ClosedBy::Silence, None)?;
                     }
@@ -51,9 +53,16 @@ impl AutoClose {
             match outcome {
                 Ok(written) => closed += u64::from(written.detail),
                 Err(TicketError::NotFound | TicketError::Deleted | TicketError::Stale { .. }) => {}
+                // One that cannot be closed must not keep the others open.
+                Err(error @ TicketError::Port(PortError::Corrupt { .. } | PortError::Bug { .. })) => {
+                    failed = Some(error);
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(closed)
+        match failed {
+            Some(error) if closed == 0 => Err(error),
+            Some(_) | None => Ok(closed),
+        }
     }
 }

@@ -3,7 +3,8 @@
 use events::TicketStatus;
 use kernel::{Actor, MessageId, Page, PageLimit, Position, Violation};
 
-use super::{Guard, Tickets};
+use super::{Guard, STALE_TRIES_MAX, Tickets};
+use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::policy::{Operation, Relation, permits};
 use crate::service::view::Written;
@@ -64,21 +65,26 @@ impl Tickets {
         guard: Guard<'_, Written<Message>>,
     ) -> Result<Written<Message>, TicketError> {
         let window = self.settings.message_edit_window;
-        let (ticket, relation) = self.live(actor, key).await?;
-        let found = self.store.message(ticket.id, message).await?;
-        let found = found
-            .filter(|found| readable(relation, found))
-            .ok_or(TicketError::MessageNotFound)?;
-        self.change(actor, key, guard, |draft| {
-            if actor.user_id() != Some(found.sender) {
-                return Err(TicketError::Forbidden("edit someone else's message"));
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.live(actor, key).await?;
+            let found = self.store.message(ticket.id, message).await?;
+            let found = found
+                .filter(|found| readable(relation, found))
+                .ok_or(TicketError::MessageNotFound)?;
+            let decide = |draft: &mut Draft<'_>| {
+                if actor.user_id() != Some(found.sender) {
+                    return Err(TicketError::Forbidden("edit someone else's message"));
+                }
+                if draft.now() - found.created_at > window {
+                    return Err(TicketError::EditWindowOver);
+                }
+                Ok(draft.edit_message(found, body.clone()))
+            };
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
+                return Ok(written);
             }
-            if draft.now() - found.created_at > window {
-                return Err(TicketError::EditWindowOver);
-            }
-            Ok(draft.edit_message(found.clone(), body.clone()))
-        })
-        .await
+        }
+        Err(TicketError::Stale { current: None })
     }
 
     /// Adds a note for staff.
@@ -113,7 +119,7 @@ impl Tickets {
         after: Option<Position>,
         limit: PageLimit,
     ) -> Result<Page<Message>, TicketError> {
-        let (ticket, relation) = self.live(actor, key).await?;
+        let (ticket, relation) = self.shown(actor, key).await?;
         let audience = relation.audience().ok_or(TicketError::NotFound)?;
         Ok(self.store.messages(ticket.id, audience, after, limit).await?)
     }
@@ -128,7 +134,7 @@ impl Tickets {
         key: &TicketKey,
         message: MessageId,
     ) -> Result<Message, TicketError> {
-        let (ticket, relation) = self.live(actor, key).await?;
+        let (ticket, relation) = self.shown(actor, key).await?;
         let found = self.store.message(ticket.id, message).await?;
         found
             .filter(|found| readable(relation, found))
@@ -146,7 +152,7 @@ impl Tickets {
         after: Option<Position>,
         limit: PageLimit,
     ) -> Result<Page<Note>, TicketError> {
-        let (ticket, relation) = self.live(actor, key).await?;
+        let (ticket, relation) = self.shown(actor, key).await?;
         if !permits(relation, Operation::Internal, &ticket, &self.settings) {
             return Err(TicketError::NotFound);
         }
@@ -164,7 +170,7 @@ impl Tickets {
         after: Option<Position>,
         limit: PageLimit,
     ) -> Result<(Audience, Page<Activity>), TicketError> {
-        let (ticket, relation) = self.live(actor, key).await?;
+        let (ticket, relation) = self.shown(actor, key).await?;
         let audience = relation.audience().ok_or(TicketError::NotFound)?;
         Ok((
             audience,

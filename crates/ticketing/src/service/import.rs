@@ -400,9 +400,6 @@ pub struct Import {
 }
 
 impl Import {
-    /// The most rows that one call takes.
-    pub const BATCH_MAX_ROWS: usize = 1_000;
-
     /// An import over these ports.
     #[must_use]
     pub fn new(store: Arc<dyn ImportStore>, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
@@ -530,7 +527,7 @@ impl Import {
             id: ActivityId::new(ids),
             ticket: ticket.id,
             actor: None,
-            action: action::IMPORTED.to_owned(),
+            action: action::CREATED.to_owned(),
             old_value: None,
             new_value: Some(json!({ "subject": ticket.subject.as_str(), "status": status })),
             metadata: json!({ "system": SystemActor::Import.as_str(), "source": source, "externalId": Value::from(external_id.as_str()) }),

@@ -48,13 +48,21 @@ pub struct Tickets {
 }
 
 /// What comes with a command besides its content.
-#[derive(Clone, Copy)]
 pub struct Guard<'a, T> {
     /// The version that the caller saw (`If-Match`), as its audience counts; `None` to change whatever is there.
     pub expected: Option<Version>,
     /// Makes the receipt from the outcome, to be stored with it.
     pub receipt: ReceiptFor<'a, T>,
 }
+
+// By hand: derived, they would ask the same of `T`, of which a guard holds nothing.
+impl<T> Clone for Guard<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Guard<'_, T> {}
 
 impl<T: 'static> Guard<'_, T> {
     /// No precondition and no receipt.
@@ -125,6 +133,14 @@ impl Tickets {
         }
     }
 
+    /// Loads a ticket for showing what lies in it: a deleted one is there for nobody.
+    async fn shown(&self, actor: &Actor, key: &TicketKey) -> Result<(Ticket, Relation), TicketError> {
+        match self.live(actor, key).await {
+            Err(TicketError::Deleted) => Err(TicketError::NotFound),
+            other => other,
+        }
+    }
+
     /// Changes a live ticket by one decision.
     async fn change<T, D>(
         &self,
@@ -157,31 +173,51 @@ impl Tickets {
                 Existence::Live => self.live(actor, key).await?,
                 Existence::Any => self.visible(actor, key).await?,
             };
-            let audience = relation.audience().ok_or(TicketError::NotFound)?;
-            let current = ticket.face(audience).version;
-            if guard.expected.is_some_and(|expected| expected != current) {
-                return Err(TicketError::Stale {
-                    current: Some(current),
-                });
-            }
-            let circumstances = self.circumstances(actor);
-            let mut draft = Draft::change(&circumstances, ticket);
-            let detail = decide(&mut draft)?;
-            let (mut commit, ticket) = draft.finish();
-            let view = TicketView::new(ticket, relation, actor, circumstances.now, &self.settings);
-            let written = Written { view, detail };
-            commit.receipt = (guard.receipt)(&written);
-            let nothing_to_store = commit.ticket == TicketWrite::Unchanged && commit.receipt.is_none();
-            if nothing_to_store {
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, &decide).await? {
                 return Ok(written);
-            }
-            match self.store.commit(commit).await {
-                Ok(()) => return Ok(written),
-                Err(CommitError::Stale) => {}
-                Err(error) => return Err(refused(error)),
             }
         }
         Err(TicketError::Stale { current: None })
+    }
+
+    /// Decides and commits once, on a ticket as it was loaded; `None` when somebody else was faster. A use case that
+    /// needs more than the ticket reads it after the ticket and before this: whoever changed it since moved the
+    /// ticket's version, too.
+    async fn attempt<T, D>(
+        &self,
+        actor: &Actor,
+        ticket: Ticket,
+        relation: Relation,
+        guard: Guard<'_, Written<T>>,
+        decide: D,
+    ) -> Result<Option<Written<T>>, TicketError>
+    where
+        D: FnOnce(&mut Draft<'_>) -> Result<T, TicketError> + Send,
+        T: Send + Sync,
+    {
+        let audience = relation.audience().ok_or(TicketError::NotFound)?;
+        let current = ticket.face(audience).version;
+        if guard.expected.is_some_and(|expected| expected != current) {
+            return Err(TicketError::Stale {
+                current: Some(current),
+            });
+        }
+        let circumstances = self.circumstances(actor);
+        let mut draft = Draft::change(&circumstances, ticket);
+        let detail = decide(&mut draft)?;
+        let (mut commit, ticket) = draft.finish();
+        let view = TicketView::new(ticket, relation, actor, circumstances.now, &self.settings);
+        let written = Written { view, detail };
+        commit.receipt = (guard.receipt)(&written);
+        let nothing_to_store = commit.ticket == TicketWrite::Unchanged && commit.receipt.is_none();
+        if nothing_to_store {
+            return Ok(Some(written));
+        }
+        match self.store.commit(commit).await {
+            Ok(()) => Ok(Some(written)),
+            Err(CommitError::Stale) => Ok(None),
+            Err(error) => Err(refused(error)),
+        }
     }
 }
 

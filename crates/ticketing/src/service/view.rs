@@ -47,7 +47,8 @@ impl TicketView {
         settings: &Settings,
     ) -> Self {
         let audience = relation.audience().unwrap_or(Audience::Customer);
-        let allowed_actions = allowed_actions(&ticket, relation, actor, now, settings);
+        // A change may have taken the ticket out of its actor's sight.
+        let allowed_actions = allowed_actions(&ticket, Relation::of(actor, &ticket), actor, now, settings);
         Self {
             ticket,
             audience,

@@ -3,7 +3,8 @@
 use events::TicketStatus;
 use kernel::{Actor, TeamId, UserId, Violation};
 
-use super::{Guard, Tickets, dangling};
+use super::{Guard, STALE_TRIES_MAX, Tickets, dangling};
+use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::machine::ClosedBy;
 use crate::policy::Operation;
@@ -52,24 +53,30 @@ impl Tickets {
         assignee: UserId,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        let facts = self.directory.assignee(assignee).await?;
-        self.change(actor, key, guard, |draft| {
-            let oneself = actor.user_id() == Some(assignee);
-            let operation = if oneself {
-                Operation::AssignSelf
-            } else {
-                Operation::AssignOther
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.live(actor, key).await?;
+            let facts = self.directory.assignee(assignee).await?;
+            let decide = |draft: &mut Draft<'_>| {
+                let oneself = actor.user_id() == Some(assignee);
+                let operation = if oneself {
+                    Operation::AssignSelf
+                } else {
+                    Operation::AssignOther
+                };
+                draft.require(operation, "assign this ticket to someone else")?;
+                let facts = facts.ok_or_else(|| dangling(Reference::Assignee))?;
+                if !works_on(&facts, draft.ticket()) {
+                    let message = "must be a member of the ticket's team";
+                    return Err(Violation::new("/agentId", "not_in_team", message).into());
+                }
+                draft.set_assignee(Some(assignee));
+                Ok(())
             };
-            draft.require(operation, "assign this ticket to someone else")?;
-            let facts = facts.as_ref().ok_or_else(|| dangling(Reference::Assignee))?;
-            if !works_on(facts, draft.ticket()) {
-                let message = "must be a member of the ticket's team";
-                return Err(Violation::new("/agentId", "not_in_team", message).into());
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
+                return Ok(written);
             }
-            draft.set_assignee(Some(assignee));
-            Ok(())
-        })
-        .await
+        }
+        Err(TicketError::Stale { current: None })
     }
 
     /// Leaves a ticket without assignee. Nothing changes when it has none.
@@ -111,35 +118,35 @@ impl Tickets {
         note: Option<&Body>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        // Rights come before any answer about the team.
-        let (ticket, _) = self.live(actor, key).await?;
-        let team_exists = self.directory.team_exists(team).await?;
-        let assignee = match ticket.assignee {
-            Some(assignee) => self
-                .directory
-                .assignee(assignee)
-                .await?
-                .map(|facts| (assignee, facts)),
-            None => None,
-        };
-        self.change(actor, key, guard, |draft| {
-            draft.require(Operation::Transfer, "transfer this ticket")?;
-            if !team_exists {
-                return Err(dangling(Reference::Team).into());
+        for _ in 0..STALE_TRIES_MAX {
+            // Rights come before any answer about the team.
+            let (ticket, relation) = self.live(actor, key).await?;
+            let team_exists = self.directory.team_exists(team).await?;
+            let assignee = match ticket.assignee {
+                Some(assignee) => self.directory.assignee(assignee).await?,
+                None => None,
+            };
+            let decide = |draft: &mut Draft<'_>| {
+                draft.require(Operation::Transfer, "transfer this ticket")?;
+                if !team_exists {
+                    return Err(dangling(Reference::Team).into());
+                }
+                if draft.ticket().team != Some(team) {
+                    draft.set_team(team);
+                    if !assignee.is_some_and(|facts| works_on(&facts, draft.ticket())) {
+                        draft.set_assignee(None);
+                    }
+                }
+                if let (Some(note), Some(author)) = (note, actor.user_id()) {
+                    draft.add_note(author, note.clone());
+                }
+                Ok(())
+            };
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
+                return Ok(written);
             }
-            draft.set_team(team);
-            let stays = assignee.as_ref().is_some_and(|(user, facts)| {
-                draft.ticket().assignee == Some(*user) && works_on(facts, draft.ticket())
-            });
-            if !stays {
-                draft.set_assignee(None);
-            }
-            if let (Some(note), Some(author)) = (note, actor.user_id()) {
-                draft.add_note(author, note.clone());
-            }
-            Ok(())
-        })
-        .await
+        }
+        Err(TicketError::Stale { current: None })
     }
 
     /// Marks a ticket as resolved; the resolution is kept in its history, for staff.

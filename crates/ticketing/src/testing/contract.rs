@@ -22,7 +22,7 @@ use crate::port::{CommitError, TicketCommit, TicketStore, TicketWrite};
 use crate::query::{Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery};
 use crate::service::{ImportStore, ImportedTicket};
 use crate::ticket::{
-    Activity, ActivityId, Audience, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,
+    Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,
     action,
 };
 use crate::value::Body;
@@ -154,7 +154,7 @@ async fn a_commit_reads_back_as_it_was_written(store: &dyn TicketStore, ids: &dy
         created_at: at,
     };
     let sent = message(ids, &ticket, world.agent, Visibility::Internal, at);
-    let entry = activity(ids, &ticket, action::IMPORTED, at);
+    let entry = activity(ids, &ticket, action::CREATED, at);
     let mut commit = only(TicketWrite::Insert(Box::new(ticket.clone())));
     commit.messages.push(sent.clone());
     commit.notes.push(note.clone());
@@ -193,8 +193,29 @@ async fn a_commit_reads_back_as_it_was_written(store: &dyn TicketStore, ids: &dy
     );
 
     let mut changed = ticket.clone();
+    // Every field that can change, so that a column which the update forgets is found.
+    changed.subject = crate::Subject::stored("Another subject".into());
+    changed.description = crate::Description::stored("Another description".into());
     changed.assignee = None;
+    changed.team = Some(world.other_team);
+    changed.priority = TicketPriority::Low;
     changed.standing = Standing::Open;
+    changed.first_response_at = None;
+    changed.sla_due_at = None;
+    changed.sla_breached = false;
+    changed.tags = crate::Tags::default();
+    changed.custom_fields = crate::CustomFields::default();
+    changed.metadata = serde_json::Map::new();
+    changed.deleted_at = Some(at);
+    changed.staff_face.updated_at = at + Duration::seconds(2);
+    changed.staff_face.message_count = 6;
+    changed.staff_face.last_message_at = None;
+    changed.public_face = Face {
+        version: Version(5),
+        updated_at: at + Duration::seconds(3),
+        message_count: 5,
+        last_message_at: Some(at),
+    };
     changed.staff_face.version = ticket.version().next();
     let mut edited = sent.clone();
     edited.body = Body::stored("edited".into());
@@ -612,7 +633,9 @@ async fn silent_tickets_are_found(store: &dyn TicketStore, ids: &dyn IdSource, w
     silent.standing = Standing::Resolved { at: long_ago };
     let mut talking = fresh(store, ids, world).await;
     talking.standing = Standing::Resolved { at: long_ago };
-    talking.staff_face.last_message_at = Some(long_ago + Duration::days(2));
+    talking.public_face.last_message_at = Some(long_ago + Duration::days(2));
+    // What staff write among themselves must not show in the time of the closing.
+    silent.staff_face.last_message_at = Some(long_ago + Duration::days(2));
     for ticket in [&silent, &talking] {
         insert(store, ticket).await;
     }
@@ -646,7 +669,7 @@ pub async fn import_store(
                 .build();
             ImportedTicket {
                 external_id: format!("row-{index}"),
-                activity: activity(ids.as_ref(), &ticket, action::IMPORTED, build::noon()),
+                activity: activity(ids.as_ref(), &ticket, action::CREATED, build::noon()),
                 event: event(ids.as_ref(), &ticket, build::noon()),
                 ticket,
             }
@@ -662,7 +685,7 @@ pub async fn import_store(
     let mut again = rows[1].clone();
     again.ticket.id = TicketId::new(ids.as_ref());
     again.ticket.number = store.numbers(1).await.unwrap().remove(0);
-    again.activity = activity(ids.as_ref(), &again.ticket, action::IMPORTED, build::noon());
+    again.activity = activity(ids.as_ref(), &again.ticket, action::CREATED, build::noon());
     again.event = event(ids.as_ref(), &again.ticket, build::noon());
     assert!(
         store

@@ -273,7 +273,7 @@ impl TicketStore for MemoryTickets {
             .values()
             .filter(|ticket| ticket.status() == TicketStatus::Resolved && ticket.deleted_at.is_none())
             .filter(|ticket| ticket.standing.resolved_at().is_some_and(|at| at <= before))
-            .filter(|ticket| ticket.staff_face.last_message_at.is_none_or(|at| at <= before))
+            .filter(|ticket| ticket.public_face.last_message_at.is_none_or(|at| at <= before))
             .collect();
         silent.sort_by_key(|ticket| ticket.standing.resolved_at());
         let rows_max = usize::try_from(rows_max).unwrap_or(usize::MAX);
