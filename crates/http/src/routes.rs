@@ -78,12 +78,6 @@ pub(crate) fn method_of(method: &HttpMethod) -> Method {
         HttpMethod::Head => Method::HEAD,
         HttpMethod::Options => Method::OPTIONS,
         HttpMethod::Trace => Method::TRACE,
-        #[allow(
-            unreachable_patterns,
-            clippy::allow_attributes,
-            reason = "the enum may be open"
-        )]
-        _ => Method::GET,
     }
 }
 

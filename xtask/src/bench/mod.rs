@@ -71,6 +71,9 @@ pub(crate) struct Args {
     /// Write the figures to this file as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Settings of PostgreSQL for the server's own connections, to try what they change: "-c enable_seqscan=off".
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    database_options: Option<String>,
     /// Leave the database's folder and the server's log where they are.
     #[arg(long)]
     keep: bool,
@@ -93,12 +96,14 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
         let failed = |error| format!("signals cannot be listened to: {error}");
         let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut hangups = signal(SignalKind::hangup()).map_err(failed)?;
         let ground = Ground::prepare(programs, args.keep).await?;
         // What is dropped half way kills the processes that it started.
         let outcome = tokio::select! {
             outcome = on_ground(&args, &ground, binary) => outcome,
             _ = interrupts.recv() => Err("interrupted".to_owned()),
             _ = terminations.recv() => Err("terminated".to_owned()),
+            _ = hangups.recv() => Err("hung up".to_owned()),
         };
         ground.clear().await;
         let report = outcome?;
@@ -115,7 +120,7 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
 async fn on_ground(args: &Args, ground: &Ground, binary: PathBuf) -> Outcome<Report> {
     let program = Program {
         binary,
-        database_url: ground.cluster.url(DATABASE),
+        database_url: url_with(ground.cluster.url(DATABASE), args.database_options.as_deref()),
         folder: ground.folder.clone(),
     };
     tell("migrating");
@@ -124,6 +129,13 @@ async fn on_ground(args: &Args, ground: &Ground, binary: PathBuf) -> Outcome<Rep
         return import::measure(&program, ground).await;
     }
     requests(args, ground, program).await
+}
+
+/// The URL with options for each connection's start.
+fn url_with(url: String, options: Option<&str>) -> String {
+    let Some(options) = options else { return url };
+    let encoded: String = options.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("{url}?options={encoded}")
 }
 
 /// Says what goes on.
@@ -250,6 +262,9 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
     let filling_secs = start.elapsed().as_secs_f64();
     let size_mib = one_number(&client, "SELECT pg_database_size(current_database()) / 1048576").await?;
     let mut circumstances = ground.circumstances();
+    if let Some(options) = &args.database_options {
+        circumstances.push(format!("the server's connections with {options}"));
+    }
     circumstances.push(format!(
         "{} tickets with {} messages each, {size_mib} MiB, filled in {filling_secs:.0} s; {} s for each line",
         args.tickets, args.messages, args.seconds

@@ -86,7 +86,7 @@ async fn rows_become_tickets_with_everything_that_they_say() {
     assert_eq!(rows[1][3..8], ["low", "open", "email", "[]", "{}"]);
     assert_eq!(
         desk.test
-            .number("SELECT count(*) FROM ticket_activities WHERE action_type = 'imported'")
+            .number("SELECT count(*) FROM ticket_activities WHERE action_type = 'created' AND metadata->>'system' = 'import'")
             .await,
         2
     );
