@@ -131,7 +131,7 @@ impl Reference {
         let page = Config::from("/api/v1/openapi.json")
             .validator_url("none")
             .display_operation_id(true)
-            .doc_expansion("none")
+            .doc_expansion("list")
             .filter(true)
             .use_base_layout();
         Self {
@@ -266,6 +266,16 @@ const DESCRIPTION: &str = "The API of the InsightDesk help desk. Every failure i
     stable `code`. Lists are `{ data, page }`; `page.nextCursor` begins the next page. `PATCH` is JSON merge patch: \
     absent keeps, null clears. Times are RFC 3339 in UTC.";
 
+/// Whether an operation can be repeated as it is: ending sessions and marking as read keep no answers.
+fn is_harmless(operation: &Document) -> bool {
+    let ends_sessions = operation
+        .operation_id
+        .as_deref()
+        .is_some_and(|id| matches!(id, "logout" | "logoutAll"));
+    let of_notifications = operation.tags.iter().flatten().any(|tag| tag == "notifications");
+    ends_sessions || of_notifications
+}
+
 /// Adds to an operation what holds for every one of its shape.
 fn complete(method: &HttpMethod, operation: &mut Document) {
     let secured = operation
@@ -273,6 +283,7 @@ fn complete(method: &HttpMethod, operation: &mut Document) {
         .as_ref()
         .is_some_and(|schemes| !schemes.is_empty());
     let changes = !matches!(method, HttpMethod::Get);
+    let harmless = is_harmless(operation);
     let parameters = operation.parameters.get_or_insert_default();
     let has = |place: fn(&Parameter) -> bool| {
         parameters
@@ -281,7 +292,7 @@ fn complete(method: &HttpMethod, operation: &mut Document) {
     };
     let in_path = has(|parameter| matches!(parameter.parameter_in, ParameterIn::Path));
     let conditional = has(|parameter| parameter.name == "If-Match");
-    let repeatable = secured && matches!(method, HttpMethod::Post | HttpMethod::Patch);
+    let repeatable = secured && matches!(method, HttpMethod::Post | HttpMethod::Patch) && !harmless;
     if repeatable {
         parameters.push(RefOr::T(idempotency_key()));
     }
