@@ -107,8 +107,12 @@ impl Target {
         });
 
         let given = config.get_options().unwrap_or_default();
+        // Every statement here walks an index and is prepared once. Left to itself, the planner makes the plan of a
+        // list anew each time, for its LIMIT is a parameter, and keeps a scan of the whole outbox that it chose while
+        // that was empty: a claim then took seconds.
         let options = format!(
-            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c timezone=UTC {given}",
+            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c timezone=UTC \
+             -c plan_cache_mode=force_generic_plan -c enable_seqscan=off {given}",
             settings.statement_timeout.as_millis(),
             settings.lock_timeout.as_millis(),
             settings.idle_in_transaction_timeout.as_millis(),
@@ -266,7 +270,10 @@ mod tests {
             options.starts_with("-c statement_timeout=5000 -c lock_timeout=2000"),
             "{options}"
         );
-        assert!(options.ends_with("-c timezone=UTC -c work_mem=8MB"), "{options}");
+        assert!(
+            options.ends_with("-c enable_seqscan=off -c work_mem=8MB"),
+            "{options}"
+        );
         assert_eq!(target.config.get_application_name(), Some("insightdesk"));
     }
 

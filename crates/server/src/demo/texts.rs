@@ -48,12 +48,7 @@ pub(super) const FAREWELLS: [&str; 6] = [
     "Cheers\n{customer}",
     "{customer}, {company}",
 ];
-pub(super) const AGENT_GREETINGS: [&str; 4] = [
-    "Hi {customer},",
-    "Hello {customer},",
-    "Hi {customer}, thanks for writing in.",
-    "Hello {customer}, thank you for the details.",
-];
+pub(super) const AGENT_GREETINGS: [&str; 2] = ["Hi {customer},", "Hello {customer},"];
 pub(super) const AGENT_FAREWELLS: [&str; 3] = [
     "Best,\n{agent}",
     "Kind regards,\n{agent}",
