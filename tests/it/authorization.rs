@@ -408,3 +408,32 @@ async fn what_lies_in_a_deleted_ticket_is_there_for_nobody_and_writing_says_why(
         .await
         .problem(409, "ticket.deleted");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_includes_what_was_asked_for_and_nothing_else() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let customer = desk.person("cus", Role::User).await;
+    let team = desk.team(&admin, "Front", &[]).await;
+    let ticket = desk.ticket(&customer, Some(team)).await;
+    let _ = desk
+        .post(&admin, &format!("{ticket}/claim"), &json!({}))
+        .await
+        .expect(200);
+    let all = [("createdBy", "cus"), ("assignedTo", "ada"), ("team", "Front")];
+    for (included, name) in all {
+        let shown = desk
+            .get(&admin, &format!("{ticket}?include={included}"))
+            .await
+            .json();
+        let listed = desk
+            .get(&admin, &format!("/api/v1/tickets?include={included}"))
+            .await
+            .json();
+        for answer in [&shown, &listed["data"][0]] {
+            assert_eq!(answer[included]["name"], name, "{answer:#}");
+            let others = all.iter().filter(|(other, _)| *other != included);
+            others.for_each(|(other, _)| assert!(answer.get(other).is_none(), "{other}: {answer:#}"));
+        }
+    }
+}

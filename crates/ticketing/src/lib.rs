@@ -35,7 +35,7 @@ pub use query::{
 };
 pub use service::{
     AutoClose, Edit, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, NewTicket,
-    RawRow, Related, Reply, TicketView, Tickets, Written,
+    RawRow, Related, RelatedWish, Reply, TicketView, Tickets, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

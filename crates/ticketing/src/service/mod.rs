@@ -30,7 +30,7 @@ pub use conversation::Reply;
 pub use create::NewTicket;
 pub use edit::Edit;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
-pub use view::{Related, TicketView, Written};
+pub use view::{Related, RelatedWish, TicketView, Written};
 
 /// How often a decision is made anew when others keep changing the ticket first.
 const STALE_TRIES_MAX: u32 = 8;

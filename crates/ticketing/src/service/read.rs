@@ -7,7 +7,7 @@ use crate::error::TicketError;
 use crate::policy::Relation;
 use crate::port::PersonCard;
 use crate::query::{Count, Maybe, Scope, TicketQuery};
-use crate::service::view::{Related, TicketView};
+use crate::service::view::{Related, RelatedWish, TicketView};
 use crate::ticket::TicketKey;
 
 impl Tickets {
@@ -70,17 +70,23 @@ impl Tickets {
         Ok(self.store.count(&scope, query).await?)
     }
 
-    /// The people and teams that tickets name, by one query each however many tickets there are.
+    /// The people and teams that tickets name, as far as they are wanted, by one query each however many tickets there
+    /// are.
     ///
     /// # Errors
     /// When the directory cannot be reached.
-    pub async fn related(&self, views: &[TicketView]) -> Result<Related, TicketError> {
+    pub async fn related(&self, views: &[TicketView], wanted: RelatedWish) -> Result<Related, TicketError> {
+        let RelatedWish {
+            requesters,
+            assignees,
+            teams: teams_too,
+        } = wanted;
         let mut users: Vec<UserId> = Vec::new();
         let mut teams = Vec::new();
         for view in views {
-            users.push(view.ticket.requester);
-            users.extend(view.ticket.assignee);
-            teams.extend(view.ticket.team);
+            users.extend(requesters.then_some(view.ticket.requester));
+            users.extend(view.ticket.assignee.filter(|_| assignees));
+            teams.extend(view.ticket.team.filter(|_| teams_too));
         }
         teams.sort_unstable();
         teams.dedup();

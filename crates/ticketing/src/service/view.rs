@@ -29,6 +29,17 @@ pub struct Written<T> {
     pub detail: T,
 }
 
+/// Which of the people and teams that tickets name are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RelatedWish {
+    /// Who asked.
+    pub requesters: bool,
+    /// Who answers.
+    pub assignees: bool,
+    /// The teams.
+    pub teams: bool,
+}
+
 /// The people and teams that a page of tickets names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Related {

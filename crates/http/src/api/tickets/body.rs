@@ -301,7 +301,7 @@ impl TicketBody {
             deleted_at,
             staff_face: _,
             public_face: _,
-        } = ticket.clone();
+        } = ticket;
         let face = view.face();
         let staff = *audience == Audience::Staff;
         let included = |what| shape.include.contains(&what);
@@ -315,20 +315,20 @@ impl TicketBody {
             created_by_id: requester.0,
             assigned_to_id: assignee.map(|user| user.0),
             team_id: team.map(|team| team.0),
-            priority: priority.into(),
+            priority: (*priority).into(),
             status: standing.status().into(),
-            channel: channel.into(),
-            sla_policy_id: staff.then_some(sla_policy),
+            channel: (*channel).into(),
+            sla_policy_id: staff.then_some(*sla_policy),
             first_response_at: first_response_at.map(Timestamp),
             sla_due_at: staff.then(|| sla_due_at.map(Timestamp)),
-            sla_breached: staff.then_some(sla_breached),
+            sla_breached: staff.then_some(*sla_breached),
             resolved_at: standing.resolved_at().map(Timestamp),
             closed_at: standing.closed_at().map(Timestamp),
             auto_closed_at: standing.auto_closed_at().map(Timestamp),
             tags: tags.as_slice().to_vec(),
             custom_fields: custom_fields.as_map().clone(),
-            metadata: staff.then_some(metadata),
-            created_at: Timestamp(created_at),
+            metadata: staff.then(|| metadata.clone()),
+            created_at: Timestamp(*created_at),
             updated_at: Timestamp(face.updated_at),
             deleted_at: deleted_at.filter(|_| staff).map(Timestamp),
             message_count: face.message_count,

@@ -6,9 +6,9 @@ use kernel::{Patch, TeamId, UserId, Violations};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use ticketing::{
-    Count, CustomFields, Description, Direction, Edit, Guard, Maybe, NewTicket, Related, Sort, SortKey, Span,
-    Subject, Tags, TicketChannel, TicketFilter, TicketKey, TicketPriority, TicketQuery, TicketStatus,
-    TicketView,
+    Count, CustomFields, Description, Direction, Edit, Guard, Maybe, NewTicket, Related, RelatedWish, Sort,
+    SortKey, Span, Subject, Tags, TicketChannel, TicketFilter, TicketKey, TicketPriority, TicketQuery,
+    TicketStatus, TicketView,
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -329,10 +329,13 @@ fn order((key, direction): (SortKey, query::Direction)) -> Sort {
 }
 
 async fn related(app: &AppState, shape: &Shape, views: &[TicketView]) -> Result<Related, Problem> {
-    if shape.include.is_empty() {
-        return Ok(Related::default());
-    }
-    Ok(app.tickets.related(views).await?)
+    let included = |what| shape.include.contains(&what);
+    let wanted = RelatedWish {
+        requesters: included(Include::CreatedBy),
+        assignees: included(Include::AssignedTo),
+        teams: included(Include::Team),
+    };
+    Ok(app.tickets.related(views, wanted).await?)
 }
 
 /// Show a ticket
