@@ -6,6 +6,8 @@
 //!
 //! Every list is in the order that its method names, begins after `after`, and holds at most `limit` rows.
 
+mod mail;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::Event;
@@ -17,6 +19,10 @@ use crate::session::{AccessClaims, AccessToken, Client, SecretToken, Session, Se
 use crate::team::{Team, TeamMember};
 use crate::user::{PersonCard, User, UserStatus};
 use crate::value::{EmailAddress, Password, PasswordAttempt, PasswordHash};
+
+#[cfg(any(test, feature = "testing"))]
+pub use mail::MockMailer;
+pub use mail::{Mail, MailContent, MailError, Mailer};
 
 // ------------------------------------------------------------------------------------------------- accounts
 
