@@ -301,6 +301,7 @@ impl TestDesk {
                     id: root,
                     role: Role::Admin,
                     teams: vec![],
+                    origin: None,
                 });
                 let user = CreateUser {
                     email: email.clone(),

@@ -1,7 +1,9 @@
 //! What can be published.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use kernel::{Actor, EventId, IdSource, MessageId, SystemActor, TeamId, TicketId, UserId, Version};
+use kernel::{Actor, EventId, IdSource, MessageId, Origin, SystemActor, TeamId, TicketId, UserId, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -17,6 +19,9 @@ pub struct Event {
     pub at: DateTime<Utc>,
     /// Who or what made it happen.
     pub cause: Cause,
+    /// Where the request came from that made it happen. Kept for what happens to accounts and teams alone, for the
+    /// audit log; no feed shows it.
+    pub origin: Option<Arc<Origin>>,
     /// What happened.
     pub fact: Fact,
 }
@@ -28,6 +33,7 @@ impl Event {
             id: EventId::new(ids),
             at,
             cause: Cause::from(actor),
+            origin: actor.origin().cloned(),
             fact,
         }
     }
@@ -236,6 +242,136 @@ pub enum IdentityFact {
         /// Which session.
         session: Uuid,
     },
+    /// An address was to be proved: that of a new account, of an invitation, of a change or of a reset. The mail's link
+    /// carries what is derived from the token's id; there may be no account behind it, so that nothing tells whether
+    /// there is.
+    #[serde(rename = "mail.asked")]
+    MailAsked {
+        /// The id of the one-time token.
+        token: Uuid,
+    },
+    /// Someone asked to register with the address of an account.
+    #[serde(rename = "user.registration_repeated")]
+    RegistrationRepeated {
+        /// The account that has the address.
+        user: UserId,
+    },
+    /// The address of an account was proved to be its owner's.
+    #[serde(rename = "user.email_verified")]
+    EmailVerified {
+        /// The account.
+        user: UserId,
+    },
+    /// An account has another address.
+    #[serde(rename = "user.email_changed")]
+    EmailChanged {
+        /// The account.
+        user: UserId,
+        /// The address before, for the mail that tells its owner.
+        previous: String,
+    },
+    /// The owner changed the password, knowing the one before.
+    #[serde(rename = "user.password_changed")]
+    PasswordChanged {
+        /// The account.
+        user: UserId,
+    },
+    /// The password was reset through the address.
+    #[serde(rename = "user.password_reset")]
+    PasswordReset {
+        /// The account.
+        user: UserId,
+    },
+    /// An account's personal data was removed for good.
+    #[serde(rename = "user.anonymized")]
+    UserAnonymized {
+        /// The account.
+        user: UserId,
+    },
+    /// Someone signed in.
+    #[serde(rename = "session.began")]
+    SignedIn {
+        /// The account.
+        user: UserId,
+        /// The session.
+        session: Uuid,
+        /// By what: `password`, `password+totp`, `password+recovery_code`, `sso`.
+        method: String,
+    },
+    /// Someone failed to sign in.
+    #[serde(rename = "session.refused")]
+    SignInRefused {
+        /// The account that was tried, if there is one.
+        user: Option<UserId>,
+        /// Why: `password`, `unknown`, `shut_out`, `second_factor`, `rate`, `sso`.
+        reason: String,
+    },
+    /// Sessions were ended before their time.
+    #[serde(rename = "session.ended")]
+    SessionsEnded {
+        /// Whose.
+        user: UserId,
+        /// Which one; all of them when it is absent.
+        session: Option<Uuid>,
+    },
+    /// A second factor is asked for from now on.
+    #[serde(rename = "user.two_factor_enabled")]
+    TwoFactorEnabled {
+        /// The account.
+        user: UserId,
+    },
+    /// No second factor is asked for any more.
+    #[serde(rename = "user.two_factor_disabled")]
+    TwoFactorDisabled {
+        /// The account.
+        user: UserId,
+    },
+    /// The recovery codes were replaced.
+    #[serde(rename = "user.recovery_codes_replaced")]
+    RecoveryCodesReplaced {
+        /// The account.
+        user: UserId,
+    },
+    /// A recovery code was used up.
+    #[serde(rename = "user.recovery_code_used")]
+    RecoveryCodeUsed {
+        /// The account.
+        user: UserId,
+        /// How many are left.
+        left: u32,
+    },
+    /// A program was given a key.
+    #[serde(rename = "api_key.created")]
+    ApiKeyCreated {
+        /// Whose key.
+        user: UserId,
+        /// The key.
+        key: Uuid,
+        /// Its name.
+        name: String,
+    },
+    /// A program's key was taken back.
+    #[serde(rename = "api_key.revoked")]
+    ApiKeyRevoked {
+        /// Whose key.
+        user: UserId,
+        /// The key.
+        key: Uuid,
+    },
+    /// An account can be used through a single sign-on provider from now on.
+    #[serde(rename = "user.sign_on_linked")]
+    SignOnLinked {
+        /// The account.
+        user: UserId,
+        /// The provider's name.
+        provider: String,
+    },
+    /// The desk's own security rules changed.
+    #[serde(rename = "settings.security_changed")]
+    SecuritySettingsChanged {
+        /// The names of the changed ones with what they are now.
+        settings: Vec<(String, String)>,
+    },
     /// A team was made.
     #[serde(rename = "team.created")]
     TeamCreated {
@@ -301,6 +437,8 @@ struct TicketPayload {
 #[derive(Serialize, Deserialize)]
 struct IdentityPayload {
     cause: Cause,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
     data: Value,
 }
 
@@ -331,7 +469,9 @@ impl Event {
             }
             Fact::Identity(fact) => {
                 let (kind, data) = split(serde_json::to_value(fact)?);
-                Ok((kind, serde_json::to_value(IdentityPayload { cause, data })?))
+                let origin = self.origin.as_deref().cloned();
+                let payload = IdentityPayload { cause, origin, data };
+                Ok((kind, serde_json::to_value(payload)?))
             }
         }
     }
@@ -361,15 +501,17 @@ impl Event {
                 id,
                 at,
                 cause,
+                origin: None,
                 fact: Fact::Ticket { ticket, what },
             });
         }
-        let IdentityPayload { cause, data } = serde_json::from_value(payload).map_err(shape)?;
+        let IdentityPayload { cause, origin, data } = serde_json::from_value(payload).map_err(shape)?;
         let fact = serde_json::from_value(join(kind, data)).map_err(shape)?;
         Ok(Self {
             id,
             at,
             cause,
+            origin: origin.map(Arc::new),
             fact: Fact::Identity(fact),
         })
     }
@@ -389,7 +531,26 @@ impl Fact {
                 | IdentityFact::UserUpdated { user, .. }
                 | IdentityFact::UserDeleted { user }
                 | IdentityFact::UserRestored { user }
-                | IdentityFact::SessionReuseDetected { user, .. } => user.0,
+                | IdentityFact::SessionReuseDetected { user, .. }
+                | IdentityFact::RegistrationRepeated { user }
+                | IdentityFact::EmailVerified { user }
+                | IdentityFact::EmailChanged { user, .. }
+                | IdentityFact::PasswordChanged { user }
+                | IdentityFact::PasswordReset { user }
+                | IdentityFact::UserAnonymized { user }
+                | IdentityFact::SignedIn { user, .. }
+                | IdentityFact::SessionsEnded { user, .. }
+                | IdentityFact::TwoFactorEnabled { user }
+                | IdentityFact::TwoFactorDisabled { user }
+                | IdentityFact::RecoveryCodesReplaced { user }
+                | IdentityFact::RecoveryCodeUsed { user, .. }
+                | IdentityFact::ApiKeyCreated { user, .. }
+                | IdentityFact::ApiKeyRevoked { user, .. }
+                | IdentityFact::SignOnLinked { user, .. } => user.0,
+                // Nothing to keep an order for; one who guesses passwords must not hold up the account's own events.
+                IdentityFact::SignInRefused { .. } => Uuid::nil(),
+                IdentityFact::MailAsked { token } => *token,
+                IdentityFact::SecuritySettingsChanged { .. } => Uuid::max(),
                 IdentityFact::TeamCreated { team }
                 | IdentityFact::TeamUpdated { team }
                 | IdentityFact::TeamDeleted { team }
@@ -428,6 +589,7 @@ mod tests {
             id: EventId(Uuid::from_u128(1)),
             at,
             cause: Cause::Person(UserId(Uuid::from_u128(2))),
+            origin: None,
             fact,
         }
     }

@@ -39,6 +39,7 @@ pub fn ticket_event(id: u128, ticket: u128, what: TicketFact) -> Event {
             ticket: summary,
             what,
         },
+        origin: None,
     }
 }
 

@@ -9,12 +9,14 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use identity::Principal;
-use kernel::{Actor, Classify, FailureKind, Person, UserId};
+use identity::{Principal, Requirement};
+use kernel::{Actor, Classify, Client, FailureKind, Origin, Person, UserId};
 
+use crate::address::client_address;
 use crate::app::AppState;
 use crate::context::RequestContext;
 use crate::problem::Problem;
+use crate::routes::RouteInfo;
 
 /// A signed-in person, with the session through which they speak.
 #[derive(Debug, Clone)]
@@ -71,12 +73,28 @@ pub(crate) fn bearer(request: &HttpRequest) -> Result<String, Problem> {
     }
 }
 
-/// Finds the person behind a token, and notes them for the log.
+/// Where a request comes from.
+pub(crate) fn origin(app: &AppState, request: &HttpRequest) -> Origin {
+    let user_agent = request
+        .headers()
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok());
+    let address = client_address(request, &app.settings.trusted_proxies);
+    let context = RequestContext::of(request);
+    Origin {
+        client: Client::new(user_agent, Some(address)),
+        request_id: Some(context.id().to_owned()),
+        credential: None,
+    }
+}
+
+/// Finds the person behind a token, notes them for the log, and holds their access against what the operation asks.
 pub(crate) async fn authenticate(request: &HttpRequest, token: &str) -> Result<Caller, Problem> {
     let app = request
         .app_data::<Data<AppState>>()
         .ok_or_else(|| Problem::internal("the application has no state"))?;
-    let principal = app.authenticator.authenticate(token).await.map_err(|error| {
+    let authenticated = app.authenticator.authenticate(token, origin(app, request)).await;
+    let principal = authenticated.map_err(|error| {
         // A client that showed a token learns that this one is no good (RFC 6750).
         let shown = matches!(error.kind(), FailureKind::Unauthenticated);
         let problem = Problem::from(error);
@@ -89,5 +107,8 @@ pub(crate) async fn authenticate(request: &HttpRequest, token: &str) -> Result<C
     })?;
     let caller = Caller(principal);
     RequestContext::of(request).set_caller(caller.id().0);
+    let requirement =
+        RouteInfo::of(request).map_or(Requirement::Session, |route| route.requirement(request.method()));
+    caller.0.meets(requirement)?;
     Ok(caller)
 }

@@ -93,10 +93,18 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("server.deadline", 503, "The server did not finish in time"),
     entry("server.outcome_unknown", 504, "The server did not finish in time"),
     entry("access.forbidden", 403, "You may not do this"),
+    entry("auth.email_unverified", 403, "The address must be verified first"),
     entry("auth.invalid_credentials", 401, "Address or password is wrong"),
+    entry("auth.scope_missing", 403, "The API key lacks a scope"),
+    entry("auth.session_required", 403, "API keys are not accepted here"),
     entry("auth.session_revoked", 401, "The session has ended"),
     entry("auth.token_expired", 401, "The token has expired"),
     entry("auth.token_invalid", 401, "The token is not valid"),
+    entry(
+        "auth.two_factor_missing",
+        403,
+        "A second factor must be set up first",
+    ),
     entry(
         "message.edit_window_over",
         409,

@@ -2,7 +2,8 @@
 //! neither can have what the other lacks.
 //!
 //! To add an operation, write a handler with `#[utoipa::path(…)]` and put
-//! `operation(__path_handler, handler)` into its module's `operations()`; to add a module, name it in
+//! `operation(__path_handler, handler)` into its module's `operations()`, followed by what it asks of its caller's
+//! access (`.scope(…)`, `.session()`, `.own_account()` or `.open()`); to add a module, name it in
 //! [`crate::api::operations`].
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
+use identity::{Requirement, Scope};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{HttpMethod, Operation as Document, ParameterIn};
 use utoipa::openapi::schema::Schema;
@@ -31,6 +33,7 @@ pub struct Operation {
     pub(crate) document: Document,
     pub(crate) schemas: fn(&mut NamedSchemas),
     route: Arc<dyn Fn() -> Route + Send + Sync>,
+    pub(crate) requirement: Option<Requirement>,
     #[cfg_attr(not(test), expect(dead_code, reason = "a test compares the two"))]
     pub(crate) names: (&'static str, &'static str),
 }
@@ -58,8 +61,43 @@ where
         document: tagged(P::operation(), P::tags()),
         schemas: P::schemas,
         route: Arc::new(route),
+        requirement: None,
         names: (std::any::type_name::<P>(), std::any::type_name::<H>()),
         method,
+    }
+}
+
+impl Operation {
+    /// The same, open to strangers.
+    #[must_use]
+    pub fn open(self) -> Self {
+        self.requiring(Requirement::Open)
+    }
+
+    /// The same, for people about their own account: also before they verified their address or set up the second
+    /// factor that is asked of them, and never for programs' keys.
+    #[must_use]
+    pub fn own_account(self) -> Self {
+        self.requiring(Requirement::OwnAccount)
+    }
+
+    /// The same, for people and never for programs' keys.
+    #[must_use]
+    pub fn session(self) -> Self {
+        self.requiring(Requirement::Session)
+    }
+
+    /// The same, for people, and for programs whose key has the scope.
+    #[must_use]
+    pub fn scope(self, scope: Scope) -> Self {
+        self.requiring(Requirement::Scope(scope))
+    }
+
+    fn requiring(self, requirement: Requirement) -> Self {
+        Self {
+            requirement: Some(requirement),
+            ..self
+        }
     }
 }
 
@@ -86,8 +124,15 @@ pub(crate) fn method_of(method: &HttpMethod) -> Method {
 pub struct RouteInfo {
     /// The path with its placeholders: `/api/v1/users/{id}`. Logs and metrics name this, never the path itself.
     pub pattern: String,
-    methods: Vec<(Method, Vec<String>)>,
+    methods: Vec<RouteMethod>,
     allow: HeaderValue,
+}
+
+#[derive(Debug)]
+struct RouteMethod {
+    method: Method,
+    query_names: Vec<String>,
+    requirement: Requirement,
 }
 
 impl RouteInfo {
@@ -98,15 +143,23 @@ impl RouteInfo {
     }
 
     fn parameters(&self, method: &Method) -> &[String] {
+        self.of_method(method).map_or(&[], |route| &route.query_names)
+    }
+
+    fn of_method(&self, method: &Method) -> Option<&RouteMethod> {
         let method = if *method == Method::HEAD {
             &Method::GET
         } else {
             method
         };
-        self.methods
-            .iter()
-            .find(|(present, _)| present == method)
-            .map_or(&[], |(_, names)| names)
+        self.methods.iter().find(|route| route.method == *method)
+    }
+
+    /// What the operation asks of the access through which it is called; of one that says nothing, a session.
+    #[must_use]
+    pub fn requirement(&self, method: &Method) -> Requirement {
+        self.of_method(method)
+            .map_or(Requirement::Session, |route| route.requirement)
     }
 
     /// Whether the operation has query parameters.
@@ -147,9 +200,13 @@ impl RouteTable {
             let indices = by_path.remove(&path)?;
             let methods = indices.iter().filter_map(|index| operations.get(*index));
             let methods: Vec<_> = methods
-                .map(|op| (method_of(&op.method), query_names(&op.document)))
+                .map(|op| RouteMethod {
+                    method: method_of(&op.method),
+                    query_names: query_names(&op.document),
+                    requirement: op.requirement.unwrap_or(Requirement::Session),
+                })
                 .collect();
-            let mut verbs: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
+            let mut verbs: Vec<_> = methods.iter().map(|route| route.method.as_str()).collect();
             if verbs.contains(&"GET") {
                 verbs.push("HEAD");
             }

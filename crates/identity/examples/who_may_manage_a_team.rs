@@ -16,6 +16,7 @@ fn main() {
             id: UserId::new(&ids),
             role,
             teams,
+            origin: None,
         })
     };
     let people = [

@@ -1,5 +1,6 @@
 //! Accounts, sessions and teams of the InsightDesk help desk: rules and ports.
 //!
+//! - [`access`] says through what a person speaks (a session, a program's key) and what that is good for.
 //! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`] and [`team`] hold what is
 //!   stored; [`policy`] alone decides who may see and do what.
 //! - [`ports`] are the traits through which this crate reaches a store, a password hash, a token and randomness, and
@@ -15,6 +16,7 @@
 //! The crate knows of no database, no HTTP and no runtime; another service can link it alone
 //! (see `examples/who_may_manage_a_team.rs`).
 
+pub mod access;
 pub mod policy;
 pub mod ports;
 pub mod service;
@@ -25,11 +27,12 @@ pub mod testing;
 pub mod user;
 pub mod value;
 
+pub use access::{Access, AccessDenied, ApiKeyId, Principal, Requirement, Restriction, Scope};
+pub use kernel::Client;
 pub use service::{
-    AccountLimits, Accounts, Authenticator, Principal, PrincipalCache, SessionLimits, Sessions, SignedIn,
-    Teams,
+    AccountLimits, Accounts, Authenticator, PrincipalCache, SessionLimits, Sessions, SignedIn, Teams,
 };
-pub use session::{AccessClaims, AccessToken, Client, SecretToken, Session, SessionId, TokenHash};
+pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, TokenHash};
 pub use team::{MemberId, Team, TeamMember};
 pub use user::{PersonCard, Profile, User, UserStatus, UserView};
 pub use value::{

@@ -329,6 +329,7 @@ mod tests {
                 id: own.id,
                 role,
                 teams: Vec::new(),
+                origin: None,
             });
             assert_eq!(read_person(&actor, &own), Ok(Sight::Full));
             assert_eq!(change_person(&actor, &own), Ok(capacity));
@@ -378,6 +379,7 @@ mod tests {
             id: UserId(unique_id()),
             role: Role::Agent,
             teams,
+            origin: None,
         });
         assert_eq!(
             (change_team(&lead, one), change_team(&lead, other)),

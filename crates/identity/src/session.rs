@@ -5,10 +5,9 @@
 //! the server alone can derive that same successor again.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use kernel::UserId;
+use kernel::{Client, UserId};
 
 kernel::id_type! {
     /// A session: one login and all that was refreshed from it.
@@ -41,51 +40,6 @@ impl Session {
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
-    }
-}
-
-/// The program that speaks for a person, as far as it tells of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Client {
-    user_agent: Option<String>,
-    ip: Option<IpAddr>,
-}
-
-impl Client {
-    /// The most characters of a `User-Agent` that are kept.
-    pub const USER_AGENT_MAX_CHARS: usize = 500;
-
-    /// A client. Of the user agent only what can be stored is kept: no control characters, at most 500 others.
-    #[must_use]
-    pub fn new(user_agent: Option<&str>, ip: Option<IpAddr>) -> Self {
-        let user_agent = user_agent.map(|text| {
-            text.chars()
-                .filter(|c| !c.is_control())
-                .take(Self::USER_AGENT_MAX_CHARS)
-                .collect::<String>()
-        });
-        Self {
-            user_agent: user_agent.filter(|text| !text.is_empty()),
-            ip,
-        }
-    }
-
-    /// The `User-Agent` header.
-    #[must_use]
-    pub fn user_agent(&self) -> Option<&str> {
-        self.user_agent.as_deref()
-    }
-
-    /// The address that the request came from.
-    #[must_use]
-    pub fn ip(&self) -> Option<IpAddr> {
-        self.ip
-    }
-
-    /// Whether `other` may be the same program: it gives the same user agent. Its address may have changed.
-    #[must_use]
-    pub fn resembles(&self, other: &Client) -> bool {
-        self.user_agent == other.user_agent
     }
 }
 

@@ -1,6 +1,9 @@
 //! On whose behalf something happens. Every use case takes an [`Actor`] and decides by it what may be seen and done.
 
+use std::sync::Arc;
+
 use crate::id::{TeamId, UserId};
+use crate::origin::Origin;
 
 /// What an account may do in general (contract enum `UserRole`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +87,8 @@ pub struct Person {
     pub role: Role,
     /// The teams that the person belongs to. Empty for customers.
     pub teams: Vec<Membership>,
+    /// Where the person's request comes from: for the record, and no part of any decision.
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl Person {
@@ -139,6 +144,15 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// Where the request comes from, if it is a person's and known.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Arc<Origin>> {
+        match self {
+            Actor::Person(person) => person.origin.as_ref(),
+            Actor::System(_) => None,
+        }
+    }
+
     /// The acting person's id; `None` for the server itself.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {

@@ -1,7 +1,8 @@
 //! What every InsightDesk domain shares.
 //!
 //! Only what two domains use, and what no feature is expected to change, belongs here: [ids](mod@id), [time](clock),
-//! the [actor](actor) on whose behalf something happens, [pages](page), [patches](patch), [texts](text),
+//! the [actor](actor) on whose behalf something happens and the [origin](origin) of its request, [rates](rate),
+//! [pages](page), [patches](patch), [texts](text),
 //! [receipts](receipt) that make a repeated request or event harmless, and [kinds of failure](failure).
 //! Nothing here knows of a database, of HTTP or of a runtime.
 
@@ -9,8 +10,10 @@ pub mod actor;
 pub mod clock;
 pub mod failure;
 pub mod id;
+pub mod origin;
 pub mod page;
 pub mod patch;
+pub mod rate;
 pub mod receipt;
 pub mod text;
 
@@ -18,8 +21,10 @@ pub use actor::{Actor, Membership, Person, Role, SystemActor, TeamRole};
 pub use clock::{Clock, ManualClock};
 pub use failure::{Classify, FailureKind, PortError, Violation, Violations};
 pub use id::{EventId, IdSource, MessageId, SequentialIds, TeamId, TicketId, UserId};
+pub use origin::{Client, Origin};
 pub use page::{Page, PageLimit, Position};
 pub use patch::Patch;
+pub use rate::{Bucket, Rate, RateLimits, Taken};
 pub use receipt::{Answer, AnswerStore, EventReceipt, Receipt, RequestKey, RequestReceipt, StoredAnswer};
 
 /// Counts the changes of a stored aggregate, starting at 1. A commit names the version that it was decided on.

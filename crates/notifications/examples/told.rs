@@ -38,6 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         id: customer,
         role: Role::User,
         teams: vec![],
+        origin: None,
     });
     for notification in inbox.list(&reader, InboxQuery::default()).await?.items {
         println!("{}: {}", notification.title, notification.message);

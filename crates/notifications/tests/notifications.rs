@@ -24,6 +24,7 @@ fn person(number: u128) -> Actor {
         id: user(number),
         role: Role::User,
         teams: vec![],
+        origin: None,
     })
 }
 

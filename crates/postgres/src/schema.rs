@@ -56,6 +56,54 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    api_keys (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        #[max_length = 100]
+        name -> Varchar,
+        #[max_length = 20]
+        prefix -> Varchar,
+        #[max_length = 64]
+        key_sha256 -> Varchar,
+        scopes -> Array<Nullable<Text>>,
+        expires_at -> Timestamptz,
+        created_at -> Timestamptz,
+        last_used_at -> Nullable<Timestamptz>,
+        last_used_ip -> Nullable<Inet>,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    audit_log (number) {
+        number -> Int8,
+        event_id -> Uuid,
+        occurred_at -> Timestamptz,
+        #[max_length = 50]
+        action -> Varchar,
+        actor_id -> Nullable<Uuid>,
+        #[max_length = 50]
+        actor_system -> Nullable<Varchar>,
+        #[max_length = 30]
+        target_kind -> Varchar,
+        target_id -> Nullable<Uuid>,
+        ip_address -> Nullable<Inet>,
+        #[max_length = 500]
+        user_agent -> Nullable<Varchar>,
+        #[max_length = 200]
+        request_id -> Nullable<Varchar>,
+        credential_id -> Nullable<Uuid>,
+        detail -> Jsonb,
+        previous_sha256 -> Bytea,
+        sha256 -> Bytea,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     automation_rules (id) {
         id -> Uuid,
         #[max_length = 100]
@@ -106,6 +154,18 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    desk_settings (name) {
+        #[max_length = 50]
+        name -> Varchar,
+        value -> Jsonb,
+        version -> Int4,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     event_receipts (event_id, subscriber, step) {
         #[max_length = 50]
         subscriber -> Varchar,
@@ -113,6 +173,22 @@ diesel::table! {
         #[max_length = 50]
         step -> Varchar,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    external_identities (provider, subject) {
+        #[max_length = 50]
+        provider -> Varchar,
+        #[max_length = 255]
+        subject -> Varchar,
+        user_id -> Uuid,
+        #[max_length = 255]
+        email -> Nullable<Varchar>,
+        created_at -> Timestamptz,
+        last_used_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -214,6 +290,11 @@ diesel::table! {
         expires_at -> Timestamptz,
         used_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        id -> Uuid,
+        #[max_length = 255]
+        email -> Nullable<Varchar>,
+        attempts -> Int2,
+        sealed -> Nullable<Text>,
     }
 }
 
@@ -237,6 +318,29 @@ diesel::table! {
         done_at -> Nullable<Timestamptz>,
         buried_at -> Nullable<Timestamptz>,
         last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    rate_buckets (name, key) {
+        #[max_length = 40]
+        name -> Varchar,
+        key -> Bytea,
+        full_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    recovery_codes (user_id, code_sha256) {
+        user_id -> Uuid,
+        #[max_length = 64]
+        code_sha256 -> Varchar,
+        used_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
     }
 }
 
@@ -267,6 +371,8 @@ diesel::table! {
         created_at -> Timestamptz,
         last_used_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        #[max_length = 30]
+        method -> Varchar,
     }
 }
 
@@ -442,14 +548,18 @@ diesel::table! {
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
         version -> Int4,
+        totp_last_step -> Nullable<Int8>,
     }
 }
 
+diesel::joinable!(api_keys -> users (user_id));
 diesel::joinable!(automation_rules -> users (created_by));
+diesel::joinable!(external_identities -> users (user_id));
 diesel::joinable!(kb_articles -> kb_categories (category_id));
 diesel::joinable!(kb_articles -> users (author_id));
 diesel::joinable!(notifications -> users (user_id));
 diesel::joinable!(one_time_tokens -> users (user_id));
+diesel::joinable!(recovery_codes -> users (user_id));
 diesel::joinable!(session_rotated_tokens -> sessions (session_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(team_members -> teams (team_id));
@@ -466,16 +576,22 @@ diesel::joinable!(tickets -> teams (team_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     agent_performance,
+    api_keys,
+    audit_log,
     automation_rules,
     daily_ticket_metrics,
     desk_facts,
+    desk_settings,
     event_receipts,
+    external_identities,
     idempotency_keys,
     kb_articles,
     kb_categories,
     notifications,
     one_time_tokens,
     outbox,
+    rate_buckets,
+    recovery_codes,
     session_rotated_tokens,
     sessions,
     sla_policies,

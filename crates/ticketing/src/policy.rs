@@ -165,6 +165,7 @@ mod tests {
             id: UserId(Uuid::from_u128(8)),
             role: Role::Agent,
             teams,
+            origin: None,
         })
     }
 

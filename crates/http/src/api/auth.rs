@@ -2,21 +2,22 @@
 //!
 //! What a stranger can call passes a [gate](crate::rate) first.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
+use identity::SignedIn;
 use identity::service::{Credentials, Registration, UpdateUser};
-use identity::{Client, SignedIn};
 use kernel::Patch;
 use kernel::receipt::no_receipt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::users::{self, UserBody};
-use crate::address::client_address;
 use crate::app::AppState;
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::command::{Command, Nothing, Rendered};
 use crate::context::RequestContext;
 use crate::json::{self, Json};
@@ -26,14 +27,14 @@ use crate::routes::{Operation, operation};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        operation(__path_register, register),
-        operation(__path_login, login),
-        operation(__path_refresh, refresh),
-        operation(__path_logout, logout),
-        operation(__path_logout_all, logout_all),
-        operation(__path_setup, setup),
-        operation(__path_me, me),
-        operation(__path_update_me, update_me),
+        operation(__path_register, register).open(),
+        operation(__path_login, login).open(),
+        operation(__path_refresh, refresh).open(),
+        operation(__path_logout, logout).own_account(),
+        operation(__path_logout_all, logout_all).own_account(),
+        operation(__path_setup, setup).open(),
+        operation(__path_me, me).own_account(),
+        operation(__path_update_me, update_me).own_account(),
     ]
 }
 
@@ -89,11 +90,13 @@ async fn register(
     request: HttpRequest,
     Json(body): Json<RegisterBody>,
 ) -> Result<HttpResponse, Problem> {
-    let address = client_address(&request, &app.settings.trusted_proxies);
-    app.gates
-        .register
-        .pass_address(&RequestContext::of(&request), address)?;
-    let profile = app.accounts.register(body.into(), &no_receipt).await?;
+    let origin = Arc::new(auth::origin(&app, &request));
+    if let Some(address) = origin.client.ip() {
+        app.gates
+            .register
+            .pass_address(&RequestContext::of(&request), address)?;
+    }
+    let profile = app.accounts.register(body.into(), origin, &no_receipt).await?;
     Rendered::created(
         users::KIND,
         profile.version,
@@ -154,18 +157,6 @@ impl From<SignedIn> for SignedInBody {
     }
 }
 
-/// The program that sent a request.
-fn client(app: &AppState, request: &HttpRequest) -> Client {
-    let user_agent = request
-        .headers()
-        .get(header::USER_AGENT)
-        .and_then(|value| value.to_str().ok());
-    Client::new(
-        user_agent,
-        Some(client_address(request, &app.settings.trusted_proxies)),
-    )
-}
-
 /// Log in
 #[utoipa::path(
     post,
@@ -186,14 +177,14 @@ async fn login(
 ) -> Result<HttpResponse, Problem> {
     let LoginBody { email, password } = body;
     let context = RequestContext::of(&request);
-    let client = client(&app, &request);
-    if let Some(address) = client.ip() {
+    let origin = Arc::new(auth::origin(&app, &request));
+    if let Some(address) = origin.client.ip() {
         app.gates.login_address.pass_address(&context, address)?;
     }
     app.gates.login_account.pass_account(&context, &email)?;
     let signed_in = app
         .sessions
-        .login(Credentials { email, password }, client)
+        .login(Credentials { email, password }, origin)
         .await?;
     context.set_caller(signed_in.profile.id.0);
     Rendered::of(StatusCode::OK, &SignedInBody::from(signed_in)).into_response()
@@ -229,11 +220,11 @@ async fn refresh(
     Json(body): Json<RefreshBody>,
 ) -> Result<HttpResponse, Problem> {
     let context = RequestContext::of(&request);
-    let client = client(&app, &request);
-    if let Some(address) = client.ip() {
+    let origin = Arc::new(auth::origin(&app, &request));
+    if let Some(address) = origin.client.ip() {
         app.gates.refresh.pass_address(&context, address)?;
     }
-    let signed_in = app.sessions.refresh(&body.refresh_token, client).await?;
+    let signed_in = app.sessions.refresh(&body.refresh_token, origin).await?;
     context.set_caller(signed_in.profile.id.0);
     Rendered::of(StatusCode::OK, &SignedInBody::from(signed_in)).into_response()
 }
@@ -318,10 +309,12 @@ async fn setup(
         name,
         password,
     } = body;
-    let address = client_address(&request, &app.settings.trusted_proxies);
-    app.gates
-        .setup
-        .pass_address(&RequestContext::of(&request), address)?;
+    let origin = Arc::new(auth::origin(&app, &request));
+    if let Some(address) = origin.client.ip() {
+        app.gates
+            .setup
+            .pass_address(&RequestContext::of(&request), address)?;
+    }
     let profile = app
         .accounts
         .complete_setup(
@@ -331,6 +324,7 @@ async fn setup(
                 name,
                 password,
             },
+            origin,
         )
         .await?;
     Rendered::created(

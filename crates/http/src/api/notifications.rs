@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, Responder};
+use identity::Scope;
 use kernel::UserId;
 use notifications::{InboxQuery, Kind, Marked, Notification, NotificationId, Unread};
 use serde::Serialize;
@@ -22,9 +23,9 @@ use crate::wire::Timestamp;
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        operation(__path_list, list),
-        operation(__path_read_all, read_all),
-        operation(__path_read, read),
+        operation(__path_list, list).scope(Scope::NotificationsRead),
+        operation(__path_read_all, read_all).scope(Scope::NotificationsWrite),
+        operation(__path_read, read).scope(Scope::NotificationsWrite),
     ]
 }
 

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
+use identity::Scope;
 use identity::ports::MemberRecord;
 use identity::service::{CreateTeam, MemberWish, UpdateTeam};
 use identity::{MemberId, Team, TeamMember};
@@ -28,15 +29,15 @@ const KIND: &str = "team";
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        operation(__path_list, list),
-        operation(__path_create, create),
-        operation(__path_get, get),
-        operation(__path_update, update),
-        operation(__path_delete, delete),
-        operation(__path_members, members),
-        operation(__path_join, join),
-        operation(__path_rank, rank),
-        operation(__path_remove, remove),
+        operation(__path_list, list).scope(Scope::TeamsRead),
+        operation(__path_create, create).scope(Scope::TeamsWrite),
+        operation(__path_get, get).scope(Scope::TeamsRead),
+        operation(__path_update, update).scope(Scope::TeamsWrite),
+        operation(__path_delete, delete).scope(Scope::TeamsWrite),
+        operation(__path_members, members).scope(Scope::TeamsRead),
+        operation(__path_join, join).scope(Scope::TeamsWrite),
+        operation(__path_rank, rank).scope(Scope::TeamsWrite),
+        operation(__path_remove, remove).scope(Scope::TeamsWrite),
     ]
 }
 

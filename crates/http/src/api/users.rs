@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
+use identity::Scope;
 use identity::ports::Deleted;
 use identity::service::{CreateUser, ListUsers, UpdateUser};
 use identity::{Profile, UserStatus, UserView};
@@ -33,12 +34,12 @@ const SEARCH_CHARS_MAX: usize = 200;
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        operation(__path_list, list),
-        operation(__path_create, create),
-        operation(__path_get, get),
-        operation(__path_update, update),
-        operation(__path_delete, delete),
-        operation(__path_restore, restore),
+        operation(__path_list, list).scope(Scope::UsersRead),
+        operation(__path_create, create).scope(Scope::UsersWrite),
+        operation(__path_get, get).scope(Scope::UsersRead),
+        operation(__path_update, update).scope(Scope::UsersWrite),
+        operation(__path_delete, delete).scope(Scope::UsersWrite),
+        operation(__path_restore, restore).scope(Scope::UsersWrite),
     ]
 }
 

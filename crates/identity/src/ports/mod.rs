@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::Event;
 use kernel::{
-    Page, PageLimit, Person, PortError, Position, Receipt, Role, TeamId, TeamRole, UserId, Version,
+    Client, Page, PageLimit, Person, PortError, Position, Receipt, Role, TeamId, TeamRole, UserId, Version,
 };
 
-use crate::session::{AccessClaims, AccessToken, Client, SecretToken, Session, SessionId, TokenHash};
+use crate::session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, TokenHash};
 use crate::team::{Team, TeamMember};
 use crate::user::{PersonCard, User, UserStatus};
 use crate::value::{EmailAddress, Password, PasswordAttempt, PasswordHash};

@@ -8,10 +8,11 @@ use events::{Cause, Event, Fact, IdentityFact};
 use kernel::receipt::ReceiptFor;
 use kernel::text::TextRule;
 use kernel::{
-    Actor, Clock, EventId, IdSource, Page, PageLimit, Patch, PortError, Position, Role, UserId, Version,
-    Violation, Violations,
+    Actor, Clock, EventId, IdSource, Origin, Page, PageLimit, Patch, PortError, Position, Role, UserId,
+    Version, Violation, Violations,
 };
 
+use crate::access::Principal;
 use crate::policy::{self, Capacity, Sight};
 use crate::ports::{
     AccountCommit, AccountCommitError, Deleted, Expected, MembershipsAfter, PasswordHasher, SearchFields,
@@ -19,7 +20,7 @@ use crate::ports::{
     UserStore,
 };
 use crate::service::{
-    ChangeAccountError, ChangePasswordError, CreateAccountError, DECISIONS_MAX, Principal, PrincipalCache,
+    ChangeAccountError, ChangePasswordError, CreateAccountError, DECISIONS_MAX, PrincipalCache,
     ReadAccountError, SetupError,
 };
 use crate::session::SecretToken;
@@ -185,10 +186,12 @@ impl Accounts {
     pub async fn register(
         &self,
         registration: Registration,
+        origin: Arc<Origin>,
         receipt: ReceiptFor<'_, Profile>,
     ) -> Result<Profile, CreateAccountError> {
         let applicant = self.applicant(&registration)?;
-        self.create(applicant, Role::User, None, receipt).await
+        self.create(applicant, Role::User, None, Some(origin), receipt)
+            .await
     }
 
     /// Makes an account of any role, for an administrator.
@@ -203,7 +206,8 @@ impl Accounts {
     ) -> Result<Profile, CreateAccountError> {
         policy::create_person(actor)?;
         let applicant = self.parse(&command.email, &command.name, command.password.as_deref())?;
-        self.create(applicant, command.role, Some(Cause::from(actor)), receipt)
+        let (cause, origin) = (Cause::from(actor), actor.origin().cloned());
+        self.create(applicant, command.role, Some(cause), origin, receipt)
             .await
     }
 
@@ -214,8 +218,14 @@ impl Accounts {
     pub async fn create_admin(&self, registration: Registration) -> Result<Profile, CreateAccountError> {
         let applicant = self.applicant(&registration)?;
         let cause = Cause::System("command_line".to_owned());
-        self.create(applicant, Role::Admin, Some(cause), &kernel::receipt::no_receipt)
-            .await
+        self.create(
+            applicant,
+            Role::Admin,
+            Some(cause),
+            None,
+            &kernel::receipt::no_receipt,
+        )
+        .await
     }
 
     /// Makes an account. Without a `cause` it is the person's own doing.
@@ -224,6 +234,7 @@ impl Accounts {
         applicant: Applicant,
         role: Role,
         cause: Option<Cause>,
+        origin: Option<Arc<Origin>>,
         receipt: ReceiptFor<'_, Profile>,
     ) -> Result<Profile, CreateAccountError> {
         // Hashing is dear, so the common refusal comes first; the commit decides.
@@ -233,7 +244,7 @@ impl Accounts {
         let now = self.ports.clock.now();
         let user = self.new_user(applicant, role, now).await?;
         let cause = cause.unwrap_or(Cause::Person(user.id));
-        let events = vec![self.event(cause, now, IdentityFact::UserCreated { user: user.id })];
+        let events = vec![self.event(cause, origin, now, IdentityFact::UserCreated { user: user.id })];
         let profile = user.profile();
         let receipt = receipt(&profile);
         let commit = AccountCommit {
@@ -284,6 +295,7 @@ impl Accounts {
         &self,
         token: &str,
         registration: Registration,
+        origin: Arc<Origin>,
     ) -> Result<Profile, SetupError> {
         if !self.ports.setup.is_open().await? {
             return Err(SetupError::Closed);
@@ -295,6 +307,7 @@ impl Accounts {
         let profile = user.profile();
         let events = vec![self.event(
             Cause::Person(user.id),
+            Some(origin),
             now,
             IdentityFact::UserCreated { user: user.id },
         )];
@@ -426,11 +439,7 @@ impl Accounts {
             let events = if fields.is_empty() {
                 Vec::new()
             } else {
-                vec![self.event(
-                    Cause::from(actor),
-                    now,
-                    IdentityFact::UserUpdated { user: id, fields },
-                )]
+                vec![self.event_of(actor, now, IdentityFact::UserUpdated { user: id, fields })]
             };
             let commit = AccountCommit {
                 sessions: if user.is_usable() && !changed.is_usable() {
@@ -493,7 +502,7 @@ impl Accounts {
                 },
                 sessions: SessionsAfter::RevokeAll { at: now },
                 memberships: MembershipsAfter::LeaveAll,
-                events: vec![self.event(Cause::from(actor), now, IdentityFact::UserDeleted { user: id })],
+                events: vec![self.event_of(actor, now, IdentityFact::UserDeleted { user: id })],
                 receipt: None,
             };
             match self.commit(commit).await {
@@ -543,7 +552,7 @@ impl Accounts {
                 // Also those that began while other writers than this program deleted the account.
                 sessions: SessionsAfter::RevokeAll { at: now },
                 memberships: MembershipsAfter::Keep,
-                events: vec![self.event(Cause::from(actor), now, IdentityFact::UserRestored { user: id })],
+                events: vec![self.event_of(actor, now, IdentityFact::UserRestored { user: id })],
                 receipt,
             };
             match self.commit(commit).await {
@@ -588,16 +597,16 @@ impl Accounts {
             };
             let commit = AccountCommit {
                 expected: Expected::Version(user.version),
-                events: vec![self.event(Cause::Person(user.id), now, fact)],
+                events: vec![self.event_of(&principal.actor(), now, fact)],
                 user: User {
                     password_hash,
                     updated_at: now,
                     version: user.version.next(),
                     ..user
                 },
-                sessions: SessionsAfter::RevokeOthers {
-                    keep: principal.session_id,
-                    at: now,
+                sessions: match principal.session() {
+                    Some(keep) => SessionsAfter::RevokeOthers { keep, at: now },
+                    None => SessionsAfter::RevokeAll { at: now },
                 },
                 memberships: MembershipsAfter::Keep,
                 receipt: None,
@@ -680,13 +689,24 @@ impl Accounts {
         })
     }
 
-    fn event(&self, cause: Cause, at: DateTime<Utc>, fact: IdentityFact) -> Event {
+    fn event(
+        &self,
+        cause: Cause,
+        origin: Option<Arc<Origin>>,
+        at: DateTime<Utc>,
+        fact: IdentityFact,
+    ) -> Event {
         Event {
             id: EventId::new(self.ports.ids.as_ref()),
             at,
             cause,
+            origin,
             fact: Fact::Identity(fact),
         }
+    }
+
+    fn event_of(&self, actor: &Actor, at: DateTime<Utc>, fact: IdentityFact) -> Event {
+        Event::new(self.ports.ids.as_ref(), at, actor, Fact::Identity(fact))
     }
 }
 

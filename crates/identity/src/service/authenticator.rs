@@ -4,29 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Duration, Utc};
-use kernel::{Actor, Clock, Person, PortError};
+use kernel::{Clock, Origin, PortError};
 
+use crate::access::{Access, Principal, Restriction};
 use crate::ports::{AccessTokens, PrincipalRecord, SessionStore};
 use crate::service::AuthError;
 use crate::session::SessionId;
 use crate::user::UserStatus;
-
-/// A signed-in person, and the session through which they speak.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    /// The person.
-    pub person: Person,
-    /// The session.
-    pub session_id: SessionId,
-}
-
-impl Principal {
-    /// The person as the one on whose behalf a use case runs.
-    #[must_use]
-    pub fn actor(&self) -> Actor {
-        Actor::Person(self.person.clone())
-    }
-}
 
 /// Finds out who a bearer of an access token is. Fails closed: when the store does not answer, nobody is known.
 pub struct Authenticator {
@@ -53,11 +37,12 @@ impl Authenticator {
         }
     }
 
-    /// Who bears the token (the part of the `Authorization` header after `Bearer `).
+    /// Who bears the token (the part of the `Authorization` header after `Bearer `). `origin` is where the request
+    /// comes from; it goes with the person onto the record.
     ///
     /// # Errors
     /// When the token is not ours or expired, the session ended, or the account cannot be used.
-    pub async fn authenticate(&self, bearer: &str) -> Result<Principal, AuthError> {
+    pub async fn authenticate(&self, bearer: &str, origin: Origin) -> Result<Principal, AuthError> {
         let now = self.clock.now();
         let claims = self.tokens.verify(bearer, now)?;
         let record = self
@@ -67,12 +52,16 @@ impl Authenticator {
         if record.person.id != claims.user_id {
             return Err(AuthError::TokenInvalid);
         }
-        if !record.admits(now) {
-            return Err(AuthError::SessionRevoked);
-        }
+        let restriction = record.admission(now)?;
+        let mut person = record.person;
+        person.origin = Some(Arc::new(Origin {
+            credential: Some(claims.session_id.0),
+            ..origin
+        }));
         Ok(Principal {
-            person: record.person,
-            session_id: claims.session_id,
+            person,
+            access: Access::Session(claims.session_id),
+            restriction,
         })
     }
 
@@ -83,16 +72,21 @@ impl Authenticator {
     /// When the session ended or the account cannot be used any more, or the store does not answer.
     pub async fn reauthenticate(&self, principal: &Principal) -> Result<Principal, AuthError> {
         let now = self.clock.now();
+        let session = principal.session().ok_or(AuthError::SessionRevoked)?;
         let record = self
-            .record(principal.session_id, now)
+            .record(session, now)
             .await?
             .ok_or(AuthError::SessionRevoked)?;
-        if record.person.id != principal.person.id || !record.admits(now) {
+        if record.person.id != principal.person.id {
             return Err(AuthError::SessionRevoked);
         }
+        let restriction = record.admission(now)?;
+        let mut person = record.person;
+        person.origin = principal.person.origin.clone();
         Ok(Principal {
-            person: record.person,
-            session_id: principal.session_id,
+            person,
+            access: Access::Session(session),
+            restriction,
         })
     }
 
@@ -114,14 +108,20 @@ impl Authenticator {
 }
 
 impl PrincipalRecord {
-    /// Whether the session and the account let anyone act at `now`.
-    #[must_use]
-    pub fn admits(&self, now: DateTime<Utc>) -> bool {
+    /// Whether the session and the account let anyone act at `now`, and what they must do before they act freely.
+    ///
+    /// # Errors
+    /// [`AuthError::SessionRevoked`] when they let nobody act.
+    pub fn admission(&self, now: DateTime<Utc>) -> Result<Option<Restriction>, AuthError> {
         let usable = match self.status {
             UserStatus::Active => self.deleted_at.is_none(),
             UserStatus::Suspended | UserStatus::Pending => false,
         };
-        usable && self.session_revoked_at.is_none() && now < self.session_expires_at
+        if usable && self.session_revoked_at.is_none() && now < self.session_expires_at {
+            Ok(None)
+        } else {
+            Err(AuthError::SessionRevoked)
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use kernel::{Classify, FailureKind, PortError, Version, Violation, Violations};
 
+use crate::access::AccessDenied;
 use crate::policy::Denial;
 use crate::ports::TokenError;
 
@@ -575,6 +576,34 @@ impl From<TokenError> for AuthError {
         match error {
             TokenError::Expired => AuthError::TokenExpired,
             TokenError::Invalid => AuthError::TokenInvalid,
+        }
+    }
+}
+
+impl Classify for AccessDenied {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Forbidden
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            AccessDenied::ScopeMissing(_) => "auth.scope_missing",
+            AccessDenied::SessionRequired => "auth.session_required",
+            AccessDenied::EmailUnverified => "auth.email_unverified",
+            AccessDenied::TwoFactorMissing => "auth.two_factor_missing",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            AccessDenied::ScopeMissing(scope) => format!("The API key lacks the scope {scope}."),
+            AccessDenied::SessionRequired => "API keys are not accepted here; log in.".into(),
+            AccessDenied::EmailUnverified => {
+                "Verify your address first, with the link that was mailed to it.".into()
+            }
+            AccessDenied::TwoFactorMissing => {
+                "This desk asks people in your role for a second factor; set one up first.".into()
+            }
         }
     }
 }

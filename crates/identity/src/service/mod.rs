@@ -15,7 +15,7 @@ mod tests;
 pub use accounts::{
     AccountLimits, AccountPorts, Accounts, ChangePassword, CreateUser, ListUsers, Registration, UpdateUser,
 };
-pub use authenticator::{Authenticator, Principal, PrincipalCache};
+pub use authenticator::{Authenticator, PrincipalCache};
 pub use error::{
     AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, LoginError,
     MemberError, ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,

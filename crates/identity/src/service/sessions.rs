@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use events::{Cause, Event, Fact, IdentityFact};
-use kernel::{Actor, Clock, EventId, IdSource, Page, PageLimit, PortError, Position, UserId};
+use kernel::{Actor, Client, Clock, EventId, IdSource, Origin, Page, PageLimit, PortError, Position, UserId};
 
+use crate::access::Principal;
 use crate::policy;
 use crate::ports::{
     AccessTokens, BeginError, PasswordHasher, Revocation, RotateError, Rotation, Secrets, SessionBegin,
     SessionStore, ShownToken, TokenPlace, UserStore, WhichSessions,
 };
-use crate::service::{DECISIONS_MAX, LoginError, Principal, PrincipalCache, RefreshError, SessionError};
-use crate::session::{AccessClaims, AccessToken, Client, SecretToken, Session, SessionId, TokenHash};
+use crate::service::{DECISIONS_MAX, LoginError, PrincipalCache, RefreshError, SessionError};
+use crate::session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, TokenHash};
 use crate::user::{Profile, User};
 use crate::value::{EmailAddress, PasswordAttempt};
 
@@ -150,7 +151,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`LoginError::InvalidCredentials`] for all of these.
-    pub async fn login(&self, credentials: Credentials, client: Client) -> Result<SignedIn, LoginError> {
+    pub async fn login(&self, credentials: Credentials, origin: Arc<Origin>) -> Result<SignedIn, LoginError> {
         let attempt = PasswordAttempt::new(&credentials.password);
         let user = match EmailAddress::parse("/email", &credentials.email) {
             Ok(email) => self.ports.users.user_by_email(&email).await?,
@@ -167,17 +168,17 @@ impl Sessions {
         if !self.ports.hasher.verify(&user.password_hash, &attempt).await? {
             return Err(LoginError::InvalidCredentials);
         }
-        self.begin(user, client).await
+        self.begin(user, &origin).await
     }
 
-    async fn begin(&self, user: User, client: Client) -> Result<SignedIn, LoginError> {
+    async fn begin(&self, user: User, origin: &Arc<Origin>) -> Result<SignedIn, LoginError> {
         let now = self.ports.clock.now();
         let token = self.ports.secrets.token()?;
         let session = Session {
             id: SessionId::new(self.ports.ids.as_ref()),
             user_id: user.id,
             refresh_token_sha256: self.ports.secrets.sha256(&token),
-            client,
+            client: origin.client.clone(),
             expires_at: self.limits.expiry(now, now),
             created_at: now,
             last_used_at: now,
@@ -208,14 +209,15 @@ impl Sessions {
     ///
     /// # Errors
     /// See [`RefreshError`].
-    pub async fn refresh(&self, refresh_token: &str, client: Client) -> Result<SignedIn, RefreshError> {
+    pub async fn refresh(&self, refresh_token: &str, origin: Arc<Origin>) -> Result<SignedIn, RefreshError> {
+        let client = &origin.client;
         let presented = SecretToken::parse(refresh_token).ok_or(RefreshError::TokenInvalid)?;
         let presented_sha256 = self.ports.secrets.sha256(&presented);
         for _ in 0..DECISIONS_MAX {
             let now = self.ports.clock.now();
             let shown = self.ports.sessions.shown(&presented_sha256).await?;
             let shown = shown.ok_or(RefreshError::TokenInvalid)?;
-            match self.judge(&shown, &presented, &client, now) {
+            match self.judge(&shown, &presented, client, now) {
                 Verdict::Exchange => {
                     match self
                         .exchange(shown, &presented, &presented_sha256, client.clone(), now)
@@ -237,7 +239,7 @@ impl Sessions {
                     return Ok(self.sign_in(&session, expires_at, successor, now, user.profile())?);
                 }
                 Verdict::Reused => {
-                    self.end_reused(&shown.session, now).await?;
+                    self.end_reused(&shown.session, &origin, now).await?;
                     return Err(RefreshError::TokenReused);
                 }
                 Verdict::Expired => return Err(RefreshError::TokenExpired),
@@ -308,7 +310,12 @@ impl Sessions {
         Ok(signed_in)
     }
 
-    async fn end_reused(&self, session: &Session, now: DateTime<Utc>) -> Result<(), PortError> {
+    async fn end_reused(
+        &self,
+        session: &Session,
+        origin: &Arc<Origin>,
+        now: DateTime<Utc>,
+    ) -> Result<(), PortError> {
         let fact = IdentityFact::SessionReuseDetected {
             user: session.user_id,
             session: session.id.0,
@@ -317,6 +324,7 @@ impl Sessions {
             id: EventId::new(self.ports.ids.as_ref()),
             at: now,
             cause: Cause::System("session_guard".to_owned()),
+            origin: Some(Arc::clone(origin)),
             fact: Fact::Identity(fact),
         };
         let revocation = Revocation {
@@ -356,7 +364,10 @@ impl Sessions {
     /// # Errors
     /// When the store cannot be reached.
     pub async fn logout(&self, principal: &Principal) -> Result<(), PortError> {
-        let which = WhichSessions::One(principal.session_id);
+        let Some(session) = principal.session() else {
+            return Ok(());
+        };
+        let which = WhichSessions::One(session);
         let revocation = Revocation {
             which,
             at: self.ports.clock.now(),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use events::{Cause, Event, Fact, IdentityFact};
+use events::{Event, Fact, IdentityFact};
 use kernel::receipt::ReceiptFor;
 use kernel::{
-    Actor, Clock, EventId, IdSource, Page, PageLimit, Patch, PortError, Position, TeamId, TeamRole, UserId,
-    Version, Violation, Violations,
+    Actor, Clock, IdSource, Page, PageLimit, Patch, PortError, Position, TeamId, TeamRole, UserId, Version,
+    Violation, Violations,
 };
 
 use crate::policy;
@@ -406,13 +406,7 @@ impl Teams {
     }
 
     fn event(&self, actor: &Actor, at: DateTime<Utc>, fact: IdentityFact) -> Event {
-        let id = EventId::new(self.ports.ids.as_ref());
-        Event {
-            id,
-            at,
-            cause: Cause::from(actor),
-            fact: Fact::Identity(fact),
-        }
+        Event::new(self.ports.ids.as_ref(), at, actor, Fact::Identity(fact))
     }
 }
 

@@ -4,10 +4,13 @@ use chrono::{DateTime, Duration, Utc};
 use kernel::{Actor, Membership, Person, Role, TeamId, TeamRole, UserId, Version};
 use uuid::Uuid;
 
-use crate::session::{Client, Session, SessionId, TokenHash};
+use crate::session::{Session, SessionId, TokenHash};
 use crate::team::{MemberId, Team, TeamMember};
 use crate::user::{User, UserStatus};
 use crate::value::{EmailAddress, PasswordHash, PersonName, TeamName};
+use std::sync::Arc;
+
+use kernel::{Client, Origin};
 
 /// A time to start from: 2026-01-05 09:00 UTC, a Monday.
 #[must_use]
@@ -124,6 +127,7 @@ pub fn actor(role: Role) -> Actor {
         id: UserId(unique_id()),
         role,
         teams: Vec::new(),
+        origin: None,
     })
 }
 
@@ -135,6 +139,7 @@ pub fn agent_in(team: TeamId, role: TeamRole) -> Actor {
         id: UserId(unique_id()),
         role: Role::Agent,
         teams,
+        origin: None,
     })
 }
 
@@ -145,6 +150,7 @@ pub fn acting(user: &User) -> Actor {
         id: user.id,
         role: user.role,
         teams: Vec::new(),
+        origin: None,
     })
 }
 
@@ -153,4 +159,10 @@ fn valid<T>(result: Result<T, kernel::Violation>) -> T {
         Ok(value) => value,
         Err(violation) => panic!("not valid: {violation:?}"),
     }
+}
+
+/// Where a request of a test comes from.
+#[must_use]
+pub fn origin() -> Arc<Origin> {
+    Arc::new(Origin::of(Client::new(Some("Test/1.0"), None)))
 }

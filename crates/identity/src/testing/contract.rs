@@ -24,10 +24,11 @@ use crate::ports::{
     SessionStore, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore, TeamCommit,
     TeamCommitError, TeamDeletion, TeamStore, TokenPlace, UserFilter, UserSearch, UserStore, WhichSessions,
 };
-use crate::session::{Client, Session, TokenHash};
+use crate::session::{Session, TokenHash};
 use crate::team::{Team, TeamMember};
 use crate::user::{User, UserStatus};
 use crate::value::{AvatarUrl, PasswordHash, TeamDescription};
+use kernel::Client;
 
 // -------------------------------------------------------------------------------------------------- helpers
 
@@ -78,6 +79,7 @@ fn event(fact: IdentityFact) -> Event {
         at: start(),
         cause,
         fact: Fact::Identity(fact),
+        origin: None,
     }
 }
 

@@ -6,13 +6,15 @@ use kernel::{Clock, IdSource, ManualClock, Role, SequentialIds};
 
 use super::builders::start;
 use super::{FakeAccessTokens, FakeHasher, FakeSecrets, MemoryIdentity};
+use crate::access::Principal;
 use crate::service::{
-    AccountLimits, AccountPorts, Accounts, Authenticator, CreateUser, Credentials, Principal, PrincipalCache,
+    AccountLimits, AccountPorts, Accounts, Authenticator, CreateUser, Credentials, PrincipalCache,
     SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
 };
-use crate::session::Client;
+use crate::testing::builders::origin;
 use crate::user::{Profile, UserStatus};
 use crate::value::PasswordHash;
+use kernel::Origin;
 
 /// A help desk's identity part, whole and in memory.
 pub struct Desk {
@@ -106,11 +108,7 @@ impl Desk {
             email: format!("{name}@example.com"),
             password: Self::PASSWORD.to_owned(),
         };
-        match self
-            .sessions
-            .login(credentials, Client::new(Some("Test/1.0"), None))
-            .await
-        {
+        match self.sessions.login(credentials, origin()).await {
             Ok(signed_in) => signed_in,
             Err(error) => panic!("{name} cannot log in: {error}"),
         }
@@ -124,7 +122,7 @@ impl Desk {
         let signed_in = self.log_in(name).await;
         match self
             .authenticator
-            .authenticate(signed_in.access_token.expose())
+            .authenticate(signed_in.access_token.expose(), Origin::default())
             .await
         {
             Ok(principal) => principal,

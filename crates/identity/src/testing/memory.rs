@@ -408,6 +408,7 @@ impl SessionStore for MemoryIdentity {
                     id: user.id,
                     role: user.role,
                     teams: world.memberships(user.id),
+                    origin: None,
                 },
                 status: user.status,
                 deleted_at: user.deleted_at,

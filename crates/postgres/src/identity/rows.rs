@@ -303,6 +303,7 @@ impl PrincipalRow {
                 teams: memberships
                     .map(|(team, role)| Membership { team, role })
                     .collect(),
+                origin: None,
             },
             status,
             deleted_at,

@@ -125,6 +125,7 @@ fn event(fact: IdentityFact) -> Event {
         at: start(),
         cause: Cause::from(&kernel::Actor::System(SystemActor::Import)),
         fact: Fact::Identity(fact),
+        origin: None,
     }
 }
 

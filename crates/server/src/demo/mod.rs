@@ -278,7 +278,12 @@ impl Cast {
 }
 
 fn actor(id: UserId, role: Role, teams: Vec<Membership>) -> Actor {
-    Actor::Person(Person { id, role, teams })
+    Actor::Person(Person {
+        id,
+        role,
+        teams,
+        origin: None,
+    })
 }
 
 /// The account of a person of the sample: made, or as it is.

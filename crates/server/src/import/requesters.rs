@@ -121,6 +121,7 @@ impl Requesters {
             at: user.created_at,
             cause,
             fact: Fact::Identity(IdentityFact::UserCreated { user: id }),
+            origin: None,
         };
         let commit = AccountCommit {
             user,

@@ -24,6 +24,7 @@ pub fn customer(id: UserId) -> Person {
         id,
         role: Role::User,
         teams: Vec::new(),
+        origin: None,
     }
 }
 
@@ -34,6 +35,7 @@ pub fn agent(id: UserId, team: TeamId, role: TeamRole) -> Person {
         id,
         role: Role::Agent,
         teams: vec![Membership { team, role }],
+        origin: None,
     }
 }
 
@@ -44,6 +46,7 @@ pub fn admin(id: UserId) -> Person {
         id,
         role: Role::Admin,
         teams: Vec::new(),
+        origin: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use identity::Scope;
 use kernel::{TeamId, UserId};
 use serde::Deserialize;
 use ticketing::{Body, Guard, Remark, TicketError, TicketKey};
@@ -19,13 +20,13 @@ use crate::routes::{Operation, operation};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        operation(__path_claim, claim),
-        operation(__path_assign, assign),
-        operation(__path_unassign, unassign),
-        operation(__path_transfer, transfer),
-        operation(__path_resolve, resolve),
-        operation(__path_close, close),
-        operation(__path_reopen, reopen),
+        operation(__path_claim, claim).scope(Scope::TicketsWrite),
+        operation(__path_assign, assign).scope(Scope::TicketsWrite),
+        operation(__path_unassign, unassign).scope(Scope::TicketsWrite),
+        operation(__path_transfer, transfer).scope(Scope::TicketsWrite),
+        operation(__path_resolve, resolve).scope(Scope::TicketsWrite),
+        operation(__path_close, close).scope(Scope::TicketsWrite),
+        operation(__path_reopen, reopen).scope(Scope::TicketsWrite),
     ]
 }
 

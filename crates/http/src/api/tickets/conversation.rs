@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
+use identity::Scope;
 use kernel::MessageId;
 use serde::Deserialize;
 use ticketing::{Body, Guard, Reply, TicketError, TicketKey, Visibility};
@@ -22,13 +23,13 @@ use crate::routes::{Operation, operation};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        operation(__path_messages, messages),
-        operation(__path_reply, reply),
-        operation(__path_message, message),
-        operation(__path_edit, edit),
-        operation(__path_notes, notes),
-        operation(__path_add_note, add_note),
-        operation(__path_activity, activity),
+        operation(__path_messages, messages).scope(Scope::TicketsRead),
+        operation(__path_reply, reply).scope(Scope::TicketsWrite),
+        operation(__path_message, message).scope(Scope::TicketsRead),
+        operation(__path_edit, edit).scope(Scope::TicketsWrite),
+        operation(__path_notes, notes).scope(Scope::TicketsRead),
+        operation(__path_add_note, add_note).scope(Scope::TicketsWrite),
+        operation(__path_activity, activity).scope(Scope::TicketsRead),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, Responder};
+use identity::Scope;
 use kernel::{Patch, TeamId, UserId, Violations};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -28,12 +29,12 @@ use crate::routes::{Operation, operation};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        operation(__path_list, list),
-        operation(__path_create, create),
-        operation(__path_get, get),
-        operation(__path_update, update),
-        operation(__path_delete, delete),
-        operation(__path_restore, restore),
+        operation(__path_list, list).scope(Scope::TicketsRead),
+        operation(__path_create, create).scope(Scope::TicketsWrite),
+        operation(__path_get, get).scope(Scope::TicketsRead),
+        operation(__path_update, update).scope(Scope::TicketsWrite),
+        operation(__path_delete, delete).scope(Scope::TicketsWrite),
+        operation(__path_restore, restore).scope(Scope::TicketsWrite),
     ]
 }
 

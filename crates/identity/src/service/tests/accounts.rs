@@ -17,10 +17,11 @@ use crate::service::{
     AccountLimits, AccountPorts, Accounts, ChangeAccountError, ChangePassword, ChangePasswordError,
     CreateAccountError, ListUsers, PrincipalCache, ReadAccountError, Registration, UpdateUser,
 };
-use crate::testing::builders::{acting, actor, member, start, team, unique_id, user};
+use crate::testing::builders::{acting, actor, member, origin, start, team, unique_id, user};
 use crate::testing::{Desk, FakeSecrets};
 use crate::user::{UserStatus, UserView};
 use crate::value::PasswordHash;
+use kernel::Origin;
 
 fn registration(email: &str) -> Registration {
     Registration {
@@ -35,6 +36,7 @@ fn as_actor(profile: &crate::user::Profile) -> Actor {
         id: profile.id,
         role: profile.role,
         teams: Vec::new(),
+        origin: None,
     })
 }
 
@@ -70,7 +72,7 @@ async fn a_registration_makes_an_active_customer_and_tells_of_it() {
     let desk = Desk::new();
     let profile = desk
         .accounts
-        .register(registration(" Robin@Example.COM "), &no_receipt)
+        .register(registration(" Robin@Example.COM "), origin(), &no_receipt)
         .await
         .unwrap();
     assert_eq!(profile.email.as_str(), "robin@example.com");
@@ -96,7 +98,7 @@ async fn a_registration_learns_all_its_faults_at_once() {
     };
     let error = desk
         .accounts
-        .register(registration, &no_receipt)
+        .register(registration, origin(), &no_receipt)
         .await
         .unwrap_err();
     let faults: Vec<_> = error
@@ -125,12 +127,12 @@ async fn an_address_can_be_registered_once_in_any_spelling_and_not_after_a_delet
     let admin = as_actor(&desk.person("ada", Role::Admin));
     let robin = desk
         .accounts
-        .register(registration("robin@example.com"), &no_receipt)
+        .register(registration("robin@example.com"), origin(), &no_receipt)
         .await
         .unwrap();
     let again = desk
         .accounts
-        .register(registration("ROBIN@example.com"), &no_receipt)
+        .register(registration("ROBIN@example.com"), origin(), &no_receipt)
         .await
         .unwrap_err();
     assert_eq!(
@@ -140,7 +142,7 @@ async fn an_address_can_be_registered_once_in_any_spelling_and_not_after_a_delet
     desk.accounts.delete(&admin, robin.id, None).await.unwrap();
     let again = desk
         .accounts
-        .register(registration("robin@example.com"), &no_receipt)
+        .register(registration("robin@example.com"), origin(), &no_receipt)
         .await;
     assert!(matches!(again, Err(CreateAccountError::EmailTaken)));
 }
@@ -154,7 +156,7 @@ async fn two_registrations_of_one_address_at_once_are_told_apart_by_the_commit()
         .times(1)
         .returning(|_| Err(AccountCommitError::EmailTaken));
     let refused = accounts(users)
-        .register(registration("robin@example.com"), &no_receipt)
+        .register(registration("robin@example.com"), origin(), &no_receipt)
         .await;
     assert!(matches!(refused, Err(CreateAccountError::EmailTaken)));
 }
@@ -474,7 +476,7 @@ async fn a_suspension_ends_the_accounts_sessions_in_the_same_commit() {
     assert_eq!(stored.revoked_at, Some(at));
     assert!(
         desk.authenticator
-            .authenticate(session.access_token.expose())
+            .authenticate(session.access_token.expose(), Origin::default())
             .await
             .is_err()
     );
@@ -485,7 +487,7 @@ async fn a_suspension_ends_the_accounts_sessions_in_the_same_commit() {
         .unwrap();
     assert!(
         desk.authenticator
-            .authenticate(session.access_token.expose())
+            .authenticate(session.access_token.expose(), Origin::default())
             .await
             .is_err(),
         "it stays ended"
@@ -504,7 +506,7 @@ async fn a_demotion_takes_effect_on_open_sessions_at_once_and_ends_memberships()
     let session = desk.log_in("kim").await;
     let before = desk
         .authenticator
-        .authenticate(session.access_token.expose())
+        .authenticate(session.access_token.expose(), Origin::default())
         .await
         .unwrap();
     assert_eq!(before.person.rank_in(team.id), Some(TeamRole::Lead));
@@ -514,7 +516,7 @@ async fn a_demotion_takes_effect_on_open_sessions_at_once_and_ends_memberships()
         .unwrap();
     let after = desk
         .authenticator
-        .authenticate(session.access_token.expose())
+        .authenticate(session.access_token.expose(), Origin::default())
         .await
         .unwrap();
     assert_eq!((after.person.role, after.person.teams), (Role::User, vec![]));
@@ -583,7 +585,7 @@ async fn a_deletion_ends_sessions_and_memberships_and_can_be_undone() {
     desk.accounts.delete(&admin, kim.id, None).await.unwrap();
     assert!(
         desk.authenticator
-            .authenticate(session.access_token.expose())
+            .authenticate(session.access_token.expose(), Origin::default())
             .await
             .is_err()
     );
@@ -725,7 +727,7 @@ async fn a_new_password_ends_all_sessions_but_the_one_that_set_it() {
     let own = desk.log_in("robin").await;
     let principal = desk
         .authenticator
-        .authenticate(own.access_token.expose())
+        .authenticate(own.access_token.expose(), Origin::default())
         .await
         .unwrap();
     desk.accounts
@@ -734,13 +736,13 @@ async fn a_new_password_ends_all_sessions_but_the_one_that_set_it() {
         .unwrap();
     assert!(
         desk.authenticator
-            .authenticate(own.access_token.expose())
+            .authenticate(own.access_token.expose(), Origin::default())
             .await
             .is_ok()
     );
     assert!(
         desk.authenticator
-            .authenticate(other.access_token.expose())
+            .authenticate(other.access_token.expose(), Origin::default())
             .await
             .is_err()
     );
@@ -788,8 +790,10 @@ async fn a_new_password_is_hashed_once_however_often_it_is_decided() {
             id: UserId(unique_id()),
             role: Role::User,
             teams: Vec::new(),
+            origin: None,
         },
-        session_id: crate::SessionId(unique_id()),
+        access: crate::Access::Session(crate::SessionId(unique_id())),
+        restriction: None,
     };
     let mut hasher = MockPasswordHasher::new();
     hasher.expect_verify().times(2).returning(|_, _| Ok(true));

@@ -5,12 +5,14 @@ use kernel::receipt::no_receipt;
 use kernel::{Classify, Clock, FailureKind, ManualClock, Patch, Person, Role, TeamRole, UserId};
 
 use super::unreachable_store;
+use crate::access::{Access, Principal};
 use crate::ports::{AccessTokens, MockSessionStore, PrincipalRecord};
-use crate::service::{AuthError, Authenticator, MemberWish, Principal, PrincipalCache, UpdateUser};
+use crate::service::{AuthError, Authenticator, MemberWish, PrincipalCache, UpdateUser};
 use crate::session::{AccessClaims, SessionId};
 use crate::testing::builders::{actor, start, team, unique_id};
 use crate::testing::{Desk, FakeAccessTokens};
 use crate::user::UserStatus;
+use kernel::Origin;
 
 #[tokio::test]
 async fn a_bearer_is_the_person_who_logged_in() {
@@ -19,7 +21,7 @@ async fn a_bearer_is_the_person_who_logged_in() {
     let signed_in = desk.log_in("kim").await;
     let principal = desk
         .authenticator
-        .authenticate(signed_in.access_token.expose())
+        .authenticate(signed_in.access_token.expose(), Origin::default())
         .await
         .unwrap();
     assert_eq!(
@@ -27,10 +29,11 @@ async fn a_bearer_is_the_person_who_logged_in() {
         Person {
             id: kim.id,
             role: Role::Agent,
-            teams: Vec::new()
+            teams: Vec::new(),
+            origin: None
         }
     );
-    assert_eq!(principal.session_id, signed_in.session_id);
+    assert_eq!(principal.session(), Some(signed_in.session_id));
     assert_eq!(principal.actor().user_id(), Some(kim.id));
 }
 
@@ -39,7 +42,11 @@ async fn a_foreign_or_expired_token_is_nobodys() {
     let desk = Desk::new();
     desk.person("kim", Role::Agent);
     let signed_in = desk.log_in("kim").await;
-    let error = desk.authenticator.authenticate("nonsense").await.unwrap_err();
+    let error = desk
+        .authenticator
+        .authenticate("nonsense", Origin::default())
+        .await
+        .unwrap_err();
     assert_eq!(
         (error.kind(), error.code()),
         (FailureKind::Unauthenticated, "auth.token_invalid")
@@ -47,7 +54,7 @@ async fn a_foreign_or_expired_token_is_nobodys() {
     desk.clock.advance(Duration::minutes(15));
     let error = desk
         .authenticator
-        .authenticate(signed_in.access_token.expose())
+        .authenticate(signed_in.access_token.expose(), Origin::default())
         .await
         .unwrap_err();
     assert_eq!(
@@ -69,7 +76,9 @@ async fn a_token_of_one_person_for_anothers_session_is_nobodys() {
     };
     let forged = FakeAccessTokens.issue(&forged).unwrap();
     assert!(matches!(
-        desk.authenticator.authenticate(forged.expose()).await,
+        desk.authenticator
+            .authenticate(forged.expose(), Origin::default())
+            .await,
         Err(AuthError::TokenInvalid)
     ));
 }
@@ -84,7 +93,7 @@ async fn a_change_on_this_node_holds_at_once() {
     let signed_in = desk.log_in("kim").await;
     let who = async || {
         desk.authenticator
-            .authenticate(signed_in.access_token.expose())
+            .authenticate(signed_in.access_token.expose(), Origin::default())
             .await
     };
     let admin = actor(Role::Admin);
@@ -128,6 +137,7 @@ fn record(person: UserId) -> PrincipalRecord {
             id: person,
             role: Role::Agent,
             teams: Vec::new(),
+            origin: None,
         },
         status: UserStatus::Active,
         deleted_at: None,
@@ -148,11 +158,12 @@ struct Node {
 fn node(reads: usize, answer: impl Fn(UserId) -> Option<PrincipalRecord> + Send + Sync + 'static) -> Node {
     let principal = Principal {
         person: record(UserId(unique_id())).person,
-        session_id: SessionId(unique_id()),
+        access: Access::Session(SessionId(unique_id())),
+        restriction: None,
     };
     let claims = AccessClaims {
         user_id: principal.person.id,
-        session_id: principal.session_id,
+        session_id: principal.session().unwrap(),
         issued_at: start(),
         expires_at: start() + Duration::minutes(15),
     };
@@ -183,23 +194,41 @@ fn node(reads: usize, answer: impl Fn(UserId) -> Option<PrincipalRecord> + Send 
 async fn the_store_is_asked_once_in_three_seconds() {
     let node = node(2, |id| Some(record(id)));
     for _ in 0..10 {
-        node.authenticator.authenticate(&node.token).await.unwrap();
+        node.authenticator
+            .authenticate(&node.token, Origin::default())
+            .await
+            .unwrap();
         node.authenticator.reauthenticate(&node.principal).await.unwrap();
     }
     node.clock.advance(Duration::milliseconds(2_999));
-    node.authenticator.authenticate(&node.token).await.unwrap();
+    node.authenticator
+        .authenticate(&node.token, Origin::default())
+        .await
+        .unwrap();
     node.clock.advance(Duration::milliseconds(1));
-    node.authenticator.authenticate(&node.token).await.unwrap();
+    node.authenticator
+        .authenticate(&node.token, Origin::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn the_store_is_asked_again_after_a_change_or_when_the_clock_goes_back() {
     let node = node(3, |id| Some(record(id)));
-    node.authenticator.authenticate(&node.token).await.unwrap();
+    node.authenticator
+        .authenticate(&node.token, Origin::default())
+        .await
+        .unwrap();
     node.cache.invalidate_all();
-    node.authenticator.authenticate(&node.token).await.unwrap();
+    node.authenticator
+        .authenticate(&node.token, Origin::default())
+        .await
+        .unwrap();
     node.clock.advance(Duration::seconds(-1));
-    node.authenticator.authenticate(&node.token).await.unwrap();
+    node.authenticator
+        .authenticate(&node.token, Origin::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -217,7 +246,8 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
     let authenticator = Authenticator::new(Arc::new(FakeAccessTokens), Arc::new(sessions), clock, cache);
     let principal = Principal {
         person: record(id).person,
-        session_id: SessionId(unique_id()),
+        access: Access::Session(SessionId(unique_id())),
+        restriction: None,
     };
     authenticator.reauthenticate(&principal).await.unwrap();
     authenticator.reauthenticate(&principal).await.unwrap();
@@ -238,12 +268,17 @@ async fn whoever_may_not_act_is_nobody() {
             shut_out(&mut record);
             Some(record)
         });
-        let refused = node.authenticator.authenticate(&node.token).await;
+        let refused = node
+            .authenticator
+            .authenticate(&node.token, Origin::default())
+            .await;
         assert!(matches!(refused, Err(AuthError::SessionRevoked)), "{refused:?}");
     }
     let gone = node(1, |_| None);
     assert!(matches!(
-        gone.authenticator.authenticate(&gone.token).await,
+        gone.authenticator
+            .authenticate(&gone.token, Origin::default())
+            .await,
         Err(AuthError::SessionRevoked)
     ));
 }
@@ -256,10 +291,15 @@ async fn a_session_ends_to_the_moment_although_it_is_remembered() {
             ..record(id)
         })
     });
-    node.authenticator.authenticate(&node.token).await.unwrap();
+    node.authenticator
+        .authenticate(&node.token, Origin::default())
+        .await
+        .unwrap();
     node.clock.advance(Duration::seconds(2));
     assert!(matches!(
-        node.authenticator.authenticate(&node.token).await,
+        node.authenticator
+            .authenticate(&node.token, Origin::default())
+            .await,
         Err(AuthError::SessionRevoked)
     ));
 }
@@ -275,7 +315,8 @@ async fn nobody_is_known_while_the_store_is_out_of_reach() {
     let authenticator = Authenticator::new(Arc::new(FakeAccessTokens), Arc::new(sessions), clock, cache);
     let principal = Principal {
         person: record(UserId(unique_id())).person,
-        session_id: SessionId(unique_id()),
+        access: Access::Session(SessionId(unique_id())),
+        restriction: None,
     };
     let error = authenticator.reauthenticate(&principal).await.unwrap_err();
     assert_eq!(
@@ -304,7 +345,8 @@ async fn the_cache_is_bounded() {
         authenticator
             .reauthenticate(&Principal {
                 person: record(id).person,
-                session_id,
+                access: Access::Session(session_id),
+                restriction: None,
             })
             .await
             .unwrap();

@@ -15,10 +15,12 @@ use crate::service::{
     ChangePassword, Credentials, LoginError, PrincipalCache, RefreshError, SessionError, SessionLimits,
     SessionPorts, Sessions, SignedIn, UpdateUser,
 };
-use crate::session::{Client, SessionId};
-use crate::testing::builders::{actor, session, start, unique_id, user};
+use crate::session::SessionId;
+use crate::testing::builders::{actor, origin, session, start, unique_id, user};
 use crate::testing::{Desk, FakeAccessTokens, FakeHasher, FakeSecrets};
 use crate::user::UserStatus;
+use kernel::Client;
+use kernel::Origin;
 
 fn credentials(email: &str, password: &str) -> Credentials {
     Credentials {
@@ -32,7 +34,7 @@ fn client() -> Client {
 }
 
 async fn refresh(desk: &Desk, token: &str) -> Result<SignedIn, RefreshError> {
-    desk.sessions.refresh(token, client()).await
+    desk.sessions.refresh(token, origin()).await
 }
 
 fn reuse_events(desk: &Desk) -> usize {
@@ -49,7 +51,10 @@ async fn a_login_gives_a_pair_of_tokens_and_keeps_only_the_hash_of_one() {
     let client = Client::new(Some("Browser/1.0"), "192.0.2.7".parse().ok());
     let signed_in = desk
         .sessions
-        .login(credentials(" ROBIN@example.com ", Desk::PASSWORD), client.clone())
+        .login(
+            credentials(" ROBIN@example.com ", Desk::PASSWORD),
+            Arc::new(Origin::of(client.clone())),
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -117,7 +122,7 @@ async fn a_login_that_fails_answers_the_same_at_the_same_cost_whatever_the_reaso
         let before = desk.hasher.comparisons();
         let error = desk
             .sessions
-            .login(credentials(email, password), client())
+            .login(credentials(email, password), origin())
             .await
             .unwrap_err();
         assert_eq!(desk.hasher.comparisons() - before, 1, "{email}");
@@ -146,7 +151,7 @@ async fn a_login_overtaken_by_a_shut_out_is_refused() {
         .times(1)
         .returning(|_| Err(BeginError::Refused));
     let refused = sessions(users, store)
-        .login(credentials("robin@example.com", Desk::PASSWORD), client())
+        .login(credentials("robin@example.com", Desk::PASSWORD), origin())
         .await;
     assert!(matches!(refused, Err(LoginError::InvalidCredentials)));
 }
@@ -158,7 +163,7 @@ async fn a_login_says_when_the_store_is_out_of_reach() {
         .expect_user_by_email()
         .returning(|_| Err(unreachable_store()));
     let login = sessions(users, MockSessionStore::new())
-        .login(credentials("robin@example.com", "x"), client())
+        .login(credentials("robin@example.com", "x"), origin())
         .await;
     assert_eq!(login.unwrap_err().kind(), FailureKind::Unavailable);
 }
@@ -173,7 +178,7 @@ async fn a_refresh_gives_a_new_pair_for_the_same_session() {
     desk.clock.advance(Duration::minutes(20));
     assert!(
         desk.authenticator
-            .authenticate(first.access_token.expose())
+            .authenticate(first.access_token.expose(), Origin::default())
             .await
             .is_err()
     );
@@ -182,7 +187,7 @@ async fn a_refresh_gives_a_new_pair_for_the_same_session() {
     assert_ne!(second.refresh_token, first.refresh_token);
     assert!(
         desk.authenticator
-            .authenticate(second.access_token.expose())
+            .authenticate(second.access_token.expose(), Origin::default())
             .await
             .is_ok()
     );
@@ -225,7 +230,7 @@ async fn an_exchanged_token_shown_later_ends_the_session_and_is_told_of_once() {
 
     assert!(
         desk.authenticator
-            .authenticate(second.access_token.expose())
+            .authenticate(second.access_token.expose(), Origin::default())
             .await
             .is_err(),
         "at once"
@@ -249,7 +254,7 @@ async fn an_exchanged_token_of_another_client_ends_the_session_even_within_the_g
         refresh(&desk, first.refresh_token.expose()).await.unwrap();
         let error = desk
             .sessions
-            .refresh(first.refresh_token.expose(), thief)
+            .refresh(first.refresh_token.expose(), Arc::new(Origin::of(thief)))
             .await
             .unwrap_err();
         assert!(matches!(error, RefreshError::TokenReused));
@@ -280,12 +285,15 @@ async fn a_client_that_was_updated_in_between_is_compared_with_itself() {
     let updated = Client::new(Some("Test/2.0"), None);
     let second = desk
         .sessions
-        .refresh(first.refresh_token.expose(), updated.clone())
+        .refresh(
+            first.refresh_token.expose(),
+            Arc::new(Origin::of(updated.clone())),
+        )
         .await
         .unwrap();
     let again = desk
         .sessions
-        .refresh(first.refresh_token.expose(), updated)
+        .refresh(first.refresh_token.expose(), Arc::new(Origin::of(updated)))
         .await
         .unwrap();
     assert_eq!(again.refresh_token, second.refresh_token);
@@ -329,7 +337,7 @@ async fn two_refreshes_at_once_get_the_same_successor() {
         .times(1)
         .returning(|_| Err(RotateError::Stale));
     let loser = sessions(MockUserStore::new(), store)
-        .refresh(presented.expose(), client())
+        .refresh(presented.expose(), origin())
         .await
         .unwrap();
     assert_eq!(loser.refresh_token, successor);
@@ -368,7 +376,7 @@ async fn a_refresh_token_is_no_access_token() {
     let signed_in = desk.log_in("robin").await;
     assert!(
         desk.authenticator
-            .authenticate(signed_in.refresh_token.expose())
+            .authenticate(signed_in.refresh_token.expose(), Origin::default())
             .await
             .is_err()
     );
@@ -404,7 +412,7 @@ async fn a_session_is_over_after_ninety_days_however_often_it_is_used_and_its_ac
     desk.clock.advance(Duration::minutes(5));
     assert!(
         desk.authenticator
-            .authenticate(signed_in.access_token.expose())
+            .authenticate(signed_in.access_token.expose(), Origin::default())
             .await
             .is_err()
     );
@@ -444,7 +452,7 @@ async fn a_logout_ends_one_session_and_a_logout_from_all_ends_every_one() {
     let bystander = desk.log_in("kim").await;
     let principal = desk
         .authenticator
-        .authenticate(one.access_token.expose())
+        .authenticate(one.access_token.expose(), Origin::default())
         .await
         .unwrap();
     desk.sessions.logout(&principal).await.unwrap();
@@ -454,7 +462,7 @@ async fn a_logout_ends_one_session_and_a_logout_from_all_ends_every_one() {
         .expect("once more does no harm");
     assert!(
         desk.authenticator
-            .authenticate(one.access_token.expose())
+            .authenticate(one.access_token.expose(), Origin::default())
             .await
             .is_err()
     );
@@ -464,14 +472,14 @@ async fn a_logout_ends_one_session_and_a_logout_from_all_ends_every_one() {
     ));
     let principal = desk
         .authenticator
-        .authenticate(two.access_token.expose())
+        .authenticate(two.access_token.expose(), Origin::default())
         .await
         .unwrap();
     desk.sessions.logout_all(&principal).await.unwrap();
     for ended in [two, three] {
         assert!(
             desk.authenticator
-                .authenticate(ended.access_token.expose())
+                .authenticate(ended.access_token.expose(), Origin::default())
                 .await
                 .is_err()
         );
@@ -479,7 +487,7 @@ async fn a_logout_ends_one_session_and_a_logout_from_all_ends_every_one() {
     }
     assert!(
         desk.authenticator
-            .authenticate(bystander.access_token.expose())
+            .authenticate(bystander.access_token.expose(), Origin::default())
             .await
             .is_ok()
     );
@@ -493,6 +501,7 @@ async fn a_person_lists_and_ends_their_own_sessions_and_admins_anyones() {
         id: robin.id,
         role: Role::User,
         teams: Vec::new(),
+        origin: None,
     });
     let (one, two) = (desk.log_in("robin").await, desk.log_in("robin").await);
     let list = async |who: &Actor| {
@@ -514,7 +523,7 @@ async fn a_person_lists_and_ends_their_own_sessions_and_admins_anyones() {
     desk.sessions.revoke(&own, one.session_id).await.unwrap();
     assert!(
         desk.authenticator
-            .authenticate(one.access_token.expose())
+            .authenticate(one.access_token.expose(), Origin::default())
             .await
             .is_err()
     );

@@ -5,6 +5,7 @@ use kernel::{Classify, FailureKind, Role};
 
 use crate::service::{Registration, SetupError};
 use crate::testing::Desk;
+use crate::testing::builders::origin;
 use crate::user::UserStatus;
 
 fn registration(email: &str) -> Registration {
@@ -32,7 +33,7 @@ async fn a_set_up_token_makes_the_first_admin_and_nobody_after() {
         .expect("another node opens it, too");
     let ada = desk
         .accounts
-        .complete_setup(token.expose(), registration("ada@example.com"))
+        .complete_setup(token.expose(), registration("ada@example.com"), origin())
         .await
         .unwrap();
     assert_eq!((ada.role, ada.status), (Role::Admin, UserStatus::Active));
@@ -42,7 +43,7 @@ async fn a_set_up_token_makes_the_first_admin_and_nobody_after() {
     for token in [&token, &other] {
         let late = desk
             .accounts
-            .complete_setup(token.expose(), registration("eve@example.com"))
+            .complete_setup(token.expose(), registration("eve@example.com"), origin())
             .await
             .unwrap_err();
         assert_eq!(
@@ -65,7 +66,7 @@ async fn a_set_up_token_that_is_unknown_or_expired_makes_nobody() {
     for wrong in ["", "guess", "%", "token 0", "\0"] {
         let refused = desk
             .accounts
-            .complete_setup(wrong, registration("eve@example.com"))
+            .complete_setup(wrong, registration("eve@example.com"), origin())
             .await
             .unwrap_err();
         assert_eq!(
@@ -76,7 +77,7 @@ async fn a_set_up_token_that_is_unknown_or_expired_makes_nobody() {
     desk.clock.advance(Duration::hours(24));
     let late = desk
         .accounts
-        .complete_setup(token.expose(), registration("ada@example.com"))
+        .complete_setup(token.expose(), registration("ada@example.com"), origin())
         .await;
     assert!(matches!(late, Err(SetupError::UnknownToken)));
     assert_eq!(desk.world.events(), []);
@@ -99,17 +100,17 @@ async fn a_set_up_that_failed_can_be_tried_again() {
     };
     let bad = desk
         .accounts
-        .complete_setup(token.expose(), bad)
+        .complete_setup(token.expose(), bad, origin())
         .await
         .unwrap_err();
     assert_eq!(bad.violations().len(), 3);
     let taken = desk
         .accounts
-        .complete_setup(token.expose(), registration("robin@example.com"))
+        .complete_setup(token.expose(), registration("robin@example.com"), origin())
         .await;
     assert!(matches!(taken, Err(SetupError::EmailTaken)));
     desk.accounts
-        .complete_setup(token.expose(), registration("ada@example.com"))
+        .complete_setup(token.expose(), registration("ada@example.com"), origin())
         .await
         .unwrap();
 }
@@ -132,7 +133,7 @@ async fn whoever_runs_the_server_can_make_admins_and_that_closes_the_set_up() {
     assert_eq!(desk.world.events()[0].cause, Cause::System("command_line".into()));
     let late = desk
         .accounts
-        .complete_setup(token.expose(), registration("eve@example.com"))
+        .complete_setup(token.expose(), registration("eve@example.com"), origin())
         .await;
     assert!(matches!(late, Err(SetupError::Closed)));
     desk.accounts
@@ -140,7 +141,7 @@ async fn whoever_runs_the_server_can_make_admins_and_that_closes_the_set_up() {
         .await
         .unwrap();
     desk.accounts
-        .register(registration("robin@example.com"), &no_receipt)
+        .register(registration("robin@example.com"), origin(), &no_receipt)
         .await
         .unwrap();
 }
