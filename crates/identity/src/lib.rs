@@ -32,7 +32,7 @@ pub use kernel::Client;
 pub use service::{
     AccountLimits, Accounts, Authenticator, PrincipalCache, SessionLimits, Sessions, SignedIn, Teams,
 };
-pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, TokenHash};
+pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};
 pub use user::{PersonCard, Profile, User, UserStatus, UserView};
 pub use value::{

@@ -21,6 +21,8 @@ pub struct Session {
     pub id: SessionId,
     /// Whose it is.
     pub user_id: UserId,
+    /// How the person proved who they are when it began.
+    pub method: SignInMethod,
     /// The hash of the one refresh token that is live (`sessions.refresh_token`).
     pub refresh_token_sha256: TokenHash,
     /// The client that used it last.
@@ -40,6 +42,48 @@ impl Session {
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
+    }
+}
+
+/// How a person proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SignInMethod {
+    /// By the password alone.
+    Password,
+    /// By the password and a code of the second factor.
+    PasswordAndCode,
+    /// By the password and a recovery code.
+    PasswordAndRecoveryCode,
+    /// Through a single sign-on provider.
+    SignOn,
+}
+
+impl SignInMethod {
+    /// Every method.
+    pub const ALL: [SignInMethod; 4] = [
+        SignInMethod::Password,
+        SignInMethod::PasswordAndCode,
+        SignInMethod::PasswordAndRecoveryCode,
+        SignInMethod::SignOn,
+    ];
+
+    /// The name in storage, in JSON and in events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SignInMethod::Password => "password",
+            SignInMethod::PasswordAndCode => "password+totp",
+            SignInMethod::PasswordAndRecoveryCode => "password+recovery_code",
+            SignInMethod::SignOn => "sso",
+        }
+    }
+
+    /// The method of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<SignInMethod> {
+        SignInMethod::ALL
+            .into_iter()
+            .find(|method| method.as_str() == name)
     }
 }
 

@@ -195,7 +195,7 @@ pub trait SessionStore: Send + Sync {
     /// Stores a new session and sets its account's `last_login_at` to the session's `created_at`.
     ///
     /// Must refuse, in the same transaction, when the account is no longer usable ([`User::is_usable`]) or its stored
-    /// hash is no longer `verified_hash`: a login that ran beside a suspension or a change of password leaves no
+    /// hash is no longer that of a [`Proof::Password`]: a login that ran beside a suspension or a change of password leaves no
     /// session behind. Setting `last_login_at` may move the account's version.
     ///
     /// # Errors
@@ -259,13 +259,24 @@ pub trait SessionStore: Send + Sync {
 }
 
 /// All that becomes durable when a person logs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct SessionBegin {
     /// The new session.
     pub session: Session,
-    /// The hash that the shown password was compared with.
-    pub verified_hash: PasswordHash,
+    /// What the store is to hold against the account once more.
+    pub proof: Proof,
+    /// What to publish.
+    pub events: Vec<Event>,
+}
+
+/// What a sign-in was decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The password: the hash that it was compared with, which must still be the account's.
+    Password(PasswordHash),
+    /// A provider's word; the account's password does not matter.
+    SignOn,
 }
 
 /// Why a session was not stored.

@@ -10,11 +10,11 @@ use kernel::{Actor, Client, Clock, EventId, IdSource, Origin, Page, PageLimit, P
 use crate::access::Principal;
 use crate::policy;
 use crate::ports::{
-    AccessTokens, BeginError, PasswordHasher, Revocation, RotateError, Rotation, Secrets, SessionBegin,
-    SessionStore, ShownToken, TokenPlace, UserStore, WhichSessions,
+    AccessTokens, BeginError, PasswordHasher, Proof, Revocation, RotateError, Rotation, Secrets,
+    SessionBegin, SessionStore, ShownToken, TokenPlace, UserStore, WhichSessions,
 };
 use crate::service::{DECISIONS_MAX, LoginError, PrincipalCache, RefreshError, SessionError};
-use crate::session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, TokenHash};
+use crate::session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 use crate::user::{Profile, User};
 use crate::value::{EmailAddress, PasswordAttempt};
 
@@ -108,6 +108,8 @@ pub struct SignedIn {
 pub struct SessionInfo {
     /// The session.
     pub id: SessionId,
+    /// How the person proved who they are.
+    pub method: SignInMethod,
     /// The client that used it last.
     pub client: Client,
     /// When the person logged in.
@@ -168,15 +170,24 @@ impl Sessions {
         if !self.ports.hasher.verify(&user.password_hash, &attempt).await? {
             return Err(LoginError::InvalidCredentials);
         }
-        self.begin(user, &origin).await
+        let proof = Proof::Password(user.password_hash.clone());
+        self.begin(user, proof, SignInMethod::Password, &origin).await
     }
 
-    async fn begin(&self, user: User, origin: &Arc<Origin>) -> Result<SignedIn, LoginError> {
+    /// Begins a session of someone who proved who they are.
+    async fn begin(
+        &self,
+        user: User,
+        proof: Proof,
+        method: SignInMethod,
+        origin: &Arc<Origin>,
+    ) -> Result<SignedIn, LoginError> {
         let now = self.ports.clock.now();
         let token = self.ports.secrets.token()?;
         let session = Session {
             id: SessionId::new(self.ports.ids.as_ref()),
             user_id: user.id,
+            method,
             refresh_token_sha256: self.ports.secrets.sha256(&token),
             client: origin.client.clone(),
             expires_at: self.limits.expiry(now, now),
@@ -189,9 +200,22 @@ impl Sessions {
             profile.last_login_at = Some(now);
             profile
         })?;
+        let fact = IdentityFact::SignedIn {
+            user: user.id,
+            session: session.id.0,
+            method: method.as_str().to_owned(),
+        };
+        let event = Event {
+            id: EventId::new(self.ports.ids.as_ref()),
+            at: now,
+            cause: Cause::Person(user.id),
+            origin: Some(Arc::clone(origin)),
+            fact: Fact::Identity(fact),
+        };
         let begin = SessionBegin {
             session,
-            verified_hash: user.password_hash,
+            proof,
+            events: vec![event],
         };
         self.ports
             .sessions
@@ -411,6 +435,7 @@ impl Sessions {
             let Session {
                 id,
                 user_id: _,
+                method,
                 refresh_token_sha256: _,
                 client,
                 expires_at,
@@ -420,6 +445,7 @@ impl Sessions {
             } = session;
             SessionInfo {
                 id,
+                method,
                 client,
                 created_at,
                 last_used_at,

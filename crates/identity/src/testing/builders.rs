@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use kernel::{Actor, Membership, Person, Role, TeamId, TeamRole, UserId, Version};
 use uuid::Uuid;
 
-use crate::session::{Session, SessionId, TokenHash};
+use crate::session::{Session, SessionId, SignInMethod, TokenHash};
 use crate::team::{MemberId, Team, TeamMember};
 use crate::user::{User, UserStatus};
 use crate::value::{EmailAddress, PasswordHash, PersonName, TeamName};
@@ -100,6 +100,7 @@ pub fn session(user: &User) -> Session {
     Session {
         id: SessionId(unique_id()),
         user_id: user.id,
+        method: SignInMethod::Password,
         refresh_token_sha256: token_hash(),
         client: Client::new(Some("Test/1.0"), None),
         expires_at: start() + Duration::days(30),

@@ -20,9 +20,10 @@ use kernel::{
 use super::builders::{email, member, name, session, start, team, team_name, token_hash, unique_id, user};
 use crate::ports::{
     AccountCommit, AccountCommitError, BeginError, Deleted, Expected, MemberChange, MemberCommit,
-    MemberCommitError, MembershipsAfter, Revocation, RotateError, Rotation, SearchFields, SessionBegin,
-    SessionStore, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore, TeamCommit,
-    TeamCommitError, TeamDeletion, TeamStore, TokenPlace, UserFilter, UserSearch, UserStore, WhichSessions,
+    MemberCommitError, MembershipsAfter, Proof, Revocation, RotateError, Rotation, SearchFields,
+    SessionBegin, SessionStore, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore,
+    TeamCommit, TeamCommitError, TeamDeletion, TeamStore, TokenPlace, UserFilter, UserSearch, UserStore,
+    WhichSessions,
 };
 use crate::session::{Session, TokenHash};
 use crate::team::{Team, TeamMember};
@@ -432,7 +433,8 @@ async fn begun(sessions: &dyn SessionStore, user: &User) -> Session {
     let new = session(user);
     let begin = SessionBegin {
         session: new.clone(),
-        verified_hash: user.password_hash.clone(),
+        proof: Proof::Password(user.password_hash.clone()),
+        events: Vec::new(),
     };
     good("a session begins", sessions.begin(begin).await);
     new
@@ -464,7 +466,8 @@ async fn a_login_stores_its_session_and_its_time(users: &dyn UserStore, sessions
     new.created_at = start() + Duration::minutes(5);
     let begin = SessionBegin {
         session: new.clone(),
-        verified_hash: account.password_hash.clone(),
+        proof: Proof::Password(account.password_hash.clone()),
+        events: Vec::new(),
     };
     good("a session begins", sessions.begin(begin).await);
     assert_eq!(kept(sessions, &new).await, new);
@@ -513,7 +516,8 @@ async fn a_login_beside_a_shut_out_leaves_no_session(users: &dyn UserStore, sess
         let new = session(&account);
         let begin = SessionBegin {
             session: new.clone(),
-            verified_hash: account.password_hash.clone(),
+            proof: Proof::Password(account.password_hash.clone()),
+            events: Vec::new(),
         };
         let refused = sessions.begin(begin).await;
         assert!(
@@ -679,7 +683,8 @@ async fn live_sessions_are_listed_newest_first(users: &dyn UserStore, sessions: 
         new.created_at = start() + Duration::minutes(minute);
         let begin = SessionBegin {
             session: new.clone(),
-            verified_hash: account.password_hash.clone(),
+            proof: Proof::Password(account.password_hash.clone()),
+            events: Vec::new(),
         };
         good("a session begins", sessions.begin(begin).await);
         live.insert(0, new);
@@ -695,7 +700,8 @@ async fn live_sessions_are_listed_newest_first(users: &dyn UserStore, sessions: 
     expired.expires_at = start() + Duration::minutes(9);
     let begin = SessionBegin {
         session: expired,
-        verified_hash: account.password_hash.clone(),
+        proof: Proof::Password(account.password_hash.clone()),
+        events: Vec::new(),
     };
     good("a session begins", sessions.begin(begin).await);
 
@@ -718,7 +724,8 @@ async fn ended_sessions_are_forgotten(users: &dyn UserStore, sessions: &dyn Sess
     expired.expires_at = long_ago;
     let begin = SessionBegin {
         session: expired.clone(),
-        verified_hash: account.password_hash.clone(),
+        proof: Proof::Password(account.password_hash.clone()),
+        events: Vec::new(),
     };
     good("a session begins", sessions.begin(begin).await);
     let revoked = begun(sessions, &account).await;

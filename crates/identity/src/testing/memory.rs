@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use crate::ports::{
     AccountCommit, AccountCommitError, BeginError, Deleted, Expected, MemberChange, MemberCommit,
-    MemberCommitError, MemberRecord, MembershipsAfter, PrincipalRecord, Revocation, RotateError, Rotation,
-    SearchFields, SessionBegin, SessionStore, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer,
-    SetupStore, ShownToken, TeamCommit, TeamCommitError, TeamDeletion, TeamStore, TokenPlace, UserFilter,
-    UserStore, WhichSessions,
+    MemberCommitError, MemberRecord, MembershipsAfter, PrincipalRecord, Proof, Revocation, RotateError,
+    Rotation, SearchFields, SessionBegin, SessionStore, SessionsAfter, SetupCommit, SetupCommitError,
+    SetupOffer, SetupStore, ShownToken, TeamCommit, TeamCommitError, TeamDeletion, TeamStore, TokenPlace,
+    UserFilter, UserStore, WhichSessions,
 };
 use crate::session::{Session, SessionId, TokenHash};
 use crate::team::{Team, TeamMember};
@@ -294,15 +294,21 @@ impl SessionStore for MemoryIdentity {
     async fn begin(&self, begin: SessionBegin) -> Result<(), BeginError> {
         let SessionBegin {
             session,
-            verified_hash,
+            proof,
+            events,
         } = begin;
         let mut world = self.world();
         let user = world.users.get_mut(&session.user_id);
-        let user = user.filter(|user| user.is_usable() && user.password_hash == verified_hash);
+        let proves = |user: &User| match &proof {
+            Proof::Password(hash) => user.password_hash == *hash,
+            Proof::SignOn => true,
+        };
+        let user = user.filter(|user| user.is_usable() && proves(user));
         let user = user.ok_or(BeginError::Refused)?;
         user.last_login_at = Some(session.created_at);
         user.version = user.version.next();
         world.sessions.insert(session.id, session);
+        world.events.extend(events);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use diesel::sql_types as types;
 use identity::ports::{MemberRecord, PrincipalRecord};
 use identity::{
     AvatarUrl, Client, EmailAddress, MemberId, PasswordHash, PersonCard, PersonName, Session, SessionId,
-    Team, TeamDescription, TeamMember, TeamName, TokenHash, User, UserStatus,
+    SignInMethod, Team, TeamDescription, TeamMember, TeamName, TokenHash, User, UserStatus,
 };
 use ipnetwork::IpNetwork;
 use kernel::id::Uuid;
@@ -204,6 +204,8 @@ pub(super) struct SessionRow {
     #[diesel(sql_type = types::Uuid)]
     user_id: Uuid,
     #[diesel(sql_type = types::Text)]
+    method: String,
+    #[diesel(sql_type = types::Text)]
     refresh_token_sha256: String,
     #[diesel(sql_type = types::Nullable<types::Text>)]
     user_agent: Option<String>,
@@ -222,7 +224,7 @@ pub(super) struct SessionRow {
 impl SessionRow {
     /// The columns, of `sessions s`. A token that another writer stored bare is read as its hash; nobody can refresh
     /// with it here.
-    pub(super) const COLUMNS: &str = "s.id AS session_id, s.user_id, \
+    pub(super) const COLUMNS: &str = "s.id AS session_id, s.user_id, s.method, \
         CASE WHEN s.refresh_token ~ '^[0-9a-f]{64}$' THEN s.refresh_token \
         ELSE encode(sha256(convert_to(s.refresh_token, 'UTF8')), 'hex') END AS refresh_token_sha256, \
         s.user_agent, s.ip_address, s.expires_at, s.created_at AS began_at, s.last_used_at, s.revoked_at";
@@ -232,6 +234,7 @@ impl SessionRow {
         let Self {
             session_id,
             user_id,
+            method,
             refresh_token_sha256,
             user_agent,
             ip_address,
@@ -249,6 +252,8 @@ impl SessionRow {
         Ok(Session {
             id: SessionId(session_id),
             user_id: UserId(user_id),
+            // Another writer's own word tells of no more than a password.
+            method: SignInMethod::parse(&method).unwrap_or(SignInMethod::Password),
             refresh_token_sha256: hash,
             client: Client::new(user_agent.as_deref(), ip_address.map(|network| network.ip())),
             expires_at,

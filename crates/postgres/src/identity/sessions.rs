@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bytea, Nullable, Timestamptz};
 use diesel_async::RunQueryDsl as _;
 use identity::ports::{
-    BeginError, PrincipalRecord, Revocation, RotateError, Rotation, SessionBegin, SessionStore, ShownToken,
-    TokenPlace, WhichSessions,
+    BeginError, PrincipalRecord, Proof, Revocation, RotateError, Rotation, SessionBegin, SessionStore,
+    ShownToken, TokenPlace, WhichSessions,
 };
 use identity::{Session, SessionId, TokenHash};
 use ipnetwork::IpNetwork;
@@ -73,11 +73,14 @@ impl SessionStore for PgSessions {
     async fn begin(&self, begin: SessionBegin) -> Result<(), BeginError> {
         let SessionBegin {
             session,
-            verified_hash,
+            proof,
+            events,
         } = begin;
+        let tells = !events.is_empty();
         let Session {
             id,
             user_id,
+            method,
             refresh_token_sha256,
             client,
             expires_at,
@@ -90,14 +93,20 @@ impl SessionStore for PgSessions {
             .bind(created_at)
             .push(", version = version + 1 WHERE id = ")
             .bind(user_id)
-            .push(" AND status = 'active' AND deleted_at IS NULL AND password_hash = ")
-            .bind(verified_hash.as_str())
+            .push(" AND status = 'active' AND deleted_at IS NULL");
+        let sql = match &proof {
+            Proof::Password(hash) => sql.push(" AND password_hash = ").bind(hash.as_str()),
+            Proof::SignOn => sql,
+        };
+        let sql = sql
             .push(
-                " RETURNING id) INSERT INTO sessions (id, user_id, refresh_token, user_agent, ip_address, \
-                 expires_at, created_at, last_used_at, revoked_at) SELECT ",
+                " RETURNING id), began AS (INSERT INTO sessions (id, user_id, method, refresh_token, user_agent, \
+                 ip_address, expires_at, created_at, last_used_at, revoked_at) SELECT ",
             )
             .bind(id.0)
             .push(", admitted.id, ")
+            .bind(method.as_str())
+            .push(", ")
             .bind(refresh_token_sha256.as_str())
             .push(", ")
             .bind(client.user_agent())
@@ -111,11 +120,27 @@ impl SessionStore for PgSessions {
             .bind(last_used_at)
             .push(", ")
             .bind(revoked_at)
-            .push(" FROM admitted");
-        match self.execute(sql).await? {
-            0 => Err(BeginError::Refused),
-            _ => Ok(()),
+            .push(" FROM admitted RETURNING id)");
+        let sql = if tells {
+            let insert =
+                insert_events(&events, Some("began")).map_err(|error| Failure::from(error).at(PORT))?;
+            sql.push(", new_events AS (").append(insert).push(")")
+        } else {
+            sql
+        };
+        let sql = sql.push(" SELECT count(*) AS changed FROM began");
+        let run = self
+            .database
+            .run(async |connection| (&sql).get_result::<CountRow>(connection).await)
+            .await;
+        let CountRow { changed } = run.map_err(|failure| failure.at(PORT))?;
+        if changed == 0 {
+            return Err(BeginError::Refused);
         }
+        if tells {
+            self.database.wake_ups().committed();
+        }
+        Ok(())
     }
 
     async fn shown(&self, token: &TokenHash) -> Result<Option<ShownToken>, PortError> {

@@ -7,9 +7,9 @@ use diesel_async::RunQueryDsl as _;
 use events::{Cause, Event, Fact, IdentityFact};
 use identity::ports::{
     AccountCommit, AccountCommitError, BeginError, Deleted, Expected, MemberChange, MemberCommit,
-    MemberCommitError, MembershipsAfter, Revocation, Rotation, SearchFields, SessionBegin, SessionStore as _,
-    SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore as _, TeamStore as _, UserFilter,
-    UserSearch, UserStore as _, WhichSessions,
+    MemberCommitError, MembershipsAfter, Proof, Revocation, Rotation, SearchFields, SessionBegin,
+    SessionStore as _, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore as _,
+    TeamStore as _, UserFilter, UserSearch, UserStore as _, WhichSessions,
 };
 use identity::testing::builders::{email, member, name, session, start, team, token_hash, unique_id, user};
 use identity::testing::contract;
@@ -104,7 +104,8 @@ fn change(stored: &User, change: impl FnOnce(&mut User)) -> AccountCommit {
 fn login(session: &Session, user: &User) -> SessionBegin {
     SessionBegin {
         session: session.clone(),
-        verified_hash: user.password_hash.clone(),
+        proof: Proof::Password(user.password_hash.clone()),
+        events: Vec::new(),
     }
 }
 

@@ -30,7 +30,10 @@ async fn a_bearer_is_the_person_who_logged_in() {
             id: kim.id,
             role: Role::Agent,
             teams: Vec::new(),
-            origin: None
+            origin: Some(Arc::new(Origin {
+                credential: Some(signed_in.session_id.0),
+                ..Origin::default()
+            })),
         }
     );
     assert_eq!(principal.session(), Some(signed_in.session_id));
