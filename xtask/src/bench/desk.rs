@@ -285,6 +285,12 @@ impl Desk {
         text_of(&answer, "/accessToken")
     }
 
+    /// The agent's login as bytes.
+    pub(super) fn login_request(&self) -> Vec<u8> {
+        let body = json!({ "email": AGENT, "password": PASSWORD }).to_string();
+        request("POST", "/api/v1/auth/login", None, Some(&body))
+    }
+
     pub(super) fn login_agent(&self) -> Outcome<String> {
         self.login(AGENT)
     }
