@@ -23,7 +23,7 @@ const READY_POLL: Duration = Duration::from_millis(1);
 
 const PASSWORD: &str = "seven purple lanterns";
 const ADMIN: &str = "admin@bench.example";
-const AGENT: &str = "agent@bench.example";
+pub(super) const AGENT: &str = "agent@bench.example";
 
 /// Builds the program with optimisations, and says where it is.
 pub(super) fn build() -> Outcome<PathBuf> {

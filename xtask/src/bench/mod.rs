@@ -20,6 +20,7 @@ mod pgbench;
 mod population;
 mod process;
 mod report;
+mod uniform;
 
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
@@ -317,6 +318,7 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
         &list_target(population, 25),
         bench.time,
     )?);
+    remarks.extend(uniform::measure(&bench.desk, desk::AGENT)?);
     let mut bench = bench.restarted(&program, Extent::HttpOnly).await?;
     for plan in plans.iter().filter(|plan| plan.publishes) {
         for count in &connections {
