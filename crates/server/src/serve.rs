@@ -118,9 +118,7 @@ async fn serve_desk(
     let url = public_url(config, address);
     let setup_token = desk.accounts.open_setup().await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, "serving");
-    say(&format!(
-        "InsightDesk is ready at {url} (API reference: {url}{REFERENCE_PATH})"
-    ))?;
+    say(&ready(&url, config.api_docs))?;
     if let Some(token) = setup_token {
         say(&setup_hint(&url, token.expose()))?;
     }
@@ -197,6 +195,15 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
         return format!("http://localhost:{}", address.port());
     }
     format!("http://{address}")
+}
+
+/// The line that says that all is well. Scripts wait for it.
+fn ready(url: &str, has_reference: bool) -> String {
+    let reference = match has_reference {
+        true => format!(" (API reference: {url}{REFERENCE_PATH})"),
+        false => String::new(),
+    };
+    format!("InsightDesk is ready at {url}{reference}")
 }
 
 fn setup_hint(url: &str, token: &str) -> String {
