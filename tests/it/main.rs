@@ -9,5 +9,8 @@ mod authorization;
 mod canary;
 mod concurrency;
 mod contract;
+mod edge;
+mod faults;
+mod smuggling;
 mod strictness;
 mod walkthrough;

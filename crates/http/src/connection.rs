@@ -3,10 +3,15 @@
 //! The framework answers a head that it cannot read (400), that is too large (431) or that comes too slowly (408) by
 //! itself, before any code of ours runs: a bare status line. Each time it then ends the connection. [`Connection`] lets
 //! all through but that last word, which it replaces by a problem document with the headers that every answer has.
+//!
+//! The framework also goes on with what a client sent behind a request that ends the connection. [`Ended`] lets the
+//! [edge](crate::edge) know better.
 
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -26,12 +31,29 @@ use crate::problem::Problem;
 /// The framework's bare answers are shorter than this many bytes.
 const BARE_BYTES_MAX: usize = 192;
 
+/// Whether a connection is to end with an answer that was given already: what comes behind is not to be run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ended(Rc<Cell<bool>>);
+
+impl Ended {
+    /// Notes that this answer is the last one.
+    pub(crate) fn note(&self) {
+        self.0.set(true);
+    }
+
+    /// Whether there was a last answer.
+    pub(crate) fn is_noted(&self) -> bool {
+        self.0.get()
+    }
+}
+
 /// The client's side of a connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     app: Data<AppState>,
     client: Option<IpAddr>,
     last_word: Option<LastWord>,
+    ended: Ended,
 }
 
 /// An answer of ours that takes the place of a bare one.
@@ -51,7 +73,13 @@ impl Connection {
             app,
             client,
             last_word: None,
+            ended: Ended::default(),
         }
+    }
+
+    /// Whether it is to end; for its requests.
+    pub(crate) fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     fn poll_last_word(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

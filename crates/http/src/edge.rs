@@ -17,7 +17,7 @@ use std::time::Instant;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, RequestHead, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
@@ -28,6 +28,7 @@ use crate::access::{Entry, UNKNOWN, method_name};
 use crate::address::client_address;
 use crate::app::AppState;
 use crate::compress::compress;
+use crate::connection;
 use crate::context::RequestContext;
 use crate::cors::Visitor;
 use crate::headers::protect;
@@ -62,10 +63,15 @@ where
     let method = request.method().clone();
     let path = request.path().to_owned();
     let client = client_address(request.request(), &app.settings.trusted_proxies);
+    let connection = request
+        .conn_data::<connection::Ended>()
+        .cloned()
+        .unwrap_or_default();
+    let is_last = request.head().connection_type() == ConnectionType::Close;
     let visitor = app.settings.cors_origins.visitor(request.head());
     let span = tracing::info_span!("request", id = context.id());
 
-    let ended = match admit(&app, &context, request.head()) {
+    let ended = match admit(&app, &context, &connection, request.head()) {
         Err(problem) => Ended::Failed(problem),
         Ok(()) => match visitor.preflight(request.head()) {
             Some(answer) => Ended::Answered(request.into_response(answer)),
@@ -88,8 +94,17 @@ where
         visitor: &visitor,
     };
     match ended {
-        Ended::Answered(response) => Ok(finish.answer(response).map_body(|_, body| finish.hold(body))),
+        Ended::Answered(response) => {
+            let response = finish.answer(response);
+            if is_last || response.response().head().connection_type() == ConnectionType::Close {
+                connection.note();
+            }
+            Ok(response.map_body(|_, body| finish.hold(body)))
+        }
         Ended::Failed(problem) => {
+            if is_last || problem.closes() {
+                connection.note();
+            }
             problem.log();
             let mut response = problem.to_response(Some(context.id()), Some(&path));
             finish.seal(response.headers_mut());
@@ -108,8 +123,17 @@ where
     }
 }
 
-/// Lets a request in that names one host and for which there is a place.
-fn admit(app: &AppState, context: &RequestContext, head: &RequestHead) -> Result<(), Problem> {
+/// Lets a request in on a connection that goes on, that names one host, and for which there is a place.
+fn admit(
+    app: &AppState,
+    context: &RequestContext,
+    connection: &connection::Ended,
+    head: &RequestHead,
+) -> Result<(), Problem> {
+    if connection.is_noted() {
+        let detail = "The connection ended with the request before this one.";
+        return Err(Problem::unreadable("request.bad_request", detail).closing());
+    }
     if names_two_hosts(head) {
         let detail = "The request's target names another host than its header Host.";
         return Err(Problem::unreadable("request.bad_request", detail).closing());
@@ -137,10 +161,8 @@ fn ending<B: MessageBody + 'static>(outcome: Outcome<B>, method: &Method) -> End
     match outcome {
         Some(Ok(Ok(response))) => Ended::Answered(response.map_into_boxed_body()),
         Some(Ok(Err(error))) => Ended::Failed(problem_of(&error)),
-        Some(Err(panic)) => Ended::Failed(Problem::internal(format!(
-            "the handler panicked: {}",
-            panic_text(&*panic)
-        ))),
+        // What it said was logged where it happened, with the id of this request.
+        Some(Err(_)) => Ended::Failed(Problem::internal("the handler panicked")),
         None => Ended::Failed(too_late(method)),
     }
 }
@@ -190,12 +212,6 @@ fn request_id(request: &ServiceRequest) -> Option<String> {
 fn problem_of(error: &Error) -> Problem {
     let status = error.as_response_error().status_code();
     Problem::from_status(status).with_cause(error.to_string())
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 /// The last hand on an answer.

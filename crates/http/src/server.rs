@@ -154,6 +154,9 @@ fn api_server(settings: ServerSettings, state: Data<AppState>, listener: TcpList
             .client_disconnect_timeout(CLIENT_DISCONNECT_TIMEOUT)
             .keep_alive(KEEP_ALIVE)
             .local_addr(address)
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.ended());
+            })
             .h1(map_config(app, |()| AppConfig::default()));
         let accept = move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
