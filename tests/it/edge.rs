@@ -16,7 +16,8 @@ const APP: &str = "https://app.example.com";
 async fn raw(desk: &TestDesk, method: &str, path: &str, headers: &str, body: &str) -> (String, String) {
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: desk\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n{headers}\r\n{body}"
     );
     let text = desk.exchange(request.as_bytes()).await;
     let (head, body) = text
@@ -29,7 +30,8 @@ fn bearer(caller: &Caller) -> String {
     format!("Authorization: Bearer {}\r\n", caller.token)
 }
 
-/// All operations of the API, by method and path, with an id that nothing has in the place of each placeholder.
+/// All operations of the API, by method and path, with an id that nothing has in the place of each
+/// placeholder.
 async fn operations(desk: &TestDesk) -> Vec<(String, String)> {
     let document = desk.request("GET", "/api/v1/openapi.json").send().await.json();
     let paths = document["paths"].as_object().unwrap().clone();
@@ -222,8 +224,8 @@ async fn pages_of_a_named_origin_may_use_the_api_with_a_token_and_never_with_a_c
     for line in [
         "access-control-allow-origin: https://app.example.com",
         "access-control-allow-methods: get, head, post, put, patch, delete",
-        "access-control-allow-headers: authorization, content-type, idempotency-key, if-match, if-none-match, \
-         x-request-id",
+        "access-control-allow-headers: authorization, content-type, idempotency-key, if-match, \
+         if-none-match, x-request-id",
         "vary: origin",
     ] {
         assert!(head.lines().any(|found| found == line), "{line}: {head}");

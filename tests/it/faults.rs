@@ -1,5 +1,5 @@
-//! When something of the server's own goes wrong, the client learns that and nothing of what, and the operator finds
-//! it once in the log, by the request's id.
+//! When something of the server's own goes wrong, the client learns that and nothing of what, and the
+//! operator finds it once in the log, by the request's id.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -111,7 +111,10 @@ async fn a_broken_database_is_told_to_the_operator_alone() {
     let admin = desk.person("ada", Role::Admin).await;
     let ticket = desk.ticket(&admin, None).await;
     desk.database
-        .batch("ALTER TABLE ticket_activities RENAME TO gone_away; ALTER TABLE teams RENAME COLUMN name TO gone_away")
+        .batch(
+            "ALTER TABLE ticket_activities RENAME TO gone_away; \
+             ALTER TABLE teams RENAME COLUMN name TO gone_away",
+        )
         .await;
     let body = json!({ "subject": "s", "description": "d" });
     for reply in [

@@ -1,5 +1,5 @@
-//! A request means the same to the server as to any proxy before it, or it is refused and the connection ends: nobody
-//! can hide a second request in the first.
+//! A request means the same to the server as to any proxy before it, or it is refused and the connection
+//! ends: nobody can hide a second request in the first.
 
 use desk::app::TestDesk;
 
@@ -278,8 +278,8 @@ async fn nothing_is_run_behind_a_request_that_ends_the_connection() {
     assert_eq!(hidden_accounts(&desk).await, 1);
 }
 
-/// What the framework reads leniently, and as the standard lets it: one request as before, and the next begins where
-/// the first one ends.
+/// What the framework reads leniently, and as the standard lets it: one request as before, and the next
+/// begins where the first one ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_leniently_is_read_as_the_one_request_that_it_is() {
     let desk = TestDesk::start().await;

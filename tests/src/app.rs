@@ -22,7 +22,8 @@ use crate::database::{TestDatabase, test_database};
 /// The password of everyone here.
 pub const PASSWORD: &str = "nine yellow kettles";
 
-/// So long may the head of a connection's first request take here: no test sends one in pieces but to be refused.
+/// So long may the head of a connection's first request take here: no test sends one in pieces but to be
+/// refused.
 const HEAD_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A running desk. Its API ends when it is dropped.

@@ -1,4 +1,5 @@
-//! `cargo xtask arch`: which crate may depend on what, and what [floors](crate::floors) hold. It is also a test.
+//! `cargo xtask arch`: which crate may depend on what, and what [floors](crate::floors) hold. It is also a
+//! test.
 //!
 //! The workspace is hexagonal: pure domain crates in the middle that know nothing of databases or HTTP, adapters
 //! around them that do not know each other, and the server that wires them. [`TABLE`] says so as an allow-list, one

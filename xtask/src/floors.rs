@@ -1,5 +1,6 @@
-//! Which versions of other people's crates may come in: `floors.toml` compared with `Cargo.lock`. It needs no network,
-//! so it holds on every machine and in every build; `cargo xtask arch` runs it, and it is also a test.
+//! Which versions of other people's crates may come in: `floors.toml` compared with `Cargo.lock`. It needs no
+//! network, so it holds on every machine and in every build; `cargo xtask arch` runs it, and it is also a
+//! test.
 
 use semver::Version;
 use serde::Deserialize;
@@ -113,7 +114,8 @@ mod tests {
     #[test]
     fn a_breach_is_told_with_its_reason() {
         let floors: Floors = toml::from_str(
-            "[[floor]]\nname = \"a\"\nlowest = \"1.10.0\"\nreason = \"b\"\n[[banned]]\nname = \"c\"\nreason = \"d\"",
+            "[[floor]]\nname = \"a\"\nlowest = \"1.10.0\"\nreason = \"b\"\n\
+             [[banned]]\nname = \"c\"\nreason = \"d\"",
         )
         .unwrap();
         let told = |packages: &str| {

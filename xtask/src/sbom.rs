@@ -1,8 +1,8 @@
 //! `cargo xtask sbom`: what the program is made of, as a bill of materials in CycloneDX 1.5.
 //!
-//! It lists every crate that is compiled into `insightdesk` on this platform, with version, licence, package URL and
-//! checksum, and what depends on what. What only helps to build or to test is left out. The same sources give the same
-//! file: it names no time and no machine.
+//! It lists every crate that is compiled into `insightdesk` on this platform, with version, licence, package
+//! URL and checksum, and what depends on what. What only helps to build or to test is left out. The same
+//! sources give the same file: it names no time and no machine.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -68,8 +68,8 @@ impl Package {
     }
 }
 
-/// What is compiled into the program, as `name vVersion`. Cargo's metadata is no help there: it has the features that
-/// tests turn on, too.
+/// What is compiled into the program, as `name vVersion`. Cargo's metadata is no help there: it has the
+/// features that tests turn on, too.
 struct Compiled(HashSet<String>);
 
 impl Compiled {

@@ -1,8 +1,9 @@
 //! The line that each request leaves in the log, and what is counted of it.
 //!
-//! It says who (`user`, once known, and `client`, the address), what (`method`, `route`: the pattern of the path, never
-//! the path itself) and how it ended (`status`, the problem's `code`); the span around it names the request's id. So a
-//! refusal (401, 403, 429) can be traced. No query, body, header or token is ever logged.
+//! It says who (`user`, once known, and `client`, the address), what (`method`, `route`: the pattern of the
+//! path, never the path itself) and how it ended (`status`, the problem's `code`); the span around it names
+//! the request's id. So a refusal (401, 403, 429) can be traced. No query, body, header or token is ever
+//! logged.
 
 use std::net::IpAddr;
 use std::time::Duration;

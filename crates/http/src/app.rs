@@ -75,7 +75,8 @@ pub struct HttpSettings {
     pub requests_in_flight_max: usize,
 }
 
-/// The most requests at once, unless it is set: far more than a database works on, so that none waits in vain.
+/// The most requests at once, unless it is set: far more than a database works on, so that none waits in
+/// vain.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 2_000;
 
 impl Default for HttpSettings {

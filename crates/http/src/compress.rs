@@ -1,7 +1,7 @@
 //! Smaller answers for clients that take them: JSON of a kibibyte and more, by gzip.
 //!
-//! Never where an answer hands out a secret, because the size of a compressed text tells of what is in it: so answers
-//! to `GET` alone, since tokens are only ever handed out for a `POST`, and none below `/auth` at all.
+//! Never where an answer hands out a secret, because the size of a compressed text tells of what is in it: so
+//! answers to `GET` alone, since tokens are only ever handed out for a `POST`, and none below `/auth` at all.
 
 use std::io::Write as _;
 

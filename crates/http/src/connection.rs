@@ -1,11 +1,12 @@
 //! The connection below the framework: even what is no request gets an answer that is ours.
 //!
-//! The framework answers a head that it cannot read (400), that is too large (431) or that comes too slowly (408) by
-//! itself, before any code of ours runs: a bare status line. Each time it then ends the connection. [`Connection`] lets
-//! all through but that last word, which it replaces by a problem document with the headers that every answer has.
+//! The framework answers a head that it cannot read (400), that is too large (431) or that comes too slowly
+//! (408) by itself, before any code of ours runs: a bare status line. Each time it then ends the connection.
+//! [`Connection`] lets all through but that last word, which it replaces by a problem document with the
+//! headers that every answer has.
 //!
-//! The framework also goes on with what a client sent behind a request that ends the connection. [`Ended`] lets the
-//! [edge](crate::edge) know better.
+//! The framework also goes on with what a client sent behind a request that ends the connection. [`Ended`]
+//! lets the [edge](crate::edge) know better.
 
 use std::cell::Cell;
 use std::io;
@@ -158,8 +159,9 @@ struct BareAnswer<'a> {
 }
 
 impl<'a> BareAnswer<'a> {
-    /// The one that ends `buffer`. It has no headers but those of framing, whereas every answer that passed the edge
-    /// has a request id; and no body of ours can look so, as neither JSON nor our plain texts hold a carriage return.
+    /// The one that ends `buffer`. It has no headers but those of framing, whereas every answer that passed
+    /// the edge has a request id; and no body of ours can look so, as neither JSON nor our plain texts hold a
+    /// carriage return.
     fn ending(buffer: &'a [u8]) -> Option<Self> {
         if !buffer.ends_with(b"\r\n\r\n") {
             return None;
@@ -236,7 +238,8 @@ mod tests {
     #[test]
     fn a_bare_answer_is_told_from_all_others() {
         let bare = format!(
-            "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n{DATE}\r\n\r\n"
+            "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\
+             connection: close\r\n{DATE}\r\n\r\n"
         );
         let found = BareAnswer::ending(bare.as_bytes()).unwrap();
         assert_eq!(

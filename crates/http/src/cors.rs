@@ -1,8 +1,9 @@
 //! Which pages of other origins may use the API from a browser: none, unless the configuration names them.
 //!
-//! An origin is admitted by equality alone: scheme, host and port, as browsers write them. No cookie is ever asked for,
-//! so credentials are never allowed: a token travels in a header that the page sets itself. What comes from any other
-//! origin is answered as ever, without the headers that would let its page read the answer.
+//! An origin is admitted by equality alone: scheme, host and port, as browsers write them. No cookie is ever
+//! asked for, so credentials are never allowed: a token travels in a header that the page sets itself. What
+//! comes from any other origin is answered as ever, without the headers that would let its page read the
+//! answer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -51,7 +52,8 @@ impl FromStr for Origin {
     }
 }
 
-/// Whether a browser would write an origin so. Anything else would never match, which nobody wants to find out later.
+/// Whether a browser would write an origin so. Anything else would never match, which nobody wants to find
+/// out later.
 fn is_origin(text: &str) -> bool {
     let (authority, own_port) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => (rest, 443),

@@ -1,9 +1,10 @@
 //! What happens to every request before and after its handler, in one layer.
 //!
-//! It promises that every answer carries a request id and the security headers; that a request which takes too long,
-//! a handler that panics and an error of the framework all end in a problem document; that a request beyond what the
-//! process can do is turned away at once; and that each leaves one line in the log and one count in the metrics.
-//! What is answered below it, to what is no request at all, is [`connection`](crate::connection)'s matter.
+//! It promises that every answer carries a request id and the security headers; that a request which takes
+//! too long, a handler that panics and an error of the framework all end in a problem document; that a
+//! request beyond what the process can do is turned away at once; and that each leaves one line in the log
+//! and one count in the metrics. What is answered below it, to what is no request at all, is
+//! [`connection`](crate::connection)'s matter.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -144,7 +145,7 @@ fn admit(
     Ok(())
 }
 
-/// Whether the target (`GET http://one/…`) and the header `Host` differ: a proxy may have gone by the other one.
+/// Whether the target (`GET http://one/…`) and the header `Host` differ: a proxy may have gone by either.
 fn names_two_hosts(head: &RequestHead) -> bool {
     let host = head.headers().get(header::HOST).map(HeaderValue::as_bytes);
     let target = head

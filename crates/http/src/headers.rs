@@ -1,7 +1,8 @@
 //! The headers by which every answer protects whoever reads it in a browser.
 //!
-//! An answer of the API shows nothing and loads nothing; the reference page loads its own files and nothing else. Both
-//! say so, on every status: what a browser must not do with a success it must not do with a failure either.
+//! An answer of the API shows nothing and loads nothing; the reference page loads its own files and nothing
+//! else. Both say so, on every status: what a browser must not do with a success it must not do with a
+//! failure either.
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 

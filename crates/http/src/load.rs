@@ -1,8 +1,9 @@
 //! How many requests the process works on at once.
 //!
-//! Beyond the bound a request is turned away at once, with 503 and `Retry-After`, instead of making all the others
-//! wait: an overloaded server that still answers some in time is of more use than one that answers all too late. A
-//! request whose body still has to arrive holds no place meanwhile, so slow senders cannot take them all.
+//! Beyond the bound a request is turned away at once, with 503 and `Retry-After`, instead of making all the
+//! others wait: an overloaded server that still answers some in time is of more use than one that answers all
+//! too late. A request whose body still has to arrive holds no place meanwhile, so slow senders cannot take
+//! them all.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -33,7 +33,8 @@ use crate::routes::{API_BASE, Operation, RouteTable, method_not_allowed};
 /// The name of the security scheme.
 pub const BEARER: &str = "bearer";
 
-/// The files of the reference are the same for everyone; their names stay while a new version changes what is in them.
+/// The files of the reference are the same for everyone; their names stay while a new version changes what is
+/// in them.
 const DOCS_CACHE: &str = "public, max-age=3600";
 
 /// What each tag holds, in the order in which the reference shows them.

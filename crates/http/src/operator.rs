@@ -1,8 +1,8 @@
 //! What operators ask a server: is it alive, is it ready, what does it count; and what its problem codes mean.
 //!
-//! `/healthz` needs nothing but the process. `/readyz` asks the database, and says no while the server drains.
-//! `/metrics` wants a token here, and without the right one is as unknown as any path that is none; a listener of its
-//! own is [`serve`](crate::server::serve)'s matter.
+//! `/healthz` needs nothing but the process. `/readyz` asks the database, and says no while the server
+//! drains. `/metrics` wants a token here, and without the right one is as unknown as any path that is none; a
+//! listener of its own is [`serve`](crate::server::serve)'s matter.
 
 use std::time::Duration;
 

@@ -227,7 +227,7 @@ pub(crate) async fn unknown_path(method: Method) -> Result<HttpResponse, Problem
     Err(Problem::from_status(status))
 }
 
-/// Whether HTTP's own methods for resources have it. `CONNECT` and `TRACE` are for proxies, which this is not.
+/// Whether HTTP's own methods for resources have it. `CONNECT` and `TRACE` are none of ours.
 fn is_known(method: &Method) -> bool {
     matches!(
         *method,

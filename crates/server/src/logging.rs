@@ -1,8 +1,9 @@
 //! Structured logs, all to standard error: standard output belongs to what a command is asked for.
 //!
-//! It promises that an event is one line, whatever texts it holds: control characters, with which a client could forge
-//! a line or command a terminal, are shown by their codes. And that the desk goes on when nobody takes its lines (a
-//! full disk, a pipe whose reader has gone): those are counted as `insightdesk_log_lines_lost_total`. Times are in UTC.
+//! It promises that an event is one line, whatever texts it holds: control characters, with which a client
+//! could forge a line or command a terminal, are shown by their codes. And that the desk goes on when nobody
+//! takes its lines (a full disk, a pipe whose reader has gone): those are counted as
+//! `insightdesk_log_lines_lost_total`. Times are in UTC.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
