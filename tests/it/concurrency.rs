@@ -118,8 +118,8 @@ async fn a_key_has_its_effect_once_however_often_and_at_once_it_comes() {
     assert_eq!(desk.database.number("SELECT count(*) FROM tickets").await, 1);
     assert_eq!(
         desk.database.number("SELECT count(*) FROM outbox").await,
-        2,
-        "an account and a ticket"
+        3,
+        "an account, its login and a ticket"
     );
 
     let other = json!({ "subject": "Other", "description": "body" });

@@ -5,7 +5,7 @@ use kernel::{Role, TeamRole};
 use serde_json::json;
 
 /// The rows of everything that a request could change.
-async fn checksum(desk: &TestDesk) -> String {
+pub(super) async fn checksum(desk: &TestDesk) -> String {
     let tables = "tickets ticket_messages ticket_notes ticket_activities users teams team_members outbox idempotency_keys";
     let parts: Vec<String> = tables
         .split(' ')

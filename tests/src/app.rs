@@ -1,6 +1,7 @@
 //! A whole desk in this process: a database of its own, the API behind a real socket, people to act as.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use credentials::MasterSecret;
 use http::rate::RateSettings;
@@ -12,12 +13,18 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use server::config::Config;
 use server::desk::Desk;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::database::{TestDatabase, test_database};
 
 /// The password of everyone here.
 pub const PASSWORD: &str = "nine yellow kettles";
+
+/// So long may the head of a connection's first request take here: no test sends one in pieces but to be
+/// refused.
+const HEAD_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A running desk. Its API ends when it is dropped.
 pub struct TestDesk {
@@ -206,16 +213,29 @@ impl TestDesk {
     ///
     /// # Panics
     /// When it cannot be had.
+    pub async fn start_on(database: TestDatabase) -> Self {
+        Self::start_set(database, |_| ()).await
+    }
+
+    /// A desk with other settings than the usual ones.
+    ///
+    /// # Panics
+    /// When it cannot be had.
+    pub async fn start_with(set: impl FnOnce(&mut Config)) -> Self {
+        Self::start_set(test_database().await, set).await
+    }
+
     #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
     #[expect(
         clippy::disallowed_methods,
         reason = "the API runs beside the test and ends with it"
     )]
-    pub async fn start_on(database: TestDatabase) -> Self {
-        let config = Config {
+    async fn start_set(database: TestDatabase, set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
             rates: RateSettings::lifted(),
             ..Config::default()
         };
+        set(&mut config);
         let secret = MasterSecret::from_bytes([7; 32]);
         let desk = Desk::from_database(database.database().clone(), secret, &config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -223,7 +243,8 @@ impl TestDesk {
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = ServerSettings {
             workers: 1,
-            drain_delay: std::time::Duration::ZERO,
+            drain_delay: Duration::ZERO,
+            head_deadline: HEAD_DEADLINE,
             ..ServerSettings::default()
         };
         let state = desk.http_state(None);
@@ -241,6 +262,27 @@ impl TestDesk {
             client: Client::new(),
             _stop: stop,
         }
+    }
+
+    /// Opens a connection to the API.
+    ///
+    /// # Panics
+    /// When there is none to be had.
+    #[expect(clippy::unwrap_used, reason = "a test ends where nobody listens")]
+    pub async fn connect(&self) -> TcpStream {
+        let address = self.url.trim_start_matches("http://");
+        TcpStream::connect(address).await.unwrap()
+    }
+
+    /// Sends bytes as they are and reads whatever comes until the server ends the connection.
+    ///
+    /// # Panics
+    /// When there is no connection.
+    pub async fn exchange(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // The server may have hung up already, with its answer sent.
+        let _ = stream.write_all(bytes).await;
+        read_to_end(stream).await
     }
 
     /// Begins a request.
@@ -368,4 +410,12 @@ impl TestDesk {
         let made = self.post(requester, "/api/v1/tickets", &body).await.expect(201);
         made.header("location")
     }
+}
+
+/// Reads whatever comes until the server ends the connection.
+pub async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // An end that is not an orderly one is an end, too.
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
 }

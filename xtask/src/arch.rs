@@ -1,4 +1,5 @@
-//! `cargo xtask arch`: which crate may depend on what. It is also a test.
+//! `cargo xtask arch`: which crate may depend on what, and what [floors](crate::floors) hold. It is also a
+//! test.
 //!
 //! The workspace is hexagonal: pure domain crates in the middle that know nothing of databases or HTTP, adapters
 //! around them that do not know each other, and the server that wires them. [`TABLE`] says so as an allow-list, one
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
-use crate::{Outcome, cargo};
+use crate::{Outcome, cargo, floors};
 
 /// What a domain crate is made of, besides the crates of ours in its row.
 const DOMAIN: &[&str] = &[
@@ -213,7 +214,8 @@ struct Dependency {
 
 pub(crate) fn run() -> Outcome<ExitCode> {
     let metadata = metadata()?;
-    let breaches = breaches(&metadata);
+    let mut breaches = breaches(&metadata);
+    breaches.extend(floors::breaches()?);
     for breach in &breaches {
         eprintln!("arch: {breach}");
     }

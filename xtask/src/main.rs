@@ -12,8 +12,10 @@ use clap::{Parser, Subcommand};
 mod arch;
 mod bench;
 mod fetch;
+mod floors;
 mod postgres;
 mod run;
+mod sbom;
 mod schema;
 mod test;
 
@@ -41,8 +43,10 @@ enum Task {
     Postgres,
     /// Make `crates/postgres/src/schema.rs` anew from what the migrations make.
     Schema(schema::Args),
-    /// Check which crate may depend on what.
+    /// Check which crate may depend on what, and which versions of others may come in.
     Arch,
+    /// Write what the program is made of, as CycloneDX JSON.
+    Sbom(sbom::Args),
     /// Measure what requests cost, beside the bare SQL of the same work.
     Bench(bench::Args),
 }
@@ -54,12 +58,21 @@ fn main() -> ExitCode {
         Task::Postgres => postgres::run(),
         Task::Schema(args) => schema::run(args),
         Task::Arch => arch::run(),
+        Task::Sbom(args) => sbom::run(args),
         Task::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|message| {
         eprintln!("error: {message}");
         ExitCode::FAILURE
     })
+}
+
+/// Reads a file of the workspace, named from its root.
+fn read(name: &str) -> Outcome<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(name);
+    std::fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
 /// The cargo that runs this.

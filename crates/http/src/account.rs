@@ -35,10 +35,17 @@ fn file(path: &str, media_type: &'static str, text: &'static str) -> actix_web::
     let answer = move || async move {
         HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
-            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")))
+            .insert_header((
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("public, max-age=300"),
+            ))
             .body(text)
     };
     web::resource(format!("/{path}"))
-        .route(web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(answer))
+        .route(
+            web::route()
+                .guard(guard::Any(guard::Get()).or(guard::Head()))
+                .to(answer),
+        )
         .default_service(web::to(method_not_allowed))
 }

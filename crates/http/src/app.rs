@@ -18,7 +18,9 @@ use notifications::Inbox;
 use ticketing::Tickets;
 
 use crate::address::AddressBlock;
+use crate::cors::AllowedOrigins;
 use crate::cursor::CursorKey;
+use crate::load::Load;
 use crate::openapi::Reference;
 use crate::operator::{self, MetricsText};
 use crate::rate::{Gates, RateSettings};
@@ -53,7 +55,7 @@ impl Default for Deadlines {
 }
 
 /// How the API is configured.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HttpSettings {
     /// Whether clients reach the server by HTTPS alone; then browsers are told to stay with it.
     pub behind_tls: bool,
@@ -65,6 +67,31 @@ pub struct HttpSettings {
     pub rates: RateSettings,
     /// The token that `/metrics` asks for; without one the path is not there (it may have a listener of its own).
     pub metrics_token: Option<String>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: AllowedOrigins,
+    /// Whether the API's document and its reference page are given out.
+    pub api_docs: bool,
+    /// The most requests that are worked on at once; those beyond are turned away with 503.
+    pub requests_in_flight_max: usize,
+}
+
+/// The most requests at once, unless it is set: far more than a database works on, so that none waits in
+/// vain.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 2_000;
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            behind_tls: false,
+            trusted_proxies: Vec::new(),
+            deadlines: Deadlines::default(),
+            rates: RateSettings::default(),
+            metrics_token: None,
+            cors_origins: AllowedOrigins::default(),
+            api_docs: true,
+            requests_in_flight_max: REQUESTS_IN_FLIGHT_MAX,
+        }
+    }
 }
 
 /// What an [`AppState`] is made of: one field for each service and port that handlers use.
@@ -103,6 +130,7 @@ pub struct AppState {
     pub(crate) gates: Gates,
     pub(crate) table: RouteTable,
     pub(crate) reference: Reference,
+    pub(crate) load: Arc<Load>,
     draining: AtomicBool,
 }
 
@@ -133,11 +161,13 @@ impl AppState {
         let table = RouteTable::new(operations);
         let reference = Reference::of(&table);
         let gates = Gates::new(&parts.settings.rates);
+        let load = Load::new(parts.settings.requests_in_flight_max);
         Self {
             parts,
             gates,
             table,
             reference,
+            load,
             draining: AtomicBool::new(false),
         }
     }
@@ -165,7 +195,10 @@ impl AppState {
 /// Registers everything that the application answers. The [edge](crate::edge::edge) is to be wrapped around it.
 pub fn configure(state: &Data<AppState>, config: &mut web::ServiceConfig) {
     config.app_data(Data::clone(state));
-    crate::openapi::configure(config);
-    operator::configure(config);
+    if state.settings.api_docs {
+        crate::openapi::configure(config);
+    }
+    operator::configure(state, config);
+    crate::account::configure(config);
     state.table.configure(config);
 }

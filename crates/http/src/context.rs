@@ -3,7 +3,7 @@
 //!
 //! The [edge](crate::edge) makes one for every request; extractors and handlers reach it by [`RequestContext::of`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 use uuid::Uuid;
 
+use crate::load::Place;
+use crate::problem::Problem;
+
 /// The state of one request.
 pub struct RequestContext {
     id: String,
@@ -21,6 +24,7 @@ pub struct RequestContext {
     caller: Cell<Option<Uuid>>,
     headers: RefCell<Vec<(HeaderName, HeaderValue)>>,
     unread: RefCell<Option<Payload>>,
+    place: OnceCell<Place>,
 }
 
 impl fmt::Debug for RequestContext {
@@ -42,6 +46,7 @@ impl RequestContext {
             caller: Cell::new(None),
             headers: RefCell::new(Vec::new()),
             unread: RefCell::new(None),
+            place: OnceCell::new(),
         })
     }
 
@@ -105,5 +110,26 @@ impl RequestContext {
     /// Takes the body, to read it.
     pub(crate) fn take_unread(&self) -> Option<Payload> {
         self.unread.take()
+    }
+
+    /// Lets the request have one of the process' [places](crate::load).
+    pub(crate) fn enter(&self, place: Place) {
+        // A request enters once; a second place would be free again at once.
+        let _ = self.place.set(place);
+    }
+
+    /// Gives the place up: while the request waits for its client, or has ended.
+    pub(crate) fn leave(&self) {
+        if let Some(place) = self.place.get() {
+            place.leave();
+        }
+    }
+
+    /// Takes the place again.
+    ///
+    /// # Errors
+    /// 503 when there is none any more.
+    pub(crate) fn reenter(&self) -> Result<(), Problem> {
+        self.place.get().map_or(Ok(()), Place::retake)
     }
 }

@@ -1,12 +1,14 @@
 //! What happens to every request before and after its handler, in one layer.
 //!
-//! It promises that every answer carries a request id and the security headers; that a request which takes too long,
-//! a handler that panics and an error of the framework all end in a problem document; and that each request leaves
-//! one line in the log and one count in the metrics, by the pattern of its path. No query, body, address or token is
-//! logged.
+//! It promises that every answer carries a request id and the security headers; that a request which takes
+//! too long, a handler that panics and an error of the framework all end in a problem document; that a
+//! request beyond what the process can do is turned away at once; and that each leaves one line in the log
+//! and one count in the metrics. What is answered below it, to what is no request at all, is
+//! [`connection`](crate::connection)'s matter.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,17 +16,24 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, RequestHead, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+use crate::access::{Entry, UNKNOWN, method_name};
+use crate::address::client_address;
 use crate::app::AppState;
+use crate::compress::compress;
+use crate::connection;
 use crate::context::RequestContext;
+use crate::cors::Visitor;
+use crate::headers::protect;
+use crate::load::Place;
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::routes::RouteInfo;
 
@@ -34,15 +43,8 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The most characters of a request id that a client may choose.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
-/// Nothing may be loaded from an answer of the API.
-const CSP_API: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
-
-/// The API reference loads its own files and nothing else.
-const CSP_DOCS: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
-     connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
-);
+/// Where operators look, and must be able to look when nothing else is answered any more.
+const PATHS_NEVER_SHED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Wraps the whole application; use it with `from_fn`.
 ///
@@ -61,35 +63,54 @@ where
     request.extensions_mut().insert(Rc::clone(&context));
     let method = request.method().clone();
     let path = request.path().to_owned();
+    let client = client_address(request.request(), &app.settings.trusted_proxies);
+    let connection = request
+        .conn_data::<connection::Ended>()
+        .cloned()
+        .unwrap_or_default();
+    let is_last = request.head().connection_type() == ConnectionType::Close;
+    let visitor = app.settings.cors_origins.visitor(request.head());
     let span = tracing::info_span!("request", id = context.id());
 
-    let call = AssertUnwindSafe(next.call(request)).catch_unwind();
-    let outcome = within_deadline(&context, call).instrument(span.clone()).await;
+    let ended = match admit(&app, &context, &connection, request.head()) {
+        Err(problem) => Ended::Failed(problem),
+        Ok(()) => match visitor.preflight(request.head()) {
+            Some(answer) => Ended::Answered(request.into_response(answer)),
+            None => {
+                let call = AssertUnwindSafe(next.call(request)).catch_unwind();
+                let outcome = within_deadline(&context, call).instrument(span.clone()).await;
+                ending(outcome, &method)
+            }
+        },
+    };
+    context.leave();
 
     let _entered = span.enter();
-    let ended = match outcome {
-        Some(Ok(Ok(response))) => Ended::Answered(response.map_into_boxed_body()),
-        Some(Ok(Err(error))) => Ended::Failed(problem_of(&error)),
-        Some(Err(panic)) => Ended::Failed(Problem::internal(format!(
-            "the handler panicked: {}",
-            panic_text(&*panic)
-        ))),
-        None => Ended::Failed(too_late(&method)),
-    };
     let finish = Finish {
         app: &app,
         context: &context,
         method: &method,
         path: &path,
+        client,
+        visitor: &visitor,
     };
     match ended {
-        Ended::Answered(response) => Ok(finish.answer(response).map_body(|_, body| finish.hold(body))),
+        Ended::Answered(response) => {
+            let response = finish.answer(response);
+            if is_last || response.response().head().connection_type() == ConnectionType::Close {
+                connection.note();
+            }
+            Ok(response.map_body(|_, body| finish.hold(body)))
+        }
         Ended::Failed(problem) => {
+            if is_last || problem.closes() {
+                connection.note();
+            }
             problem.log();
             let mut response = problem.to_response(Some(context.id()), Some(&path));
             finish.seal(response.headers_mut());
             finish.record(
-                app.table.pattern_of(&path).unwrap_or("-"),
+                app.table.pattern_of(&path).unwrap_or(UNKNOWN),
                 problem.status(),
                 problem.code(),
             );
@@ -100,6 +121,50 @@ where
             }
             .into())
         }
+    }
+}
+
+/// Lets a request in on a connection that goes on, that names one host, and for which there is a place.
+fn admit(
+    app: &AppState,
+    context: &RequestContext,
+    connection: &connection::Ended,
+    head: &RequestHead,
+) -> Result<(), Problem> {
+    if connection.is_noted() {
+        let detail = "The connection ended with the request before this one.";
+        return Err(Problem::unreadable("request.bad_request", detail).closing());
+    }
+    if names_two_hosts(head) {
+        let detail = "The request's target names another host than its header Host.";
+        return Err(Problem::unreadable("request.bad_request", detail).closing());
+    }
+    if !PATHS_NEVER_SHED.contains(&head.uri.path()) {
+        context.enter(Place::take(&app.load)?);
+    }
+    Ok(())
+}
+
+/// Whether the target (`GET http://one/…`) and the header `Host` differ: a proxy may have gone by either.
+fn names_two_hosts(head: &RequestHead) -> bool {
+    let host = head.headers().get(header::HOST).map(HeaderValue::as_bytes);
+    let target = head
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    target.is_some_and(|target| host.is_none_or(|host| !host.eq_ignore_ascii_case(target)))
+}
+
+/// What came of the handler.
+type Outcome<B> = Option<Result<Result<ServiceResponse<B>, Error>, Box<dyn std::any::Any + Send>>>;
+
+fn ending<B: MessageBody + 'static>(outcome: Outcome<B>, method: &Method) -> Ended {
+    match outcome {
+        Some(Ok(Ok(response))) => Ended::Answered(response.map_into_boxed_body()),
+        Some(Ok(Err(error))) => Ended::Failed(problem_of(&error)),
+        // What it said was logged where it happened, with the id of this request.
+        Some(Err(_)) => Ended::Failed(Problem::internal("the handler panicked")),
+        None => Ended::Failed(too_late(method)),
     }
 }
 
@@ -150,18 +215,14 @@ fn problem_of(error: &Error) -> Problem {
     Problem::from_status(status).with_cause(error.to_string())
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
 /// The last hand on an answer.
 struct Finish<'a> {
     app: &'a AppState,
     context: &'a RequestContext,
     method: &'a Method,
     path: &'a str,
+    client: IpAddr,
+    visitor: &'a Visitor,
 }
 
 impl Finish<'_> {
@@ -170,11 +231,11 @@ impl Finish<'_> {
         let (mut response, code) = if status.is_client_error() || status.is_server_error() {
             self.refusal(response)
         } else {
-            (response, "")
+            (compress(response), "")
         };
         self.seal(response.headers_mut());
         let route = RouteInfo::of(response.request()).map(|route| route.pattern.clone());
-        self.record(route.as_deref().unwrap_or("-"), response.status(), code);
+        self.record(route.as_deref().unwrap_or(UNKNOWN), response.status(), code);
         response
     }
 
@@ -220,54 +281,24 @@ impl Finish<'_> {
         if let Ok(id) = HeaderValue::from_str(self.context.id()) {
             headers.insert(X_REQUEST_ID, id);
         }
-        let docs = self.path.starts_with("/api/docs");
-        headers.insert(
-            header::CONTENT_SECURITY_POLICY,
-            if docs { CSP_DOCS } else { CSP_API },
-        );
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-        if self.app.settings.behind_tls {
-            let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
-            headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
-        }
-        if !headers.contains_key(header::CACHE_CONTROL) {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
+        protect(headers, self.path, self.app.settings.behind_tls);
+        self.visitor.seal(headers);
         for (name, value) in self.context.take_headers() {
             headers.append(name, value);
         }
     }
 
-    /// Writes the line of the log and counts.
     fn record(&self, route: &str, status: StatusCode, code: &str) {
-        let elapsed = self.context.elapsed();
-        let method = method_name(self.method);
-        tracing::info!(
-            target: "access",
-            method,
+        let entry = Entry {
+            method: method_name(self.method),
             route,
-            status = status.as_u16(),
+            status,
             code,
-            ms = elapsed.as_secs_f64() * 1000.0,
-            user = self.context.caller().map(tracing::field::display),
-            "answered"
-        );
-        let labels = [
-            ("method", metrics::SharedString::const_str(method)),
-            ("route", metrics::SharedString::from_owned(route.to_owned())),
-        ];
-        metrics::histogram!("http_request_duration_seconds", &labels).record(elapsed);
-        let [method, route] = labels;
-        let status = (
-            "status",
-            metrics::SharedString::from_owned(status.as_str().to_owned()),
-        );
-        metrics::counter!("http_requests_total", &[method, route, status]).increment(1);
+            elapsed: self.context.elapsed(),
+            user: self.context.caller(),
+            client: Some(self.client),
+        };
+        entry.record();
     }
 }
 
@@ -275,20 +306,6 @@ fn is_problem(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(PROBLEM_JSON.as_bytes()))
-}
-
-/// The method for a log or a label: a client's own inventions are one.
-fn method_name(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "OTHER",
-    }
 }
 
 /// The body of an answer, and that of its request.

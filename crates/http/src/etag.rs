@@ -5,7 +5,7 @@
 //! what the caller may do). `If-Match` looks at kind and version alone.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use kernel::Version;
 use ring::digest;
 
@@ -16,6 +16,9 @@ const NEVER: Version = Version(0);
 
 /// The most tags of one header.
 const TAGS_MAX: usize = 32;
+
+/// Ends the tag of an answer that was sent compressed: its bytes are others, so its tag must be another.
+const GZIP_MARK: &str = "-gzip\"";
 
 /// The tag of a version, without regard to how it is shown.
 #[must_use]
@@ -33,6 +36,20 @@ pub fn body_tag(kind: &str, version: Version, body: &[u8]) -> String {
         .take(6)
         .fold(0_u64, |digest, byte| digest << 8 | u64::from(*byte));
     format!("\"{kind}-{}.{digest:012x}\"", version.0)
+}
+
+/// The tag of the same answer in its compressed form.
+pub(crate) fn compressed(tag: &HeaderValue) -> Option<HeaderValue> {
+    let plain = tag.to_str().ok()?.strip_suffix('"')?;
+    HeaderValue::try_from(format!("{plain}{GZIP_MARK}")).ok()
+}
+
+/// The tag as it was before the answer was compressed: the same version, shown the same way.
+fn uncompressed(tag: &str) -> String {
+    match tag.strip_suffix(GZIP_MARK) {
+        Some(plain) => format!("{plain}\""),
+        None => tag.to_owned(),
+    }
 }
 
 /// What a request demands of the version that it changes.
@@ -134,7 +151,7 @@ fn parse_list(mut rest: &str, tags: &mut Vec<String>) -> Option<()> {
         let inner = rest.get(prefix..)?.strip_prefix('"')?;
         let length = inner.find('"')?;
         let end = prefix + length + 2;
-        tags.push(rest.get(..end)?.to_owned());
+        tags.push(uncompressed(rest.get(..end)?));
         rest = rest.get(end..)?;
         if tags.len() > TAGS_MAX || !(rest.is_empty() || rest.starts_with([' ', '\t', ','])) {
             return None;
@@ -173,6 +190,7 @@ mod tests {
         assert_eq!(expected("*"), None);
         assert_eq!(expected("\"ticket-7\""), Some(Version(7)));
         assert_eq!(expected("\"ticket-7.0123456789ab\""), Some(Version(7)));
+        assert_eq!(expected("\"ticket-7.0123456789ab-gzip\""), Some(Version(7)));
         assert_eq!(
             expected("\"ticket-3\", \"ticket-9.ab\",\"x,y\""),
             Some(Version(9))
@@ -227,6 +245,9 @@ mod tests {
         assert!(known(&tag, &tag));
         assert!(known(&format!("\"x\", W/{tag}"), &tag));
         assert!(known("*", &tag));
+        let sent = compressed(&HeaderValue::from_str(&tag).unwrap()).unwrap();
+        assert_ne!(sent, tag.as_str());
+        assert!(known(sent.to_str().unwrap(), &tag));
         assert!(!known(&body_tag("user", Version(2), b"{ }"), &tag));
         assert!(!known(&version_tag("user", Version(2)), &tag));
     }

@@ -126,6 +126,8 @@ async fn read_whole(
     body.reserve(announced.saturating_sub(body.len()));
     let deadlines = AppState::deadlines_of(request);
     context.allow(deadlines.body_deadline + Duration::from_secs(1));
+    // Others may go on meanwhile.
+    context.leave();
     let rest = read_rest(payload, &mut body);
     tokio::time::timeout(deadlines.body_deadline, rest)
         .await
@@ -134,6 +136,7 @@ async fn read_whole(
             let detail = format!("The body did not arrive within {secs} seconds.");
             Problem::new(StatusCode::REQUEST_TIMEOUT, "request.timeout", detail).closing()
         })??;
+    context.reenter()?;
     context.allow(deadlines.request_deadline);
     if !body.is_empty() {
         media_type(request)?;

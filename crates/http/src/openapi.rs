@@ -26,11 +26,16 @@ use utoipa_swagger_ui::Config;
 
 use crate::app::AppState;
 use crate::etag;
+use crate::headers::DOCS_BASE;
 use crate::problem::{PROBLEM_JSON, Problem, ProblemBody};
 use crate::routes::{API_BASE, Operation, RouteTable, method_not_allowed};
 
 /// The name of the security scheme.
 pub const BEARER: &str = "bearer";
+
+/// The files of the reference are the same for everyone; their names stay while a new version changes what is
+/// in them.
+const DOCS_CACHE: &str = "public, max-age=3600";
 
 /// What each tag holds, in the order in which the reference shows them.
 const TAGS: &[(&str, &str)] = &[
@@ -152,12 +157,12 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .default_service(only_get()),
         )
         .service(
-            web::resource("/api/docs")
+            web::resource(DOCS_BASE)
                 .route(get().to(to_docs))
                 .default_service(only_get()),
         )
         .service(
-            web::resource("/api/docs/{file:.*}")
+            web::resource(format!("{DOCS_BASE}/{{file:.*}}"))
                 .route(get().to(docs))
                 .default_service(only_get()),
         );
@@ -182,21 +187,35 @@ async fn openapi_json(app: Data<AppState>, request: HttpRequest) -> Result<HttpR
 
 async fn to_docs() -> HttpResponse {
     HttpResponse::PermanentRedirect()
-        .insert_header((header::LOCATION, "/api/docs/"))
+        .insert_header((header::LOCATION, format!("{DOCS_BASE}/")))
         .finish()
 }
 
-async fn docs(app: Data<AppState>, file: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn docs(
+    app: Data<AppState>,
+    file: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let file = utoipa_swagger_ui::serve(&file, Arc::clone(&app.reference.page))
         .map_err(|error| Problem::internal(error.to_string()))?
         .ok_or_else(|| Problem::from_status(actix_web::http::StatusCode::NOT_FOUND))?;
-    let mut response = HttpResponse::Ok();
+    let etag = etag::body_tag("docs", kernel::Version::FIRST, &file.bytes);
+    let known = etag::is_known(&request, &etag)?;
+    let mut response = if known {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    response
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, DOCS_CACHE));
+    if known {
+        return Ok(response.finish());
+    }
     if file.gzpipped {
         response.insert_header(header::ContentEncoding::Gzip);
     }
-    let cache = (header::CACHE_CONTROL, "no-cache");
     Ok(response
-        .insert_header(cache)
         .content_type(file.content_type)
         .body(file.bytes.into_owned()))
 }

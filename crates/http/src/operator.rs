@@ -1,7 +1,8 @@
 //! What operators ask a server: is it alive, is it ready, what does it count; and what its problem codes mean.
 //!
-//! `/healthz` needs nothing but the process. `/readyz` asks the database, and says no while the server drains.
-//! `/metrics` wants a token here; a listener of its own is [`serve`](crate::server::serve)'s matter.
+//! `/healthz` needs nothing but the process. `/readyz` asks the database, and says no while the server
+//! drains. `/metrics` wants a token here, and without the right one is as unknown as any path that is none; a
+//! listener of its own is [`serve`](crate::server::serve)'s matter.
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ impl MetricsText for metrics_exporter_prometheus::PrometheusHandle {
     }
 }
 
-pub(crate) fn configure(config: &mut web::ServiceConfig) {
+pub(crate) fn configure(app: &AppState, config: &mut web::ServiceConfig) {
     let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     let only_get = || web::to(method_not_allowed);
     config
@@ -52,11 +53,6 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .default_service(only_get()),
         )
         .service(
-            web::resource("/metrics")
-                .route(get().to(metrics_with_token))
-                .default_service(only_get()),
-        )
-        .service(
             web::resource("/problems")
                 .route(get().to(problems))
                 .default_service(only_get()),
@@ -67,6 +63,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .default_service(only_get()),
         )
         .default_service(web::to(unknown_path));
+    if app.metrics.is_some() && app.settings.metrics_token.is_some() {
+        let metrics = web::resource("/metrics").route(get().to(metrics_with_token));
+        config.service(metrics.default_service(web::to(unknown_path)));
+    }
 }
 
 async fn alive() -> HttpResponse {
@@ -97,16 +97,15 @@ async fn ready(app: Data<AppState>) -> Result<HttpResponse, Problem> {
 }
 
 async fn metrics_with_token(app: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let (Some(expected), Some(_)) = (&app.settings.metrics_token, &app.metrics) else {
-        return Err(Problem::from_status(StatusCode::NOT_FOUND));
-    };
-    let given = bearer(&request)?;
     // Compares digests, so that the time tells nothing of the token.
     let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    if digest(&given).as_ref() != digest(expected).as_ref() {
-        return Err(Problem::unauthenticated());
+    let given = bearer(&request).ok();
+    match (&app.settings.metrics_token, given) {
+        (Some(expected), Some(given)) if digest(&given).as_ref() == digest(expected).as_ref() => {
+            Ok(metrics_text(&app))
+        }
+        _ => Err(Problem::from_status(StatusCode::NOT_FOUND)),
     }
-    Ok(metrics_text(&app))
 }
 
 /// `/metrics` on a listener of its own.

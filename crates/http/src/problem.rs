@@ -72,9 +72,15 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         405,
         "The path does not have this method",
     ),
+    entry(
+        "request.method_unknown",
+        501,
+        "The server does not know this method",
+    ),
     entry("request.timeout", 408, "The request came too slowly"),
     entry("request.in_progress", 409, "The same request is still running"),
     entry("request.too_large", 413, "The body is too large"),
+    entry("request.head_too_large", 431, "The request's head is too large"),
     entry(
         "request.unsupported_media_type",
         415,
@@ -90,6 +96,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("server.internal", 500, "The server met an error of its own"),
     entry("server.unavailable", 503, "The server cannot answer just now"),
     entry("server.draining", 503, "The server is about to stop"),
+    entry("server.overloaded", 503, "The server has more to do than it can"),
     entry("server.deadline", 503, "The server did not finish in time"),
     entry("server.outcome_unknown", 504, "The server did not finish in time"),
     entry("access.forbidden", 403, "You may not do this"),
@@ -315,7 +322,9 @@ impl Problem {
                 "request.unsupported_media_type",
                 "The body has a type that this operation does not take.",
             ),
+            431 => ("request.head_too_large", "The request's head is too large."),
             429 => ("request.rate_limited", "Too many requests; wait a little."),
+            501 => ("request.method_unknown", "The server does not know this method."),
             503 => (
                 "server.unavailable",
                 "The server cannot answer just now; try again shortly.",

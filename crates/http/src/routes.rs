@@ -274,9 +274,28 @@ fn query_names(document: &Document) -> Vec<String> {
     of_query.map(|parameter| parameter.name.clone()).collect()
 }
 
-/// 404 for every path that nothing is registered at.
-pub(crate) async fn unknown_path() -> Result<HttpResponse, Problem> {
-    Err(Problem::from_status(StatusCode::NOT_FOUND))
+/// 404 for every path that nothing is registered at; 501 where no path has the method either.
+pub(crate) async fn unknown_path(method: Method) -> Result<HttpResponse, Problem> {
+    let status = if is_known(&method) {
+        StatusCode::NOT_FOUND
+    } else {
+        StatusCode::NOT_IMPLEMENTED
+    };
+    Err(Problem::from_status(status))
+}
+
+/// Whether HTTP's own methods for resources have it. `CONNECT` and `TRACE` are none of ours.
+fn is_known(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS
+    )
 }
 
 /// 405 with the methods that the path does have.

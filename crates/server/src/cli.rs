@@ -17,8 +17,9 @@ use crate::failure::{Failure, Outcome, one_line};
 use crate::stop::Stop;
 use crate::{admin, demo, import, logging, serve};
 
-/// What is logged of work that goes on by itself.
-const LEVEL_OF_SERVERS: &str = "info,actix_server=warn";
+/// What is logged of work that goes on by itself. Of what strangers send that is no request, the API has a
+/// line of its own; the framework would call it an error of ours.
+const LEVEL_OF_SERVERS: &str = "info,actix_server=warn,actix_http::h1::dispatcher=off";
 /// What is logged of a command that someone waits for.
 const LEVEL_OF_COMMANDS: &str = "warn";
 

@@ -288,6 +288,9 @@ impl Desk {
             behind_tls: config.behind_tls,
             trusted_proxies: config.trusted_proxies.blocks().to_vec(),
             rates: config.rates,
+            cors_origins: config.cors_origins.clone(),
+            api_docs: config.api_docs,
+            requests_in_flight_max: config.requests_in_flight_max,
             metrics_token: config
                 .metrics_token
                 .as_ref()

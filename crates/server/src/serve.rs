@@ -118,9 +118,7 @@ async fn serve_desk(
     let url = config.url_at(address);
     let setup_token = desk.accounts.open_setup().await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, "serving");
-    say(&format!(
-        "InsightDesk is ready at {url} (API reference: {url}{REFERENCE_PATH})"
-    ))?;
+    say(&ready(&url, config.api_docs))?;
     if let Some(token) = setup_token {
         say(&setup_hint(&url, token.expose()))?;
     }
@@ -186,6 +184,15 @@ fn record_metrics() -> Result<PrometheusHandle, Failure> {
         .set_buckets(DURATION_BUCKETS_SECS)
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| Failure::because("metrics cannot be recorded", error))
+}
+
+/// The line that says that all is well. Scripts wait for it.
+fn ready(url: &str, has_reference: bool) -> String {
+    let reference = match has_reference {
+        true => format!(" (API reference: {url}{REFERENCE_PATH})"),
+        false => String::new(),
+    };
+    format!("InsightDesk is ready at {url}{reference}")
 }
 
 fn setup_hint(url: &str, token: &str) -> String {

@@ -163,6 +163,11 @@ impl Server {
             .map(|number| log_dir.join(format!("server-{number}.log")))
             .find_map(|path| Some((path.clone(), File::create_new(path).ok()?)))
             .unwrap();
+        Self::start_logging_to(log, file, arguments)
+    }
+
+    /// Starts one that writes its log into `file`, which is at `log`.
+    fn start_logging_to(log: PathBuf, file: File, arguments: &[&str]) -> Self {
         let mut child = program()
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
@@ -262,6 +267,15 @@ impl Server {
             .unwrap();
         stream.write_all(body.as_bytes()).unwrap();
         answer(stream)
+    }
+
+    /// Sends bytes as they are and gives what comes until the connection ends.
+    fn exchange(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(bytes).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
     }
 
     fn get(&self, path: &str, token: &str) -> (u16, Value) {
@@ -610,4 +624,174 @@ fn what_is_printed_needs_no_database() {
     assert_eq!(document["openapi"], "3.1.0");
     assert!(printed(&["config"]).contains("listen = \"127.0.0.1:8080\""));
     assert!(printed(&["config", "--markdown"]).contains("| `listen` |"));
+}
+
+/// What must never be in a log, each in a place where a client may put it.
+const CANARIES: [&str; 8] = [
+    "canary-password",
+    "canary-token",
+    "canary-basic",
+    "canary-key",
+    "canary-query",
+    "canary-agent",
+    "canary-path",
+    "canary-text",
+];
+
+/// Requests with a canary in every place, some good and some bad.
+fn canaries(server: &Server, token: &str) -> Vec<u8> {
+    let login = json!({ "email": "eve@example.com", "password": "canary-password" }).to_string();
+    let register =
+        json!({ "email": "eve@example.com", "name": "Eve", "password": "canary-password" }).to_string();
+    let ticket = json!({ "subject": "canary-text", "description": "canary-text" }).to_string();
+    let wrong = json!({ "subject": 7, "canary-text": "canary-text" }).to_string();
+    let agent = "User-Agent: canary-agent\r\n";
+    let mut statuses = Vec::new();
+    for (line, headers, body) in [
+        ("POST /api/v1/auth/register", String::new(), &*register),
+        ("POST /api/v1/auth/login", String::new(), &*login),
+        (
+            "POST /api/v1/auth/login",
+            String::new(),
+            "{\"email\":\"eve@example.com\",\"password\":\"canary-password",
+        ),
+        (
+            "POST /api/v1/auth/refresh",
+            String::new(),
+            "{\"refreshToken\":\"canary-token\"}",
+        ),
+        (
+            "GET /api/v1/auth/me",
+            "Authorization: Bearer canary-token\r\n".to_owned(),
+            "",
+        ),
+        (
+            "GET /api/v1/auth/me",
+            "Authorization: Basic canary-basic\r\n".to_owned(),
+            "",
+        ),
+        (
+            "GET /api/v1/tickets?search=canary-query&token=canary-query",
+            format!("Authorization: Bearer {token}\r\n"),
+            "",
+        ),
+        (
+            "POST /api/v1/tickets",
+            format!("Authorization: Bearer {token}\r\nIdempotency-Key: canary-key\r\n"),
+            &*ticket,
+        ),
+        (
+            "POST /api/v1/tickets",
+            format!("Authorization: Bearer {token}\r\n"),
+            &*wrong,
+        ),
+        (
+            "GET /canary-path%0a2026-01-01T00:00:00Z%20%20INFO%20forged%1b[2J",
+            String::new(),
+            "",
+        ),
+        (
+            "GET /api/v1/users",
+            "X-Request-Id: canary-agent\tforged\r\n".to_owned(),
+            "",
+        ),
+    ] {
+        let length = body.len();
+        let text = server.exchange(
+            format!(
+                "{line} HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n{agent}{headers}\
+                 Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
+            .as_bytes(),
+        );
+        statuses.push(text.get(9..12).unwrap().parse::<u16>().unwrap());
+    }
+    // What is no request at all, with a canary where its header was to be.
+    server
+        .exchange(b"GET /canary-path HTTP/1.1\r\nHost: desk\r\nAuthorization : Bearer canary-token\r\n\r\n");
+    statuses
+        .into_iter()
+        .map(|status| u8::try_from(status / 100).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_log_holds_no_secret_and_one_line_for_each_event_in_utc() {
+    let folder = Folder::new();
+    for (format, level) in [
+        ("json", "debug"),
+        ("text", "debug"),
+        ("json", "trace"),
+        ("text", "info"),
+    ] {
+        let server = folder.serve(&["--log-format", format, "--log-level", level]);
+        // Made once, there ever after.
+        let _ = create_admin(&folder);
+        let token = server.log_in();
+        let statuses = canaries(&server, &token);
+        assert_eq!(statuses[1..], [2, 4, 4, 4, 4, 4, 2, 4, 4, 4], "{format}");
+        let (status, body) = server.get("/api/v1/nothing", "");
+        assert_eq!(status, 404);
+        let log_path = server.log.clone();
+        server.stop();
+        let log = fs::read_to_string(log_path).unwrap();
+        for canary in CANARIES
+            .into_iter()
+            .chain([&*token, PASSWORD, "eve@example.com", "forged"])
+        {
+            assert!(!log.contains(canary), "{format} {level}: {canary} in {log}");
+        }
+        let control = |letter: char| letter.is_control() && letter != '\n';
+        assert!(!log.contains(control), "{log}");
+        for line in log.lines() {
+            let time = match format {
+                "json" => {
+                    let event: Value = serde_json::from_str(line).unwrap();
+                    event["timestamp"].as_str().unwrap().to_owned()
+                }
+                _ => line.split(' ').next().unwrap().to_owned(),
+            };
+            assert!(
+                time.len() >= 20 && time.ends_with('Z') && time.as_bytes()[10] == b'T',
+                "no time in UTC: {line}"
+            );
+        }
+        let id = body["requestId"].as_str().unwrap();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains(id) && line.contains("request.unknown_path"));
+        assert_eq!(lines.count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_server_goes_on_when_nobody_takes_its_log_and_counts_the_lines() {
+    let folder = Folder::new();
+    let nowhere = PathBuf::from("/dev/full");
+    let file = File::options().write(true).open(&nowhere).unwrap();
+    let data_dir = folder.data_dir();
+    let token = "sixteen-letters-and-more";
+    let arguments = ["--data-dir", &data_dir, "--metrics-token", token];
+    let server = Server::start_logging_to(nowhere, file, &arguments);
+    assert!(create_admin(&folder).status.success());
+    let bearer = server.log_in();
+    assert_eq!(server.me(&bearer), EMAIL);
+    assert_eq!(server.get("/api/v1/nothing", "").0, 404);
+    let lost = || {
+        let text = server.exchange(head("GET", "/metrics", token, 0, "close").as_bytes());
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("insightdesk_log_lines_lost_total "));
+        line.unwrap_or_else(|| panic!("{text}")).parse::<u64>().unwrap()
+    };
+    let before = lost();
+    assert!(before >= 4, "{before}");
+    assert_eq!(server.get("/healthz", "").0, 200);
+    assert!(lost() > before);
+    // Without its token there is no such path.
+    assert_eq!(server.get("/metrics", "").0, 404);
+    assert_eq!(server.get("/metrics", "sixteen-letters-and-less").0, 404);
+    let mut server = server;
+    kill_process(server.pid(), Signal::TERM).unwrap();
+    assert_eq!(server.wait().code(), Some(0));
 }

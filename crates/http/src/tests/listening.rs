@@ -4,11 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use actix_web::HttpResponse;
 use actix_web::web::Data;
 use tokio::sync::oneshot;
 
 use super::{World, settings};
 use crate::app::{Deadlines, HttpSettings};
+use crate::routes::{Operation, operation};
 use crate::server::{Listeners, ServerSettings, serve};
 
 /// Sends the pieces with nothing between them, and reads until the server ends the connection.
@@ -25,7 +27,15 @@ fn exchange(address: SocketAddr, pieces: &[&[u8]]) -> String {
 }
 
 async fn with_server(settings: HttpSettings, test: impl FnOnce(SocketAddr) + Send + 'static) -> Duration {
-    let world = World::with(settings, crate::api::operations()).await;
+    with_operations(settings, crate::api::operations(), test).await
+}
+
+async fn with_operations(
+    settings: HttpSettings,
+    operations: Vec<Operation>,
+    test: impl FnOnce(SocketAddr) + Send + 'static,
+) -> Duration {
+    let world = World::with(settings, operations).await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -118,6 +128,28 @@ async fn a_body_that_nobody_wants_does_not_hold_its_connection() {
             "{:?}",
             started.elapsed()
         );
+    })
+    .await;
+}
+
+#[utoipa::path(get, path = "/panics", responses((status = 200)))]
+async fn panics() -> HttpResponse {
+    panic!("the secret of the handler")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_panics_ends_its_request_alone() {
+    let operations = vec![operation(__path_panics, panics)];
+    with_operations(settings(), operations, |address| {
+        let panics = b"GET /api/v1/panics HTTP/1.1\r\nHost: x\r\n\r\n";
+        let last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let answers = exchange(address, &[panics, panics, last]);
+        assert_eq!(answers.matches("HTTP/1.1 500 ").count(), 2, "{answers}");
+        assert!(answers.contains("HTTP/1.1 200 "), "{answers}");
+        assert!(answers.contains("\"code\":\"server.internal\""), "{answers}");
+        for told in ["secret", "panic!", ".rs", "crates"] {
+            assert!(!answers.contains(told), "{told}: {answers}");
+        }
     })
     .await;
 }

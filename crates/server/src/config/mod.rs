@@ -22,6 +22,8 @@ use std::time::Duration;
 
 use delivery::Sender;
 use http::address::{AddressBlock, AddressBlockError};
+use http::app::REQUESTS_IN_FLIGHT_MAX;
+use http::cors::AllowedOrigins;
 use http::rate::RateSettings;
 use identity::{AccountLimits, SessionLimits};
 
@@ -133,6 +135,12 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// Whether clients reach the desk by HTTPS alone.
     pub behind_tls: bool,
+    /// The most requests that are worked on at once.
+    pub requests_in_flight_max: usize,
+    /// Whether the API's document and its reference are given out.
+    pub api_docs: bool,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: AllowedOrigins,
     /// The PostgreSQL to use; one of its own when unset.
     pub database_url: Option<Secret>,
     /// The most connections to it.
@@ -175,6 +183,9 @@ impl Default for Config {
             drain: Duration::ZERO,
             trusted_proxies: TrustedProxies::default(),
             behind_tls: false,
+            requests_in_flight_max: REQUESTS_IN_FLIGHT_MAX,
+            api_docs: true,
+            cors_origins: AllowedOrigins::default(),
             database_url: None,
             database_connections: 16,
             mail_url: None,

@@ -198,6 +198,28 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some(config.behind_tls.to_string()),
     },
     Setting {
+        name: "requests-in-flight-max",
+        group: SERVER,
+        kind: Kind::Number,
+        help: "The most requests that are worked on at once; those beyond are answered 503 with Retry-After \
+               at once. /healthz, /readyz and /metrics are always answered.",
+        rule: "a whole number from 1 to 1000000",
+        unset: "",
+        set: |config, value| within(value, 1, 1_000_000).map(|number| config.requests_in_flight_max = number),
+        show: |config| Some(config.requests_in_flight_max.to_string()),
+    },
+    Setting {
+        name: "api-docs",
+        group: SERVER,
+        kind: Kind::Switch,
+        help: "Whether the server gives out its API's document (/api/v1/openapi.json) and reference \
+               (/api/docs).",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.api_docs, value),
+        show: |config| Some(config.api_docs.to_string()),
+    },
+    Setting {
         name: "database-url",
         group: DATABASE,
         kind: Kind::Secret,
@@ -278,6 +300,17 @@ pub static SETTINGS: &[Setting] = &[
             set_some(&mut config.secret_key, secret)
         },
         show: |config| config.secret_key.as_ref().map(masked),
+    },
+    Setting {
+        name: "cors-origins",
+        group: SECURITY,
+        kind: Kind::List,
+        help: "Origins of web applications elsewhere that may use the API from a browser.",
+        rule: "origins as browsers write them, such as https://app.example.com, separated by commas; \
+               no wildcard, no path",
+        unset: "none",
+        set: |config, value| put(&mut config.cors_origins, value),
+        show: |config| Some(config.cors_origins.to_string()).filter(|text| !text.is_empty()),
     },
     Setting {
         name: "password-min-length",

@@ -118,6 +118,24 @@ fn each_setting_keeps_to_its_rule() {
         ("workers", &["1", "256"], &["0", "257", "-1", "x", "1.5"]),
         ("trusted-proxies", &["", "10.0.0.0/8, ::1"], &["10.0.0.0/33", "x"]),
         ("behind-tls", &["true", "false"], &["", "yes", "1"]),
+        ("api-docs", &["true", "false"], &["", "off"]),
+        (
+            "requests-in-flight-max",
+            &["1", "1000000"],
+            &["0", "1000001", "-1"],
+        ),
+        (
+            "cors-origins",
+            &["", "https://app.example.com, http://localhost:5173"],
+            &[
+                "*",
+                "null",
+                "https://*.example.com",
+                "https://app.example.com/",
+                "app.example.com",
+                "https://app.example.com, *",
+            ],
+        ),
         ("database-url", &["postgres://h/d"], &["", "mysql://h/d", "h"]),
         (
             "secret-key",
@@ -229,6 +247,8 @@ fn what_is_shown_can_be_read_back_and_means_the_same() {
     let shown = effective(
         &World::new()
             .flag("trusted-proxies", "10.0.0.0/8,::1")
+            .flag("cors-origins", "https://app.example.com,http://localhost:5173")
+            .flag("api-docs", "false")
             .flag("public-url", "https://help.example.com/")
             .flag("log-level", "info,insightdesk_http=debug")
             .load()
@@ -289,5 +309,15 @@ fn people_are_given_an_address_that_they_can_reach() {
     assert_eq!(
         url(Some("https://desk.example"), "0.0.0.0:1"),
         "https://desk.example"
+    );
+}
+
+#[test]
+fn the_readme_has_the_table_of_all_settings() {
+    let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    assert!(
+        readme.contains(&markdown()),
+        "the README's table is not what `insightdesk config --markdown` prints"
     );
 }
