@@ -7,6 +7,7 @@ use desk::app::{Caller, PASSWORD, TestDesk};
 use kernel::{Role, TeamId, TeamRole};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls, Statement};
+use uuid::Uuid;
 
 /// Stands in every text for staff, and must never reach anyone else.
 pub(super) const CANARY: &str = "CANARY-INT-51c2";
@@ -22,6 +23,14 @@ pub(super) struct World {
     made: Cell<u32>,
     database: Client,
     everything: Statement,
+    models: Models,
+}
+
+/// Tickets that others are copied from.
+struct Models {
+    of_team: Uuid,
+    triage: Uuid,
+    copy: Statement,
 }
 
 impl World {
@@ -54,7 +63,13 @@ impl World {
             .team(&admin, "Back", &[(&people["outsider"], TeamRole::Lead)])
             .await;
         let (database, everything) = observer(&desk).await;
-        Self {
+        let copy = database.prepare(&copy_statement(&database).await).await.unwrap();
+        let models = Models {
+            of_team: Uuid::nil(),
+            triage: Uuid::nil(),
+            copy,
+        };
+        let mut world = Self {
             desk,
             people,
             team,
@@ -62,7 +77,12 @@ impl World {
             made: Cell::new(0),
             database,
             everything,
-        }
+            models,
+        };
+        let id = |path: String| path.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap();
+        world.models.of_team = id(world.ticket(Some(team)).await);
+        world.models.triage = id(world.ticket(None).await);
+        world
     }
 
     /// Someone of the table's callers; nobody for `anonymous`.
@@ -119,6 +139,24 @@ impl World {
         path
     }
 
+    /// Another ticket like that, by one statement instead of four requests; its path.
+    async fn another_ticket(&self, triage: bool) -> String {
+        let model = if triage {
+            &self.models.triage
+        } else {
+            &self.models.of_team
+        };
+        let id = Uuid::now_v7();
+        let number = self.fresh("TKT-9");
+        let copied = self
+            .database
+            .execute(&self.models.copy, &[&id, &number, model])
+            .await
+            .unwrap();
+        assert_eq!(copied, 1);
+        format!("/api/v1/tickets/{id}")
+    }
+
     /// Makes what a rule is tried on, and says what its placeholders are.
     pub(super) async fn fixture(&self, on: &str, caller: &str) -> Places {
         let mut places = self.places(caller);
@@ -126,8 +164,7 @@ impl World {
         match kind {
             "" => {}
             "ticket" => {
-                let team = (state != "triage").then_some(self.team);
-                let path = self.ticket(team).await;
+                let path = self.another_ticket(state == "triage").await;
                 let id = path.rsplit('/').next().unwrap_or_default().to_owned();
                 places.insert("id".to_owned(), id);
                 self.bring_ticket_to(&path, state, caller, &mut places).await;
@@ -140,7 +177,7 @@ impl World {
                 let id = places
                     .get("self")
                     .cloned()
-                    .unwrap_or_else(|| uuid::Uuid::nil().to_string());
+                    .unwrap_or_else(|| Uuid::nil().to_string());
                 places.insert("id".to_owned(), id);
             }
             "team" => {
@@ -319,4 +356,26 @@ fn camel_case(column: &str) -> String {
         name.push_str(rest);
     }
     name
+}
+
+/// Copies the ticket `$3` with its messages and notes under the id `$1` and the number `$2`.
+async fn copy_statement(database: &Client) -> String {
+    let columns = async |relation: &str| -> String {
+        let names = "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attrelid = $1::text::regclass \
+             AND attnum > 0 AND NOT attisdropped AND attgenerated = '' \
+             AND attname NOT IN ('id', 'ticket_number', 'ticket_id')";
+        database.query_one(names, &[&relation]).await.unwrap().get(0)
+    };
+    let (ticket, message, note) = (
+        columns("tickets").await,
+        columns("ticket_messages").await,
+        columns("ticket_notes").await,
+    );
+    format!(
+        "WITH messages AS (INSERT INTO ticket_messages (ticket_id, {message}) \
+           SELECT $1, {message} FROM ticket_messages WHERE ticket_id = $3), \
+         notes AS (INSERT INTO ticket_notes (ticket_id, {note}) \
+           SELECT $1, {note} FROM ticket_notes WHERE ticket_id = $3) \
+         INSERT INTO tickets (id, ticket_number, {ticket}) SELECT $1, $2, {ticket} FROM tickets WHERE id = $3"
+    )
 }
