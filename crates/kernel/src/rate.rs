@@ -122,7 +122,9 @@ fn time_of(rate: Rate, count: u32) -> TimeDelta {
 impl RateLimits for MemoryRateLimits {
     async fn take(&self, bucket: Bucket, rate: Rate, count: u32) -> Result<Taken, PortError> {
         if count > rate.requests.get() {
-            return Ok(Taken::Refused { retry_after: rate.per });
+            return Ok(Taken::Refused {
+                retry_after: rate.per,
+            });
         }
         let now = self.clock.now();
         let mut buckets = self.full_at();
@@ -190,7 +192,12 @@ pub async fn rate_limits_contract(limits: &dyn RateLimits, key: [u8; 16]) {
     assert!(refused(take(several, rate, 3).await));
     assert_eq!(take(several, rate, 2).await, Taken::Granted { left: 0 });
     let (small, rate) = (bucket("small"), hours(2));
-    assert_eq!(take(small, rate, 3).await, Taken::Refused { retry_after: rate.per });
+    assert_eq!(
+        take(small, rate, 3).await,
+        Taken::Refused {
+            retry_after: rate.per
+        }
+    );
     assert_eq!(take(small, rate, 2).await, Taken::Granted { left: 0 });
 
     // What is given back can be taken again; a full bucket holds no more for it.
@@ -202,7 +209,10 @@ pub async fn rate_limits_contract(limits: &dyn RateLimits, key: [u8; 16]) {
     give_back(returned, rate, 4).await;
     assert_eq!(take(returned, rate, 4).await, Taken::Granted { left: 0 });
     give_back(bucket("never-seen"), rate, 4).await;
-    assert_eq!(take(bucket("never-seen"), rate, 4).await, Taken::Granted { left: 0 });
+    assert_eq!(
+        take(bucket("never-seen"), rate, 4).await,
+        Taken::Granted { left: 0 }
+    );
 
     // Buckets know nothing of one another: neither those of another name nor those of another key.
     let other_key = Bucket {
@@ -210,7 +220,10 @@ pub async fn rate_limits_contract(limits: &dyn RateLimits, key: [u8; 16]) {
         key: key.map(|byte| byte ^ 0xff),
     };
     assert_eq!(take(other_key, hours(3), 3).await, Taken::Granted { left: 0 });
-    assert_eq!(take(bucket("another"), hours(3), 3).await, Taken::Granted { left: 0 });
+    assert_eq!(
+        take(bucket("another"), hours(3), 3).await,
+        Taken::Granted { left: 0 }
+    );
 }
 
 #[cfg(test)]
@@ -240,7 +253,10 @@ mod tests {
         let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
         let limits = MemoryRateLimits::new(Arc::clone(&clock) as Arc<dyn Clock>);
         let rate = Rate::per_minute(6).unwrap();
-        let bucket = Bucket { name: "b", key: [0; 16] };
+        let bucket = Bucket {
+            name: "b",
+            key: [0; 16],
+        };
         let take = |count| done(limits.take(bucket, rate, count)).unwrap();
         assert_eq!(take(6), Taken::Granted { left: 0 });
         clock.advance(TimeDelta::seconds(9));

@@ -130,7 +130,9 @@ impl PgRateLimits {
 impl RateLimits for PgRateLimits {
     async fn take(&self, bucket: Bucket, rate: Rate, count: u32) -> Result<Taken, PortError> {
         if count > rate.requests.get() {
-            return Ok(Taken::Refused { retry_after: rate.per });
+            return Ok(Taken::Refused {
+                retry_after: rate.per,
+            });
         }
         let micros = Micros::of(rate);
         let sql = take_sql(bucket, micros.burst, micros.of_tokens(count));
@@ -142,11 +144,17 @@ impl RateLimits for PgRateLimits {
             .into_iter()
             .next();
         Ok(match row {
-            Some(TakenRow { granted: true, micros: left }) => Taken::Granted {
+            Some(TakenRow {
+                granted: true,
+                micros: left,
+            }) => Taken::Granted {
                 left: u32::try_from(left / micros.step).unwrap_or(u32::MAX),
             },
             // What the other one left was not seen: with one token's time the client is not far off.
-            Some(TakenRow { granted: false, micros: wait }) => Taken::Refused {
+            Some(TakenRow {
+                granted: false,
+                micros: wait,
+            }) => Taken::Refused {
                 retry_after: Duration::from_micros(u64::try_from(wait).unwrap_or(0).max(1)),
             },
             None => Taken::Refused {
@@ -220,16 +228,25 @@ mod tests {
         let test = test_database().await;
         let limits = PgRateLimits::new(test.database().clone());
         let rate = hours(4);
-        assert_eq!(limits.take(BUCKET, rate, 4).await.unwrap(), Taken::Granted { left: 0 });
+        assert_eq!(
+            limits.take(BUCKET, rate, 4).await.unwrap(),
+            Taken::Granted { left: 0 }
+        );
         // As if two hours, and then a year, went by.
         let pass = async |interval: &str| {
             let sql = format!("UPDATE rate_buckets SET full_at = full_at - interval '{interval}'");
             test.batch(&sql).await;
         };
         pass("2 hours").await;
-        assert_eq!(limits.take(BUCKET, rate, 1).await.unwrap(), Taken::Granted { left: 1 });
+        assert_eq!(
+            limits.take(BUCKET, rate, 1).await.unwrap(),
+            Taken::Granted { left: 1 }
+        );
         pass("1 year").await;
-        assert_eq!(limits.take(BUCKET, rate, 1).await.unwrap(), Taken::Granted { left: 3 });
+        assert_eq!(
+            limits.take(BUCKET, rate, 1).await.unwrap(),
+            Taken::Granted { left: 3 }
+        );
     }
 
     #[tokio::test]
@@ -237,7 +254,10 @@ mod tests {
         let test = test_database().await;
         let limits = PgRateLimits::new(test.database().clone());
         for key in 0..5 {
-            let bucket = Bucket { name: "b", key: [key; 16] };
+            let bucket = Bucket {
+                name: "b",
+                key: [key; 16],
+            };
             limits.take(bucket, hours(1), 1).await.unwrap();
         }
         assert_eq!(limits.forget_full(10).await.unwrap(), 0);
