@@ -5,9 +5,12 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod audit;
 mod authorization;
 mod canary;
 mod concurrency;
 mod contract;
+mod rates;
+mod roles;
 mod strictness;
 mod walkthrough;

@@ -1,6 +1,7 @@
 //! A whole desk in this process: a database of its own, the API behind a real socket, people to act as.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use credentials::MasterSecret;
 use http::rate::RateSettings;
@@ -23,8 +24,8 @@ pub const PASSWORD: &str = "nine yellow kettles";
 pub struct TestDesk {
     /// Its services.
     pub desk: Desk,
-    /// Its database.
-    pub database: TestDatabase,
+    /// Its database, which it may share with other nodes.
+    pub database: Arc<TestDatabase>,
     /// Where its API is: `http://127.0.0.1:…`.
     pub url: String,
     client: Client,
@@ -206,16 +207,25 @@ impl TestDesk {
     ///
     /// # Panics
     /// When it cannot be had.
+    pub async fn start_on(database: impl Into<Arc<TestDatabase>>) -> Self {
+        let config = Config {
+            rates: RateSettings::lifted(),
+            ..Config::default()
+        };
+        Self::start_configured(database, config).await
+    }
+
+    /// A desk on this database that is configured so; on the database of another it is another node of the same desk.
+    ///
+    /// # Panics
+    /// When it cannot be had.
     #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
     #[expect(
         clippy::disallowed_methods,
         reason = "the API runs beside the test and ends with it"
     )]
-    pub async fn start_on(database: TestDatabase) -> Self {
-        let config = Config {
-            rates: RateSettings::lifted(),
-            ..Config::default()
-        };
+    pub async fn start_configured(database: impl Into<Arc<TestDatabase>>, config: Config) -> Self {
+        let database = database.into();
         let secret = MasterSecret::from_bytes([7; 32]);
         let desk = Desk::from_database(database.database().clone(), secret, &config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -18,6 +18,7 @@ pub mod logging;
 pub mod secret;
 pub mod serve;
 mod stop;
+pub mod verify;
 
 pub use config::Config;
 pub use desk::Desk;
