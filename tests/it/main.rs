@@ -5,6 +5,7 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod audit;
 mod authorization;
 mod canary;
 mod concurrency;
@@ -12,6 +13,8 @@ mod contract;
 mod edge;
 mod faults;
 mod matrix;
+mod rates;
+mod roles;
 mod smuggling;
 mod strictness;
 mod walkthrough;

@@ -1,6 +1,7 @@
 //! A whole desk in this process: a database of its own, the API behind a real socket, people to act as.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use credentials::MasterSecret;
@@ -30,8 +31,8 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(2);
 pub struct TestDesk {
     /// Its services.
     pub desk: Desk,
-    /// Its database.
-    pub database: TestDatabase,
+    /// Its database, which it may share with other nodes.
+    pub database: Arc<TestDatabase>,
     /// Where its API is: `http://127.0.0.1:…`.
     pub url: String,
     client: Client,
@@ -213,7 +214,7 @@ impl TestDesk {
     ///
     /// # Panics
     /// When it cannot be had.
-    pub async fn start_on(database: TestDatabase) -> Self {
+    pub async fn start_on(database: impl Into<Arc<TestDatabase>>) -> Self {
         Self::start_set(database, |_| ()).await
     }
 
@@ -225,17 +226,26 @@ impl TestDesk {
         Self::start_set(test_database().await, set).await
     }
 
-    #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the API runs beside the test and ends with it"
-    )]
-    async fn start_set(database: TestDatabase, set: impl FnOnce(&mut Config)) -> Self {
+    async fn start_set(database: impl Into<Arc<TestDatabase>>, set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             rates: RateSettings::lifted(),
             ..Config::default()
         };
         set(&mut config);
+        Self::start_configured(database, config).await
+    }
+
+    /// A desk on this database that is configured so; on the database of another it is another node of the same desk.
+    ///
+    /// # Panics
+    /// When it cannot be had.
+    #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the API runs beside the test and ends with it"
+    )]
+    pub async fn start_configured(database: impl Into<Arc<TestDatabase>>, config: Config) -> Self {
+        let database = database.into();
         let secret = MasterSecret::from_bytes([7; 32]);
         let desk = Desk::from_database(database.database().clone(), secret, &config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

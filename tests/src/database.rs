@@ -10,12 +10,13 @@ pub use postgres::testing::TestDatabase;
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
-/// A migrated, empty database of the test's own. It goes when it is dropped.
+/// A migrated, empty database of the test's own, to be used as the server's role, which can do with it what a server
+/// needs and no more. It goes when it is dropped.
 ///
 /// # Panics
 /// When there is no PostgreSQL: the test cannot go on.
 pub async fn test_database() -> TestDatabase {
-    TestDatabase::create(&server_url().await).await
+    TestDatabase::create_for_server(&server_url().await).await
 }
 
 /// The same without a schema, for tests of the first start.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use identity::{Accounts, Authenticator, Sessions, Teams};
-use kernel::{AnswerStore, Clock, IdSource, PortError};
+use identity::{Accounts, AuditLog, Authenticator, Sessions, Teams};
+use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
 use ticketing::Tickets;
 
@@ -63,7 +63,7 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<AddressBlock>,
     /// How long things may take.
     pub deadlines: Deadlines,
-    /// How often strangers may call.
+    /// How often the API may be called.
     pub rates: RateSettings,
     /// The token that `/metrics` asks for; without one the path is not there (it may have a listener of its own).
     pub metrics_token: Option<String>,
@@ -110,12 +110,16 @@ pub struct AppParts {
     pub sessions: Arc<Sessions>,
     /// Teams.
     pub teams: Arc<Teams>,
+    /// The record of acts.
+    pub audit_log: Arc<AuditLog>,
     /// Tickets.
     pub tickets: Arc<Tickets>,
     /// People's notifications.
     pub inbox: Arc<Inbox>,
     /// The first answers to requests with an idempotency key.
     pub answers: Arc<dyn AnswerStore>,
+    /// How often something was done, on all nodes together.
+    pub limits: Arc<dyn RateLimits>,
     /// The secret of cursors.
     pub cursors: CursorKey,
     /// Whether the database answers.
@@ -160,7 +164,7 @@ impl AppState {
     pub fn with_operations(parts: AppParts, operations: Vec<Operation>) -> Self {
         let table = RouteTable::new(operations);
         let reference = Reference::of(&table);
-        let gates = Gates::new(&parts.settings.rates);
+        let gates = Gates::new(&parts.settings.rates, &parts.limits);
         let load = Load::new(parts.settings.requests_in_flight_max);
         Self {
             parts,

@@ -106,7 +106,9 @@ pub(crate) async fn authenticate(request: &HttpRequest, token: &str) -> Result<C
         }
     })?;
     let caller = Caller(principal);
-    RequestContext::of(request).set_caller(caller.id().0);
+    let context = RequestContext::of(request);
+    context.set_caller(caller.id().0);
+    app.gates.caller.pass(&context, caller.id().0).await?;
     let requirement =
         RouteInfo::of(request).map_or(Requirement::Session, |route| route.requirement(request.method()));
     caller.0.meets(requirement)?;

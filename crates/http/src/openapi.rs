@@ -44,6 +44,7 @@ const TAGS: &[(&str, &str)] = &[
     ("teams", "Teams and their members."),
     ("tickets", "Tickets and their conversations."),
     ("notifications", "What the desk tells its people."),
+    ("audit", "The record of who did what to whom from where."),
 ];
 
 /// Documents that an operation honours `If-Match`.
@@ -335,14 +336,13 @@ fn complete(method: &HttpMethod, operation: &mut Document) {
             .or_insert(RefOr::T(unchanged));
     }
     let occurs = |status: &str| match status {
-        "400" | "500" | "503" => true,
+        "400" | "429" | "500" | "503" => true,
         "401" | "403" => secured,
         "404" => in_path,
         "409" => repeatable || (changes && in_path),
         "412" => conditional,
         // Even an operation without a documented body reads one: it may be `{}` and nothing else.
         "408" | "413" | "415" | "422" => changes,
-        "429" => !secured,
         "504" => changes,
         _ => false,
     };

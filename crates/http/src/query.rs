@@ -272,7 +272,8 @@ impl Query {
         }
     }
 
-    fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
+    /// A moment as RFC 3339, in microseconds.
+    pub fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let value = self.take(name)?;
         // An offset's plus sign that was not percent-encoded arrives as a blank.
         let parsed = DateTime::parse_from_rfc3339(&value.replace(' ', "+")).ok();

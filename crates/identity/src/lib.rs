@@ -1,5 +1,6 @@
 //! Accounts, sessions and teams of the InsightDesk help desk: rules and ports.
 //!
+//! - [`audit`] says what is on record of an act.
 //! - [`access`] says through what a person speaks (a session, a program's key) and what that is good for.
 //! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`] and [`team`] hold what is
 //!   stored; [`policy`] alone decides who may see and do what.
@@ -17,6 +18,7 @@
 //! (see `examples/who_may_manage_a_team.rs`).
 
 pub mod access;
+pub mod audit;
 pub mod policy;
 pub mod ports;
 pub mod service;
@@ -28,9 +30,11 @@ pub mod user;
 pub mod value;
 
 pub use access::{Access, AccessDenied, ApiKeyId, Principal, Requirement, Restriction, Scope};
+pub use audit::{AuditActor, AuditEntry, AuditNumber, AuditTarget};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, Accounts, Authenticator, PrincipalCache, SessionLimits, Sessions, SignedIn, Teams,
+    AccountLimits, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache, SessionLimits, Sessions,
+    SignedIn, Teams,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};

@@ -10,6 +10,7 @@
 //! | teams: list, read | no | yes | yes | yes | yes |
 //! | a team's members: list | no | own teams | yes | yes | yes |
 //! | a team's name and description: change | no | no | no | yes | yes |
+//! | the record of acts: read | no | no | no | no | yes |
 //! | teams: make, delete | no | no | no | no | yes |
 //! | members: add, rank, remove | no | no | no | up to their rank | yes |
 //!
@@ -135,6 +136,14 @@ pub fn delete_person(actor: &Actor, target: &User) -> Result<(), Denial> {
 /// # Errors
 /// [`Denial::Forbidden`] for all but admins.
 pub fn see_deleted(actor: &Actor) -> Result<(), Denial> {
+    administrate(actor)
+}
+
+/// Whether `actor` may read the record of acts.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins.
+pub fn read_audit_log(actor: &Actor) -> Result<(), Denial> {
     administrate(actor)
 }
 
@@ -284,6 +293,7 @@ mod tests {
         expected[6] = Ok(());
         assert_rule(&cast, create_person, expected);
         assert_rule(&cast, see_deleted, expected);
+        assert_rule(&cast, read_audit_log, expected);
         assert_rule(&cast, manage_teams, expected);
     }
 

@@ -24,7 +24,7 @@ pub use id::{EventId, IdSource, MessageId, SequentialIds, TeamId, TicketId, User
 pub use origin::{Client, Origin};
 pub use page::{Page, PageLimit, Position};
 pub use patch::Patch;
-pub use rate::{Bucket, Rate, RateLimits, Taken};
+pub use rate::{Bucket, MemoryRateLimits, Rate, RateLimits, Taken};
 pub use receipt::{Answer, AnswerStore, EventReceipt, Receipt, RequestKey, RequestReceipt, StoredAnswer};
 
 /// Counts the changes of a stored aggregate, starting at 1. A commit names the version that it was decided on.

@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 use crate::programs::{FindError, Programs, cache_dir, find};
-use crate::settings::{PORT, SUPERUSER};
+use crate::settings::{OWNER, PORT};
 use crate::supervisor::{self, Shared, StopRequest};
 
 /// Asked for first by every connection that this crate makes.
@@ -239,12 +239,20 @@ impl Cluster {
         started
     }
 
-    /// A URL of `database` in this cluster, for tokio-postgres and libpq alike.
+    /// A URL of `database` in this cluster for its owner, for tokio-postgres and libpq alike.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
+        self.url_as(OWNER, database)
+    }
+
+    /// The same for another role, which must be there by the time that it is used. Whoever reaches the socket may be
+    /// any role: the cluster asks for no password.
+    #[must_use]
+    pub fn url_as(&self, role: &str, database: &str) -> String {
         let host = percent_encoded(&self.socket_dir.to_string_lossy());
         format!(
-            "postgresql://{SUPERUSER}@{host}:{PORT}/{}",
+            "postgresql://{}@{host}:{PORT}/{}",
+            percent_encoded(role),
             percent_encoded(database)
         )
     }
@@ -326,7 +334,7 @@ pub(crate) fn connection_config(socket_dir: &Path) -> tokio_postgres::Config {
     config
         .host_path(socket_dir)
         .port(PORT)
-        .user(SUPERUSER)
+        .user(OWNER)
         .dbname(MAINTENANCE_DATABASE);
     config
 }

@@ -55,3 +55,4 @@ mod tether;
 pub use cluster::{Cluster, ClusterOptions, DatabaseError, Durability, Lifetime, StartError};
 pub use home::{default_data_dir, recorded_major};
 pub use programs::{FindError, MAJOR_MIN, Programs, Search, Source, cache_dir, find, find_for};
+pub use settings::OWNER;

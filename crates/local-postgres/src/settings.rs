@@ -8,8 +8,8 @@ use crate::cluster::Durability;
 /// The port that the socket's name carries; nothing listens on it.
 pub(crate) const PORT: u16 = 5432;
 
-/// The owner of the cluster.
-pub(crate) const SUPERUSER: &str = "insightdesk";
+/// The owner of the cluster, a superuser.
+pub const OWNER: &str = "insightdesk";
 
 /// The arguments of `postgres`.
 pub(crate) fn arguments(durability: Durability, data: &Path, socket_dir: &Path) -> Vec<String> {
@@ -57,7 +57,7 @@ pub(crate) fn arguments(durability: Durability, data: &Path, socket_dir: &Path) 
 /// The arguments of `initdb`, but for the locale.
 pub(crate) fn initdb_arguments(durability: Durability, data: &Path) -> Vec<String> {
     let mut arguments = vec!["-D".to_owned(), data.display().to_string()];
-    arguments.extend(["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-instructions"].map(str::to_owned));
+    arguments.extend(["-U", OWNER, "-A", "trust", "-E", "UTF8", "--no-instructions"].map(str::to_owned));
     arguments.push(
         match durability {
             Durability::Durable => "--data-checksums",

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use diesel::QueryableByName;
-use diesel::migration::MigrationVersion;
-use diesel::sql_types::Bool;
+use diesel::migration::{Migration as _, MigrationSource, MigrationVersion};
+use diesel::pg::Pg;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 use tokio::time::Instant;
@@ -35,6 +36,12 @@ pub enum MigrateError {
     /// Another node migrates, and does not end.
     #[error("another node has been migrating the database for more than {} s", MIGRATION_WAIT_MAX.as_secs())]
     Busy,
+    /// The role cannot change the schema, which must be changed.
+    #[error(
+        "the schema must be brought up to date, and the user of database-url may not change it: set database-owner-url to \
+         that of the one who may"
+    )]
+    NotAllowed,
     /// A migration failed; it left nothing behind, those before it stay.
     #[error("a migration failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -48,12 +55,55 @@ enum Direction {
 }
 
 impl Database {
-    /// Runs the migrations that the database does not have yet; gives their versions.
+    /// Runs the migrations that the database does not have yet; gives their versions. Where there are none, any role
+    /// that reads the database will do.
     ///
     /// # Errors
-    /// When the server cannot be reached, another node's migration does not end, or a migration fails.
+    /// When the server cannot be reached, another node's migration does not end, a migration fails, or the role may not
+    /// change the schema although it must be changed.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
+        if !self.lacks_migrations().await? {
+            return Ok(Vec::new());
+        }
         self.move_schema(Direction::Up).await
+    }
+
+    /// Whether a migration of this program has not been run.
+    async fn lacks_migrations(&self) -> Result<bool, MigrateError> {
+        #[derive(QueryableByName)]
+        struct Done {
+            #[diesel(sql_type = Text)]
+            version: String,
+        }
+        #[derive(QueryableByName)]
+        struct Allowed {
+            #[diesel(sql_type = Bool)]
+            kept: bool,
+            #[diesel(sql_type = Bool)]
+            may_create: bool,
+        }
+        let mut connection = establish(&self.target).await?;
+        let Allowed { kept, may_create } = diesel::sql_query(
+            "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS kept, \
+             coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create",
+        )
+        .get_result(&mut connection)
+        .await?;
+        let mut lacking: Vec<String> = MigrationSource::<Pg>::migrations(&MIGRATIONS)
+            .map_err(MigrateError::Failed)?
+            .iter()
+            .map(|migration| migration.name().version().to_string())
+            .collect();
+        if kept {
+            let done: Vec<Done> = diesel::sql_query("SELECT version::text FROM __diesel_schema_migrations")
+                .load(&mut connection)
+                .await?;
+            lacking.retain(|version| done.iter().all(|done| done.version != *version));
+        }
+        if !lacking.is_empty() && !may_create {
+            return Err(MigrateError::NotAllowed);
+        }
+        Ok(!lacking.is_empty())
     }
 
     /// Reverts all migrations: everything is deleted.
@@ -86,7 +136,7 @@ impl Database {
 
 /// The same database without the bounds that are meant for requests. A migration still gives up a lock that it does
 /// not get: those who came after it would wait behind it.
-fn unhurried(target: &Target) -> Target {
+pub(crate) fn unhurried(target: &Target) -> Target {
     let mut target = target.clone();
     let options = target.config.get_options().unwrap_or_default().to_owned();
     target.config.options(format!(
@@ -95,7 +145,7 @@ fn unhurried(target: &Target) -> Target {
     target
 }
 
-async fn take_turn(connection: &mut AsyncPgConnection) -> Result<(), MigrateError> {
+pub(crate) async fn take_turn(connection: &mut AsyncPgConnection) -> Result<(), MigrateError> {
     #[derive(QueryableByName)]
     struct Turn {
         #[diesel(sql_type = Bool)]

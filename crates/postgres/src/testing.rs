@@ -2,6 +2,9 @@
 //!
 //! The first to come migrates a template, whose name carries a hash of the migrations; the others copy it. A database
 //! goes when its [`TestDatabase`] does. Which server, is the caller's to say: a superuser's URL.
+//!
+//! A test of one adapter works as that superuser. A test of a whole desk works as [`SERVER_ROLE`], a role as the server
+//! has it in earnest, so that each of them also proves that what is granted to that is enough.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,6 +12,9 @@ use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 
 use crate::{Database, Settings};
+
+/// The role of whole desks in tests: it has what [`Database::grant_to_role`] grants.
+pub const SERVER_ROLE: &str = "insightdesk_app";
 
 /// The advisory lock of the one who makes the template.
 const TEMPLATE_LOCK: i64 = 0x1e51_9d7d_0002;
@@ -18,6 +24,8 @@ const TEMPLATE_LOCK: i64 = 0x1e51_9d7d_0002;
 pub struct TestDatabase {
     server_url: String,
     name: String,
+    /// The superuser's URL of the database.
+    owner_url: String,
     settings: Settings,
     database: Database,
 }
@@ -30,7 +38,18 @@ impl TestDatabase {
     pub async fn create(server_url: &str) -> Self {
         let server = connect(server_url).await;
         let template = ensure_template(&server, server_url).await;
-        Self::copy_of(&template, &server, server_url).await
+        Self::copy_of(&template, &server, server_url, None).await
+    }
+
+    /// Makes a database on that server, to be used as [`SERVER_ROLE`]. [`batch`](Self::batch), [`rows`](Self::rows) and
+    /// [`number`](Self::number) remain the superuser's.
+    ///
+    /// # Panics
+    /// When it cannot be made: the test cannot go on.
+    pub async fn create_for_server(server_url: &str) -> Self {
+        let server = connect(server_url).await;
+        let template = ensure_template(&server, server_url).await;
+        Self::copy_of(&template, &server, server_url, Some(SERVER_ROLE)).await
     }
 
     /// Makes a database without a schema.
@@ -38,11 +57,11 @@ impl TestDatabase {
     /// # Panics
     /// When it cannot be made: the test cannot go on.
     pub async fn create_empty(server_url: &str) -> Self {
-        Self::copy_of("template0", &connect(server_url).await, server_url).await
+        Self::copy_of("template0", &connect(server_url).await, server_url, None).await
     }
 
     #[expect(clippy::expect_used, reason = "a test without its database ends here")]
-    async fn copy_of(template: &str, server: &Client, server_url: &str) -> Self {
+    async fn copy_of(template: &str, server: &Client, server_url: &str, role: Option<&str>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "test_{}_{}",
@@ -56,13 +75,21 @@ impl TestDatabase {
             .await
             .expect("drop a left-over");
         server.batch_execute(&sql).await.expect("copy the template");
-        let settings = settings(server_url, &name);
+        let owner_url = url_of(server_url, &name);
+        let mut settings = settings(server_url, &name);
+        if let Some(role) = role {
+            settings.url = as_role(&owner_url, role);
+            // Unlike what is granted within a database, this is not copied with it.
+            let sql = format!("REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM PUBLIC");
+            server.batch_execute(&sql).await.expect("close the database");
+        }
         let database = Database::connect(&settings)
             .await
             .expect("connect to the test's database");
         Self {
             server_url: server_url.to_owned(),
             name,
+            owner_url,
             settings,
             database,
         }
@@ -80,19 +107,25 @@ impl TestDatabase {
         &self.settings
     }
 
-    /// The database's URL.
+    /// The database's URL, for the role as which it is used.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.settings.url
     }
 
-    /// Runs SQL text of any number of statements, without the time limits that are meant for requests.
+    /// The database's URL for the superuser.
+    #[must_use]
+    pub fn owner_url(&self) -> &str {
+        &self.owner_url
+    }
+
+    /// Runs SQL text of any number of statements as the superuser, without the time limits that are meant for requests.
     ///
     /// # Panics
     /// When it fails.
     #[expect(clippy::expect_used, reason = "a test whose SQL fails ends here")]
     pub async fn batch(&self, sql: &str) {
-        let client = connect(self.url()).await;
+        let client = connect(self.owner_url()).await;
         client.batch_execute(sql).await.expect("the test's own SQL");
     }
 
@@ -102,7 +135,7 @@ impl TestDatabase {
     /// When it fails.
     #[expect(clippy::expect_used, reason = "a test whose SQL fails ends here")]
     pub async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        let client = connect(self.url()).await;
+        let client = connect(self.owner_url()).await;
         let messages = client.simple_query(sql).await.expect("the test's own SQL");
         let row = |row: &tokio_postgres::SimpleQueryRow| {
             (0..row.len())
@@ -170,6 +203,20 @@ fn url_of(server_url: &str, name: &str) -> String {
     format!("{scheme}://{authority}/{name}{query}")
 }
 
+/// The same database's URL for another role, whose password, if any, is the same.
+fn as_role(url: &str, role: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("postgresql", url));
+    let (login, rest) = rest.split_once('@').unwrap_or(("", rest));
+    let password = login.split_once(':').map(|(_, password)| format!(":{password}"));
+    format!("{scheme}://{role}{}@{rest}", password.unwrap_or_default())
+}
+
+fn password_of(url: &str) -> Option<String> {
+    let config: tokio_postgres::Config = url.parse().ok()?;
+    let password = String::from_utf8(config.get_password()?.to_vec());
+    password.ok()
+}
+
 fn settings(server_url: &str, name: &str) -> Settings {
     let mut settings = Settings::new(url_of(server_url, name));
     settings.connections_max = 8;
@@ -189,7 +236,7 @@ async fn connect(url: &str) -> Client {
 
 #[expect(clippy::expect_used, reason = "a test without its template ends here")]
 async fn ensure_template(server: &Client, server_url: &str) -> String {
-    let template = format!("insightdesk_template_{}", env!("INSIGHTDESK_MIGRATIONS_HASH"));
+    let template = format!("insightdesk_template2_{}", env!("INSIGHTDESK_MIGRATIONS_HASH"));
     let exists = async || {
         let found = server
             .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&template])
@@ -214,6 +261,21 @@ async fn ensure_template(server: &Client, server_url: &str) -> String {
         server.batch_execute(&make).await.expect("create the template");
         let database = Database::new(&settings(server_url, &build)).expect("settings of the template");
         database.migrate().await.expect("migrate the template");
+        database
+            .ensure_role(SERVER_ROLE)
+            .await
+            .expect("make the server's role");
+        if let Some(password) = password_of(server_url) {
+            let sql = format!(
+                "ALTER ROLE {SERVER_ROLE} PASSWORD '{}'",
+                password.replace('\'', "''")
+            );
+            server.batch_execute(&sql).await.expect("give it a password");
+        }
+        database
+            .grant_to_role(SERVER_ROLE)
+            .await
+            .expect("grant what the server needs");
         database.close();
         drop(database);
         rename_once_unused(server, &build, &template).await;
@@ -260,7 +322,7 @@ pub(crate) mod own {
         TestDatabase::create_empty(&server_url().await).await
     }
 
-    async fn server_url() -> String {
+    pub(crate) async fn server_url() -> String {
         if let Ok(url) = std::env::var("INSIGHTDESK_TEST_POSTGRES") {
             return url;
         }

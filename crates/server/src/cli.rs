@@ -15,7 +15,7 @@ use crate::config::{self, Loaded, show};
 use crate::embedded::Company;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::stop::Stop;
-use crate::{admin, demo, import, logging, serve};
+use crate::{admin, demo, import, logging, serve, verify};
 
 /// What is logged of work that goes on by itself. Of what strangers send that is no request, the API has a
 /// line of its own; the framework would call it an error of ours.
@@ -50,6 +50,11 @@ enum Command {
     Admin {
         #[command(subcommand)]
         command: admin::AdminCommand,
+    },
+    /// Check what is stored.
+    Verify {
+        #[command(subcommand)]
+        command: verify::VerifyCommand,
     },
     /// Bring data in from elsewhere.
     Import(import::ImportArgs),
@@ -108,6 +113,7 @@ fn run(cli: Cli) -> Outcome {
         | Command::Work
         | Command::Migrate
         | Command::Admin { .. }
+        | Command::Verify { .. }
         | Command::Import(_)
         | Command::Demo(_) => {}
     }
@@ -150,6 +156,7 @@ async fn on_runtime(command: Command, loaded: Loaded) -> Outcome {
         match command {
             Command::Migrate => say("The database is up to date."),
             Command::Admin { command } => admin::run(command, &desk).await,
+            Command::Verify { command } => verify::run(command, &desk).await,
             Command::Import(args) => import::run(args, &desk).await,
             Command::Demo(args) => demo::run(args, &desk).await,
             Command::Serve(_) | Command::Work | Command::Openapi | Command::Config(_) | Command::Version => {

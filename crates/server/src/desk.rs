@@ -14,23 +14,23 @@ use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
 use http::operator::MetricsText;
 use identity::ports::{
-    AccessTokens, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore,
+    AccessTokens, AuditStore, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore,
 };
 use identity::service::{AccountPorts, SessionPorts, TeamPorts};
-use identity::{Accounts, Authenticator, PrincipalCache, Sessions, Teams};
-use kernel::{AnswerStore, Clock, IdSource, PortError};
+use identity::{Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache, Sessions, Teams};
+use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgFacts, PgNotifications, PgOutbox,
-    PgSessions, PgSetup, PgTeams, PgTickets, PgUsers,
+    ConnectError, Database, MigrateError, PgAnswers, PgAudit, PgDirectory, PgFacts, PgNotifications,
+    PgOutbox, PgRateLimits, PgSessions, PgSetup, PgTeams, PgTickets, PgUsers, Role, RolesError,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
 
 use crate::bridges::{DatabaseHealth, Markdown};
 use crate::config::Config;
-use crate::embedded::{self, Company, EmbeddedError};
+use crate::embedded::{self, Company, Embedded, EmbeddedError};
 use crate::secret::{self, SecretError};
 
 /// Who issues access tokens, and for whom. Part of every token: a change logs everyone out.
@@ -38,6 +38,10 @@ const TOKEN_ISSUER: &str = "insightdesk";
 const TOKEN_AUDIENCE: &str = "insightdesk-api";
 /// How long a closing desk waits for its PostgreSQL.
 const CLUSTER_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// What to do about a role that may do too much.
+const ROLES_CURE: &str = "give it one of its own, and database-owner-url to who owns the schema (`insightdesk config` says \
+                          how)";
 
 /// A database that takes longer to answer at the start is told of.
 const CONNECT_SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -64,6 +68,9 @@ pub enum OpenError {
     /// The schema is not up to date, and could not be brought there.
     #[error("the database could not be brought up to date")]
     Migrate(#[from] MigrateError),
+    /// The database's roles are not as they should be.
+    #[error("the roles of the database could not be set up")]
+    Roles(#[from] RolesError),
     /// The secret is missing, or another desk's.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -104,6 +111,12 @@ pub struct Desk {
     pub authenticator: Arc<Authenticator>,
     /// Keeps accounts: for commands that look people up.
     pub users: Arc<dyn UserStore>,
+    /// The record of acts.
+    pub audit_log: Arc<AuditLog>,
+    /// Puts acts on record.
+    pub audit_trail: Arc<AuditTrail>,
+    /// How often something was done, on all nodes together.
+    pub limits: Arc<PgRateLimits>,
     /// Tickets.
     pub tickets: Arc<Tickets>,
     /// Brings tickets in from elsewhere.
@@ -135,14 +148,31 @@ impl Desk {
     /// # Errors
     /// As [`OpenError`] says. Nothing is left running then.
     pub async fn open(config: &Config, company: Company) -> Result<Self, OpenError> {
-        let (url, cluster) = match &config.database_url {
-            Some(url) => (url.expose().to_owned(), None),
+        let owner_url = config.database_owner_url.as_ref();
+        let (place, cluster) = match &config.database_url {
+            Some(url) => {
+                let place = Place {
+                    url: url.expose().to_owned(),
+                    owner_url: owner_url.map(|url| url.expose().to_owned()),
+                    makes_role: None,
+                };
+                (place, None)
+            }
             None => {
-                let embedded = embedded::start(&config.data_dir, company).await?;
-                (embedded.url, embedded.cluster)
+                let Embedded {
+                    url,
+                    owner_url,
+                    cluster,
+                } = embedded::start(&config.data_dir, company).await?;
+                let place = Place {
+                    url,
+                    owner_url: Some(owner_url),
+                    makes_role: Some(embedded::SERVER_ROLE),
+                };
+                (place, cluster)
             }
         };
-        match Self::open_at(url, config).await {
+        match Self::open_at(place, config).await {
             Ok(desk) => Ok(Self { cluster, ..desk }),
             Err(error) => {
                 if let Some(cluster) = cluster {
@@ -153,14 +183,32 @@ impl Desk {
         }
     }
 
-    async fn open_at(url: String, config: &Config) -> Result<Self, OpenError> {
+    async fn open_at(place: Place, config: &Config) -> Result<Self, OpenError> {
+        let Place {
+            url,
+            owner_url,
+            makes_role,
+        } = place;
         let mut settings = postgres::Settings::new(url);
         settings.connections_max = config.database_connections;
-        let database = connect(&settings).await?;
-        let migrated = database.migrate().await?;
-        if !migrated.is_empty() {
-            tracing::info!(versions = ?migrated, "brought the database up to date");
-        }
+        let database = match owner_url {
+            None => {
+                let database = connect(&settings).await?;
+                tell_of(&database.migrate().await?);
+                database
+            }
+            Some(owner_url) => {
+                let owner = connect(&postgres::Settings {
+                    url: owner_url,
+                    connections_max: 1,
+                    ..settings.clone()
+                })
+                .await?;
+                let prepared = prepare(&owner, &settings, makes_role).await;
+                owner.close();
+                prepared?
+            }
+        };
         let facts = PgFacts::new(database.clone());
         let secret = secret::agree(config, &facts).await?;
         Ok(Self::from_database(database, secret, config)?)
@@ -240,6 +288,11 @@ impl Desk {
         });
         let authenticator = Authenticator::new(tokens, session_store, Arc::clone(&clock), cache);
 
+        let audit_store: Arc<dyn AuditStore> = Arc::new(PgAudit::new(database.clone()));
+        let audit_log = AuditLog::new(Arc::clone(&audit_store));
+        let audit_trail = AuditTrail::new(audit_store);
+        let limits = PgRateLimits::new(database.clone());
+
         let pg_tickets = Arc::new(PgTickets::new(database.clone()));
         let ticket_store: Arc<dyn TicketStore> = Arc::clone(&pg_tickets) as _;
         let import_store: Arc<dyn ImportStore> = pg_tickets;
@@ -271,6 +324,9 @@ impl Desk {
             teams: Arc::new(teams),
             authenticator: Arc::new(authenticator),
             users,
+            audit_log: Arc::new(audit_log),
+            audit_trail: Arc::new(audit_trail),
+            limits: Arc::new(limits),
             tickets: Arc::new(tickets),
             import: Arc::new(import),
             inbox: Arc::new(inbox),
@@ -305,6 +361,8 @@ impl Desk {
             accounts: Arc::clone(&self.accounts),
             sessions: Arc::clone(&self.sessions),
             teams: Arc::clone(&self.teams),
+            audit_log: Arc::clone(&self.audit_log),
+            limits: Arc::clone(&self.limits) as Arc<dyn RateLimits>,
             tickets: Arc::clone(&self.tickets),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
@@ -317,7 +375,10 @@ impl Desk {
     /// The background work.
     pub fn worker(&self) -> Worker {
         let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
-        let subscribers: Vec<Arc<dyn Subscriber>> = vec![Arc::clone(&self.notify_people) as _];
+        let subscribers: Vec<Arc<dyn Subscriber>> = vec![
+            Arc::clone(&self.notify_people) as _,
+            Arc::clone(&self.audit_trail) as _,
+        ];
         let wake_up = self.database.wake_ups().reader();
         let relay = Relay::new(Arc::clone(&outbox), subscribers, Arc::clone(&self.clock), wake_up);
 
@@ -325,6 +386,7 @@ impl Desk {
         let (sessions, answers) = (Arc::clone(&self.sessions), Arc::clone(&self.answers));
         let (delivered, clock) = (Arc::clone(&outbox), Arc::clone(&self.clock));
         let clock_of_answers = Arc::clone(&clock);
+        let limits = Arc::clone(&self.limits);
         let database = self.database.clone();
         Worker::new()
             .with_relay(relay)
@@ -348,6 +410,40 @@ impl Desk {
                 let before = clock_of_answers.now() - REQUEST_ANSWERS_KEPT;
                 async move { answers.forget(before, FORGET_ROWS_MAX).await }
             }))
+            .with_sweep(Sweep::new("full_buckets", FORGET_EVERY, move || {
+                let limits = Arc::clone(&limits);
+                async move { limits.forget_full(FORGET_ROWS_MAX).await }
+            }))
+    }
+
+    /// Warns when the server works as a role that may do more than it needs, which one who gets at its connection could
+    /// use.
+    pub async fn warn_of_rights(&self) {
+        match self.database.role().await {
+            Ok(Role {
+                name,
+                is_superuser: true,
+                changes_schema: _,
+            }) => {
+                tracing::warn!(
+                    role = name,
+                    "the server works as a superuser of the database: {ROLES_CURE}"
+                );
+            }
+            Ok(Role {
+                name,
+                is_superuser: false,
+                changes_schema: true,
+            }) => tracing::warn!(
+                role = name,
+                "the server works as a role that may change the database's schema: {ROLES_CURE}"
+            ),
+            Ok(Role { .. }) => {}
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database's roles could not be looked at"
+            ),
+        }
     }
 
     /// Lets this process' commits wake the workers of others, until `until` ends: for one that has no worker itself.
@@ -367,6 +463,39 @@ impl Desk {
                 tracing::warn!("the local PostgreSQL takes long to stop and is left to it");
             }
         }
+    }
+}
+
+/// Where the database is.
+struct Place {
+    /// For the server.
+    url: String,
+    /// For the owner of the schema, where that is another role.
+    owner_url: Option<String>,
+    /// The server's role, where it is to be made.
+    makes_role: Option<&'static str>,
+}
+
+/// Brings the schema up to date as its owner, and gives the server's role what it needs of it.
+async fn prepare(
+    owner: &Database,
+    settings: &postgres::Settings,
+    makes_role: Option<&str>,
+) -> Result<Database, OpenError> {
+    tell_of(&owner.migrate().await?);
+    if let Some(role) = makes_role {
+        owner.ensure_role(role).await?;
+        owner.grant_to_role(role).await?;
+        return Ok(connect(settings).await?);
+    }
+    let database = connect(settings).await?;
+    owner.grant_to(&database).await?;
+    Ok(database)
+}
+
+fn tell_of(migrated: &[String]) {
+    if !migrated.is_empty() {
+        tracing::info!(versions = ?migrated, "brought the database up to date");
     }
 }
 

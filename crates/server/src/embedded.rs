@@ -6,11 +6,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use local_postgres::{Cluster, ClusterOptions, DatabaseError, FindError, StartError, find_for};
+use local_postgres::{Cluster, ClusterOptions, DatabaseError, FindError, OWNER, StartError, find_for};
 use tokio::time::Instant;
 
 /// The database in the cluster.
 const DATABASE: &str = "insightdesk";
+/// The role as which the server works; the cluster's owner migrates.
+pub const SERVER_ROLE: &str = "insightdesk_app";
 /// How long a guest waits for a PostgreSQL that is being started.
 const GUEST_PATIENCE: Duration = Duration::from_secs(20);
 const GUEST_PAUSE: Duration = Duration::from_millis(100);
@@ -52,8 +54,10 @@ pub enum EmbeddedError {
 /// A PostgreSQL to work with.
 #[derive(Debug)]
 pub struct Embedded {
-    /// The URL of its database.
+    /// The URL of its database, for the server. The role in it is made by whoever uses the other one.
     pub url: String,
+    /// The URL of its database, for its owner.
+    pub owner_url: String,
     /// Itself, when it is this process that looks after it.
     pub cluster: Option<Cluster>,
 }
@@ -80,7 +84,8 @@ pub async fn start(data_dir: &Path, company: Company) -> Result<Embedded, Embedd
         return Err(error.into());
     }
     Ok(Embedded {
-        url: cluster.url(DATABASE),
+        url: cluster.url_as(SERVER_ROLE, DATABASE),
+        owner_url: cluster.url(DATABASE),
         cluster: Some(cluster),
     })
 }
@@ -92,8 +97,14 @@ async fn guest(data_dir: &Path, in_use: StartError) -> Result<Embedded, Embedded
         let recorded = tokio::fs::read_to_string(&postmaster_pid)
             .await
             .unwrap_or_default();
-        if let Some(url) = url_by_pid_file(&recorded) {
-            return Ok(Embedded { url, cluster: None });
+        if let Some(owner_url) = url_by_pid_file(&recorded, OWNER)
+            && let Some(url) = url_by_pid_file(&recorded, SERVER_ROLE)
+        {
+            return Ok(Embedded {
+                url,
+                owner_url,
+                cluster: None,
+            });
         }
         if Instant::now() > deadline {
             return Err(EmbeddedError::NoHost(in_use));
@@ -104,13 +115,13 @@ async fn guest(data_dir: &Path, in_use: StartError) -> Result<Embedded, Embedded
 
 /// The URL of the database of a running server, by what the server wrote into `postmaster.pid`: its process id, data
 /// folder, start time, port, socket folder, address, shared memory and, once it is ready, its state.
-fn url_by_pid_file(text: &str) -> Option<String> {
+fn url_by_pid_file(text: &str, role: &str) -> Option<String> {
     let mut lines = text.lines().map(str::trim);
     let (port, socket_dir) = (lines.nth(3)?, lines.next()?);
     let ready = lines.nth(2)? == "ready";
     (ready && !socket_dir.is_empty()).then(|| {
         format!(
-            "host='{}' port={port} user=insightdesk dbname={DATABASE}",
+            "host='{}' port={port} user={role} dbname={DATABASE}",
             socket_dir.replace('\\', "\\\\").replace('\'', "\\'")
         )
     })
@@ -124,11 +135,14 @@ mod tests {
     fn a_running_server_is_found_by_its_pid_file() {
         let text = "21\n/d/postgres/data\n1700000000\n5432\n/d/run\n\n  5432001  98309\nready   \n";
         assert_eq!(
-            url_by_pid_file(text).unwrap(),
+            url_by_pid_file(text, OWNER).unwrap(),
             "host='/d/run' port=5432 user=insightdesk dbname=insightdesk"
         );
-        assert_eq!(url_by_pid_file(&text.replace("ready   ", "starting")), None);
-        assert_eq!(url_by_pid_file("21\n/d/postgres/data\n"), None);
-        assert_eq!(url_by_pid_file(""), None);
+        assert_eq!(
+            url_by_pid_file(&text.replace("ready   ", "starting"), OWNER),
+            None
+        );
+        assert_eq!(url_by_pid_file("21\n/d/postgres/data\n", OWNER), None);
+        assert_eq!(url_by_pid_file("", OWNER), None);
     }
 }

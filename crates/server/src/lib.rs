@@ -19,6 +19,7 @@ pub mod mail;
 pub mod secret;
 pub mod serve;
 mod stop;
+pub mod verify;
 
 pub use config::Config;
 pub use desk::Desk;

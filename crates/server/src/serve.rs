@@ -87,6 +87,7 @@ pub async fn work(config: Config) -> Outcome {
     let Some(desk) = open(&config, Company::Guest, &stop).await? else {
         return Ok(());
     };
+    desk.warn_of_rights().await;
     say("InsightDesk does its background work.")?;
     desk.worker().run(stop.asked()).await;
     end(desk, Ok(())).await
@@ -108,6 +109,7 @@ async fn serve_desk(
     stop: &Stop,
 ) -> Outcome {
     let config = &desk.config;
+    desk.warn_of_rights().await;
     let metrics = record_metrics()?;
     let state = desk.http_state(Some(Arc::new(metrics) as Arc<dyn MetricsText>));
     let settings = ServerSettings {

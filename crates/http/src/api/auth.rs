@@ -94,7 +94,8 @@ async fn register(
     if let Some(address) = origin.client.ip() {
         app.gates
             .register
-            .pass_address(&RequestContext::of(&request), address)?;
+            .pass_address(&RequestContext::of(&request), address)
+            .await?;
     }
     let profile = app.accounts.register(body.into(), origin, &no_receipt).await?;
     Rendered::created(
@@ -179,9 +180,9 @@ async fn login(
     let context = RequestContext::of(&request);
     let origin = Arc::new(auth::origin(&app, &request));
     if let Some(address) = origin.client.ip() {
-        app.gates.login_address.pass_address(&context, address)?;
+        app.gates.login_address.pass_address(&context, address).await?;
     }
-    app.gates.login_account.pass_account(&context, &email)?;
+    app.gates.login_account.pass_account(&context, &email).await?;
     let signed_in = app
         .sessions
         .login(Credentials { email, password }, origin)
@@ -222,7 +223,7 @@ async fn refresh(
     let context = RequestContext::of(&request);
     let origin = Arc::new(auth::origin(&app, &request));
     if let Some(address) = origin.client.ip() {
-        app.gates.refresh.pass_address(&context, address)?;
+        app.gates.refresh.pass_address(&context, address).await?;
     }
     let signed_in = app.sessions.refresh(&body.refresh_token, origin).await?;
     context.set_caller(signed_in.profile.id.0);
@@ -313,7 +314,8 @@ async fn setup(
     if let Some(address) = origin.client.ip() {
         app.gates
             .setup
-            .pass_address(&RequestContext::of(&request), address)?;
+            .pass_address(&RequestContext::of(&request), address)
+            .await?;
     }
     let profile = app
         .accounts

@@ -1,6 +1,7 @@
 //! The operations, a module for each part of the product. A handler turns a DTO into a domain command, calls the
 //! service, and turns what came of it into a DTO; rules live in the domains.
 
+mod audit;
 mod auth;
 mod notifications;
 mod teams;
@@ -18,6 +19,7 @@ pub fn operations() -> Vec<Operation> {
         auth::operations(),
         users::operations(),
         teams::operations(),
+        audit::operations(),
     ]
     .concat()
 }

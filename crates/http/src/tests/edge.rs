@@ -5,13 +5,14 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use actix_web::{HttpResponse, Responder};
+use kernel::Rate;
 
 use super::{World, request, settings};
 use crate::app::{Deadlines, HttpSettings};
 use crate::auth::Caller;
 use crate::json::Json;
 use crate::problem::Problem;
-use crate::rate::{Rate, RateSettings};
+use crate::rate::RateSettings;
 use crate::routes::operation;
 
 #[utoipa::path(get, path = "/panics", responses((status = 200)))]

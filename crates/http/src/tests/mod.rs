@@ -18,8 +18,11 @@ use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, Error};
 use async_trait::async_trait;
-use identity::testing::{Desk, MemoryIdentity};
-use kernel::{AnswerStore, IdSource, PortError, Receipt, Role, SequentialIds, StoredAnswer};
+use identity::AuditLog;
+use identity::testing::{Desk, MemoryAudit, MemoryIdentity};
+use kernel::{
+    AnswerStore, IdSource, MemoryRateLimits, PortError, Receipt, Role, SequentialIds, StoredAnswer,
+};
 use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
@@ -99,6 +102,8 @@ impl World {
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
             teams: Arc::new(teams),
+            audit_log: Arc::new(AuditLog::new(Arc::new(MemoryAudit::new()))),
+            limits: Arc::new(MemoryRateLimits::new(clock.clone())),
             tickets: Arc::new(tickets),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),

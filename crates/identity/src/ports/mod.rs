@@ -6,6 +6,7 @@
 //!
 //! Every list is in the order that its method names, begins after `after`, and holds at most `limit` rows.
 
+mod audit;
 mod mail;
 
 use async_trait::async_trait;
@@ -20,6 +21,9 @@ use crate::team::{Team, TeamMember};
 use crate::user::{PersonCard, User, UserStatus};
 use crate::value::{EmailAddress, Password, PasswordAttempt, PasswordHash};
 
+#[cfg(any(test, feature = "testing"))]
+pub use audit::MockAuditStore;
+pub use audit::{ActionFilter, AuditFilter, AuditPage, AuditStore, Recorded};
 #[cfg(any(test, feature = "testing"))]
 pub use mail::MockMailer;
 pub use mail::{Mail, MailContent, MailError, Mailer};

@@ -5,6 +5,8 @@
 //! between. Whatever may change who a caller is empties the [`PrincipalCache`] of this node.
 
 mod accounts;
+mod audit;
+mod audit_error;
 mod authenticator;
 mod error;
 mod sessions;
@@ -15,6 +17,8 @@ mod tests;
 pub use accounts::{
     AccountLimits, AccountPorts, Accounts, ChangePassword, CreateUser, ListUsers, Registration, UpdateUser,
 };
+pub use audit::{AuditLog, AuditTrail};
+pub use audit_error::ReadAuditError;
 pub use authenticator::{Authenticator, PrincipalCache};
 pub use error::{
     AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, LoginError,

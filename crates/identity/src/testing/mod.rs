@@ -4,6 +4,7 @@
 //!
 //! The mocks of the ports (`MockPasswordHasher` and so on) are beside their traits, in [`crate::ports`].
 
+mod audit;
 pub mod builders;
 pub mod contract;
 mod desk;
@@ -12,6 +13,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{MemoryAudit, audit_entry, audit_store};
 pub use desk::Desk;
 pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets};
 pub use memory::MemoryIdentity;

@@ -1,4 +1,4 @@
-//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`] and [`PgSetup`].
+//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`], [`PgSetup`] and [`PgAudit`].
 //!
 //! A commit is one statement: its own row is written first, in a part named `changed` that gives a row only when the
 //! decision still stands, and everything else follows from that row. Two things need more, because a statement sees
@@ -13,12 +13,14 @@
 //! To store another field, add it to its row in [`rows`] and to the statement beside the destructuring that no longer
 //! compiles.
 
+mod audit;
 mod rows;
 mod sessions;
 mod setup;
 mod teams;
 mod users;
 
+pub use audit::{AuditRow, PgAudit};
 pub use sessions::PgSessions;
 pub use setup::PgSetup;
 pub use teams::PgTeams;

@@ -143,6 +143,8 @@ pub struct Config {
     pub cors_origins: AllowedOrigins,
     /// The PostgreSQL to use; one of its own when unset.
     pub database_url: Option<Secret>,
+    /// The same PostgreSQL for the owner of its schema; when unset, `database_url` does both.
+    pub database_owner_url: Option<Secret>,
     /// The most connections to it.
     pub database_connections: usize,
     /// The way mail goes out: a mail server, or a folder; the folder `mail` of the data folder when unset.
@@ -157,7 +159,7 @@ pub struct Config {
     pub accounts: AccountLimits,
     /// How long sessions last.
     pub sessions: SessionLimits,
-    /// How often strangers may call.
+    /// How often the API may be called.
     pub rates: RateSettings,
     /// The desk's choices about tickets.
     pub tickets: ticketing::Settings,
@@ -187,6 +189,7 @@ impl Default for Config {
             api_docs: true,
             cors_origins: AllowedOrigins::default(),
             database_url: None,
+            database_owner_url: None,
             database_connections: 16,
             mail_url: None,
             mail_from: None,
@@ -435,6 +438,12 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::Conflict(
             "the profile production needs the setting database-url: the PostgreSQL that insightdesk looks after itself \
              is meant for trying it out; set DATABASE_URL, or leave the profile standard",
+        ));
+    }
+    if config.database_owner_url.is_some() && config.database_url.is_none() {
+        return Err(ConfigError::Conflict(
+            "database-owner-url goes with database-url, which is not set: the PostgreSQL that insightdesk looks after \
+             itself has an owner of its own",
         ));
     }
     if config.sessions.idle > config.sessions.absolute {

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use http::rate::Rate;
 use identity::PasswordPolicy;
+use kernel::Rate;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, LogFormat, PREFIX, Profile, Secret};
@@ -227,13 +227,21 @@ pub static SETTINGS: &[Setting] = &[
                set the variable than the flag, which others on the machine can see.",
         rule: "a postgresql:// URL",
         unset: "the desk looks after a PostgreSQL of its own in the data folder",
-        set: |config, value| {
-            let known = ["postgresql://", "postgres://"]
-                .iter()
-                .any(|scheme| value.starts_with(scheme));
-            set_some(&mut config.database_url, known.then(|| Secret::new(value)))
-        },
+        set: |config, value| set_some(&mut config.database_url, database_url(value)),
         show: |config| config.database_url.as_ref().map(masked),
+    },
+    Setting {
+        name: "database-owner-url",
+        group: DATABASE,
+        kind: Kind::Secret,
+        help: "The same database for the owner of its schema, who migrates it and then grants the user of database-url \
+               what the server needs and no more. A superuser makes the two so: CREATE ROLE insightdesk_owner LOGIN \
+               PASSWORD '…'; CREATE ROLE insightdesk_app LOGIN PASSWORD '…'; CREATE DATABASE insightdesk OWNER \
+               insightdesk_owner;",
+        rule: "a postgresql:// URL",
+        unset: "the user of database-url owns the schema and migrates it",
+        set: |config, value| set_some(&mut config.database_owner_url, database_url(value)),
+        show: |config| config.database_owner_url.as_ref().map(masked),
     },
     Setting {
         name: "database-connections",
@@ -387,6 +395,46 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| shown_rate(config.rates.register_per_address),
     },
     Setting {
+        name: "rate-forgot",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Forgotten and reset passwords from one address in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.forgot_per_address, value),
+        show: |config| shown_rate(config.rates.forgot_per_address),
+    },
+    Setting {
+        name: "rate-resend",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Mails to be sent again from one address in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.resend_per_address, value),
+        show: |config| shown_rate(config.rates.resend_per_address),
+    },
+    Setting {
+        name: "rate-verify-code",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Codes of second factors from one address in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.verify_code_per_address, value),
+        show: |config| shown_rate(config.rates.verify_code_per_address),
+    },
+    Setting {
+        name: "rate-sign-on",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Single sign-ons from one address in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.sign_on_per_address, value),
+        show: |config| shown_rate(config.rates.sign_on_per_address),
+    },
+    Setting {
         name: "rate-refresh",
         group: RATES,
         kind: Kind::Number,
@@ -405,6 +453,26 @@ pub static SETTINGS: &[Setting] = &[
         unset: "",
         set: |config, value| rate(&mut config.rates.setup_per_address, value),
         show: |config| shown_rate(config.rates.setup_per_address),
+    },
+    Setting {
+        name: "rate-caller",
+        group: RATES,
+        kind: Kind::Number,
+        help: "All requests of one person in a minute, whatever sessions and keys they come through.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.caller, value),
+        show: |config| shown_rate(config.rates.caller),
+    },
+    Setting {
+        name: "rate-tickets",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Tickets that one person opens in a minute.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.tickets_per_caller, value),
+        show: |config| shown_rate(config.rates.tickets_per_caller),
     },
     Setting {
         name: "auto-close-hours",
@@ -538,6 +606,13 @@ fn rate(place: &mut Option<Rate>, value: &str) -> Option<()> {
 
 fn shown_rate(rate: Option<Rate>) -> Option<String> {
     Some(rate.map_or(0, |rate| rate.requests.get()).to_string())
+}
+
+fn database_url(value: &str) -> Option<Secret> {
+    let known = ["postgresql://", "postgres://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    known.then(|| Secret::new(value))
 }
 
 /// A URL of scheme and host (and port), without the slash at its end.

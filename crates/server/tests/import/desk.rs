@@ -28,12 +28,12 @@ impl TestDesk {
     /// On the server that `INSIGHTDESK_TEST_POSTGRES` names, else on a throwaway one.
     pub(crate) async fn new() -> Self {
         let test = match std::env::var("INSIGHTDESK_TEST_POSTGRES") {
-            Ok(url) => TestDatabase::create(&url).await,
+            Ok(url) => TestDatabase::create_for_server(&url).await,
             Err(_) => {
                 let cluster = CLUSTER
                     .get_or_init(async || Cluster::scratch().await.unwrap())
                     .await;
-                TestDatabase::create(&cluster.url("postgres")).await
+                TestDatabase::create_for_server(&cluster.url("postgres")).await
             }
         };
         let basis = Basis {

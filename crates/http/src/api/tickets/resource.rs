@@ -20,6 +20,7 @@ use crate::api::users::PageParams;
 use crate::app::AppState;
 use crate::auth::Caller;
 use crate::command::{Command, Nothing, Rendered};
+use crate::context::RequestContext;
 use crate::json;
 use crate::openapi::IfMatchHeader;
 use crate::path::Path;
@@ -125,9 +126,12 @@ impl CreateTicketBody {
 )]
 async fn create(
     app: Data<AppState>,
+    request: HttpRequest,
     Command(call, body): Command<CreateTicketBody>,
 ) -> Result<HttpResponse, Problem> {
     let actor = call.actor();
+    let context = RequestContext::of(&request);
+    app.gates.tickets.pass(&context, call.caller.id().0).await?;
     let new = body.into_domain()?;
     call.run(
         async |receipt| app.tickets.create(&actor, new, receipt).await,
