@@ -95,6 +95,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("access.forbidden", 403, "You may not do this"),
     entry("auth.email_unverified", 403, "The address must be verified first"),
     entry("auth.invalid_credentials", 401, "Address or password is wrong"),
+    entry("auth.reauthentication_failed", 403, "Prove again that it is you"),
     entry("auth.scope_missing", 403, "The API key lacks a scope"),
     entry("auth.session_required", 403, "API keys are not accepted here"),
     entry("auth.session_revoked", 401, "The session has ended"),

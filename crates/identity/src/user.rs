@@ -72,7 +72,20 @@ pub struct User {
 }
 
 impl User {
-    /// Whether the account may be used at all: active and not deleted. Nobody else logs in, refreshes or acts.
+    /// Whether its owner may sign in and stay signed in: the account is not deleted, and active, or pending with a
+    /// password. Whoever is pending reaches their own account alone. One who was invited and has chosen no password yet
+    /// cannot sign in.
+    #[must_use]
+    pub fn may_sign_in(&self) -> bool {
+        self.deleted_at.is_none()
+            && match self.status {
+                UserStatus::Active => true,
+                UserStatus::Pending => !self.password_hash.is_unset(),
+                UserStatus::Suspended => false,
+            }
+    }
+
+    /// Whether the account may act: active and not deleted.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.deleted_at.is_none()

@@ -291,10 +291,26 @@ impl fmt::Debug for PasswordAttempt {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
+    /// What is stored where there is no password.
+    const UNSET: &'static str = "!";
+
     /// A stored or fresh hash. What it holds is the hasher's matter.
     #[must_use]
     pub fn from_phc(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// Stands for no password: nothing matches it. It is of an account that was invited and has not answered yet, or
+    /// that is used through single sign-on alone.
+    #[must_use]
+    pub fn unset() -> Self {
+        Self(Self::UNSET.to_owned())
+    }
+
+    /// Whether there is no password.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.0 == Self::UNSET
     }
 
     /// The text to store.

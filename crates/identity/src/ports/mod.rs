@@ -633,7 +633,8 @@ pub trait PasswordHasher: Send + Sync {
     /// When it cannot be computed.
     async fn hash(&self, password: &Password) -> Result<PasswordHash, PortError>;
 
-    /// Whether the attempt is the password behind `hash`. Must hold for hashes that earlier settings made.
+    /// Whether the attempt is the password behind `hash`. Must hold for hashes that earlier settings made. For
+    /// [`PasswordHash::unset`] it must cost the same and be false.
     ///
     /// # Errors
     /// When it cannot be computed, or `hash` is none.

@@ -7,6 +7,7 @@
 mod accounts;
 mod authenticator;
 mod error;
+mod reauthentication;
 mod sessions;
 mod teams;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use error::{
     AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, LoginError,
     MemberError, ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,
 };
+pub use reauthentication::{Reauthentication, ReauthenticationError};
 pub use sessions::{Credentials, SessionInfo, SessionLimits, SessionPorts, Sessions, SignedIn};
 pub use teams::{CreateTeam, MemberWish, TeamPorts, Teams, UpdateTeam};
 

@@ -38,7 +38,7 @@ impl PasswordHasher for FakeHasher {
 
     async fn verify(&self, hash: &PasswordHash, attempt: &PasswordAttempt) -> Result<bool, PortError> {
         self.comparisons.fetch_add(1, Ordering::Relaxed);
-        Ok(hash.as_str().splitn(4, '$').nth(3) == Some(attempt.expose()))
+        Ok(!hash.is_unset() && hash.as_str().splitn(4, '$').nth(3) == Some(attempt.expose()))
     }
 
     async fn verify_nothing(&self, _: &PasswordAttempt) -> Result<(), PortError> {

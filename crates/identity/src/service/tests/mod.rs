@@ -2,6 +2,7 @@
 
 mod accounts;
 mod authenticator;
+mod reauthentication;
 mod sessions;
 mod setup;
 mod teams;
