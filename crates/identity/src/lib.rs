@@ -30,8 +30,8 @@ pub mod value;
 pub use access::{Access, AccessDenied, ApiKeyId, Principal, Requirement, Restriction, Scope};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, Accounts, Authenticator, PrincipalCache, Reauthentication, SessionLimits, Sessions,
-    SignedIn, Teams,
+    AccountLimits, AccountMails, Accounts, Authenticator, PrincipalCache, Reauthentication, SessionLimits,
+    Sessions, SignedIn, Teams, VerifiedEmail,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};

@@ -44,7 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 #[schema(as = Registration)]
 struct RegisterBody {
     /// The address to log in with.
-    #[schema(format = Email, max_length = 255, examples("ann@example.com"))]
+    #[schema(format = Email, max_length = 254, examples("ann@example.com"))]
     email: String,
     /// What the person is called.
     #[schema(min_length = 1, max_length = 100, examples("Ann Lee"))]
@@ -268,7 +268,7 @@ struct SetupBody {
     /// The token that the server showed when it started.
     token: String,
     /// The address to log in with.
-    #[schema(format = Email, max_length = 255, examples("admin@example.com"))]
+    #[schema(format = Email, max_length = 254, examples("admin@example.com"))]
     email: String,
     /// What the person is called.
     #[schema(min_length = 1, max_length = 100, examples("Ada Min"))]

@@ -272,7 +272,7 @@ fn deleted_too(query: &mut Query) -> Deleted {
 #[schema(as = NewUser)]
 struct CreateUserBody {
     /// The address to log in with.
-    #[schema(format = Email, max_length = 255, examples("ann@example.com"))]
+    #[schema(format = Email, max_length = 254, examples("ann@example.com"))]
     email: String,
     /// What the person is called.
     #[schema(min_length = 1, max_length = 100, examples("Ann Lee"))]

@@ -8,10 +8,12 @@ pub mod builders;
 pub mod contract;
 mod desk;
 mod doubles;
+mod mails;
 mod memory;
 #[cfg(test)]
 mod tests;
 
 pub use desk::Desk;
 pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets};
+pub use mails::{SentMails, token_of};
 pub use memory::MemoryIdentity;
