@@ -9,5 +9,6 @@ mod authorization;
 mod canary;
 mod concurrency;
 mod contract;
+mod matrix;
 mod strictness;
 mod walkthrough;

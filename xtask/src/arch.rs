@@ -60,6 +60,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("ipnetwork", "insightdesk-postgres"),
     ("actix", "insightdesk-http"),
     ("utoipa", "insightdesk-http"),
+    ("lettre", "insightdesk-delivery"),
 ];
 
 /// Outside packages that a crate may name.
@@ -100,6 +101,7 @@ const ALL: &[&str] = &[
     "insightdesk-postgres",
     "insightdesk-credentials",
     "insightdesk-markdown",
+    "insightdesk-delivery",
     "insightdesk-http",
     "insightdesk-worker",
     "insightdesk-local-postgres",
@@ -142,6 +144,12 @@ const TABLE: &[Row] = &[
     Row {
         package: "insightdesk-markdown",
         ours: &[],
+        tests_ours: &[],
+        outside: Outside::Unreserved,
+    },
+    Row {
+        package: "insightdesk-delivery",
+        ours: &["insightdesk-kernel", "insightdesk-identity"],
         tests_ours: &[],
         outside: Outside::Unreserved,
     },

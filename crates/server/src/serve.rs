@@ -115,7 +115,7 @@ async fn serve_desk(
         drain_delay: config.drain,
         ..ServerSettings::default()
     };
-    let url = public_url(config, address);
+    let url = config.url_at(address);
     let setup_token = desk.accounts.open_setup().await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, "serving");
     say(&format!(
@@ -188,17 +188,6 @@ fn record_metrics() -> Result<PrometheusHandle, Failure> {
         .map_err(|error| Failure::because("metrics cannot be recorded", error))
 }
 
-/// The URL for people. One who listens on every address reaches himself by the local one.
-fn public_url(config: &Config, address: SocketAddr) -> String {
-    if let Some(url) = &config.public_url {
-        return url.clone();
-    }
-    if address.ip().is_unspecified() {
-        return format!("http://localhost:{}", address.port());
-    }
-    format!("http://{address}")
-}
-
 fn setup_hint(url: &str, token: &str) -> String {
     format!(
         "There is no administrator yet. Make one with `insightdesk admin create`, or with this token, which is good once: \
@@ -210,24 +199,6 @@ fn setup_hint(url: &str, token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn people_are_given_an_address_that_they_can_reach() {
-        let url = |public: Option<&str>, address: &str| {
-            let config = Config {
-                public_url: public.map(str::to_owned),
-                ..Config::default()
-            };
-            public_url(&config, address.parse().unwrap())
-        };
-        assert_eq!(url(None, "127.0.0.1:80"), "http://127.0.0.1:80");
-        assert_eq!(url(None, "0.0.0.0:81"), "http://localhost:81");
-        assert_eq!(url(None, "[::]:82"), "http://localhost:82");
-        assert_eq!(
-            url(Some("https://desk.example"), "0.0.0.0:1"),
-            "https://desk.example"
-        );
-    }
 
     #[tokio::test]
     async fn a_port_that_is_taken_is_named_with_the_cure() {

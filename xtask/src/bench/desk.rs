@@ -23,7 +23,7 @@ const READY_POLL: Duration = Duration::from_millis(1);
 
 const PASSWORD: &str = "seven purple lanterns";
 const ADMIN: &str = "admin@bench.example";
-const AGENT: &str = "agent@bench.example";
+pub(super) const AGENT: &str = "agent@bench.example";
 
 /// Builds the program with optimisations, and says where it is.
 pub(super) fn build() -> Outcome<PathBuf> {
@@ -283,6 +283,12 @@ impl Desk {
         let body = json!({ "email": email, "password": PASSWORD });
         let answer = self.call("POST", "/api/v1/auth/login", None, Some(&body))?;
         text_of(&answer, "/accessToken")
+    }
+
+    /// The agent's login as bytes.
+    pub(super) fn login_request(&self) -> Vec<u8> {
+        let body = json!({ "email": AGENT, "password": PASSWORD }).to_string();
+        request("POST", "/api/v1/auth/login", None, Some(&body))
     }
 
     pub(super) fn login_agent(&self) -> Outcome<String> {

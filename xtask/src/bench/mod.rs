@@ -15,10 +15,12 @@ mod client;
 mod desk;
 mod import;
 mod load;
+mod logins;
 mod pgbench;
 mod population;
 mod process;
 mod report;
+mod uniform;
 
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
@@ -311,6 +313,12 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
             bench.measure(plan, *count).await?;
         }
     }
+    remarks.push(logins::measure(
+        &bench.desk,
+        &list_target(population, 25),
+        bench.time,
+    )?);
+    remarks.extend(uniform::measure(&bench.desk, desk::AGENT)?);
     let mut bench = bench.restarted(&program, Extent::HttpOnly).await?;
     for plan in plans.iter().filter(|plan| plan.publishes) {
         for count in &connections {
@@ -411,6 +419,11 @@ fn page_target(cursor: &str) -> String {
     }
 }
 
+fn list_target(population: Population, limit: u32) -> String {
+    let team = population.team(BENCH_TEAM);
+    format!("/api/v1/tickets?teamId={team}&status=open&limit={limit}&include=createdBy,assignedTo")
+}
+
 type MakeRequest = Arc<dyn Fn(&mut Random, &str) -> Vec<u8> + Send + Sync>;
 
 /// A kind of request, and the bare SQL of the same work.
@@ -461,9 +474,7 @@ fn works(population: Population, agent: &str, deep: DeepCursor) -> Vec<Plan> {
     };
     let fixed = |target: String| Box::new(move |_: &mut Random| target.clone());
     let team = population.team(BENCH_TEAM);
-    let list = |limit: u32| {
-        format!("/api/v1/tickets?teamId={team}&status=open&limit={limit}&include=createdBy,assignedTo")
-    };
+    let list = |limit: u32| list_target(population, limit);
     let at_fewest = |plan: Plan| Plan {
         at_fewest: true,
         ..plan

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use delivery::Sender;
 use http::address::{AddressBlock, AddressBlockError};
 use http::rate::RateSettings;
 use identity::{AccountLimits, SessionLimits};
@@ -120,6 +121,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How clients reach the desk; by the address that it listens on when unset.
     pub public_url: Option<String>,
+    /// What the desk is called in mail and in authenticator apps.
+    pub desk_name: String,
     /// Where the desk keeps its own files.
     pub data_dir: PathBuf,
     /// Threads that answer requests; one for each core when unset.
@@ -134,6 +137,12 @@ pub struct Config {
     pub database_url: Option<Secret>,
     /// The most connections to it.
     pub database_connections: usize,
+    /// The way mail goes out: a mail server, or a folder; the folder `mail` of the data folder when unset.
+    pub mail_url: Option<Secret>,
+    /// Who mail comes from; the desk at the public URL's host when unset.
+    pub mail_from: Option<Sender>,
+    /// Authorities beside the public ones that the mail server's certificate may come from.
+    pub mail_ca_file: Option<PathBuf>,
     /// The secret that keys are derived from; in a file of the data folder when unset.
     pub secret_key: Option<Secret>,
     /// What accounts must satisfy.
@@ -160,6 +169,7 @@ impl Default for Config {
             profile: Profile::Standard,
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: None,
+            desk_name: "InsightDesk".to_owned(),
             data_dir: local_postgres::default_data_dir(),
             workers: None,
             drain: Duration::ZERO,
@@ -167,6 +177,9 @@ impl Default for Config {
             behind_tls: false,
             database_url: None,
             database_connections: 16,
+            mail_url: None,
+            mail_from: None,
+            mail_ca_file: None,
             secret_key: None,
             accounts: AccountLimits::default(),
             sessions: SessionLimits::default(),
@@ -177,6 +190,21 @@ impl Default for Config {
             metrics_listen: None,
             metrics_token: None,
         }
+    }
+}
+
+impl Config {
+    /// The URL by which people reach a desk that listens at `address`. One who listens on every address reaches himself
+    /// by the local one.
+    #[must_use]
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        if address.ip().is_unspecified() {
+            return format!("http://localhost:{}", address.port());
+        }
+        format!("http://{address}")
     }
 }
 

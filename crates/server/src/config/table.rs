@@ -71,6 +71,7 @@ impl Setting {
 
 const SERVER: &str = "Server";
 const DATABASE: &str = "Database";
+const MAIL: &str = "Mail";
 const SECURITY: &str = "Security";
 const RATES: &str = "Rate limits";
 const TICKETS: &str = "Tickets";
@@ -101,6 +102,20 @@ pub static SETTINGS: &[Setting] = &[
         unset: "the address that it listens on",
         set: |config, value| set_some(&mut config.public_url, public_url(value)),
         show: |config| config.public_url.clone(),
+    },
+    Setting {
+        name: "desk-name",
+        group: SERVER,
+        kind: Kind::Text,
+        help: "What the desk is called in mail and in authenticator apps.",
+        rule: "a line of 1 to 60 characters",
+        unset: "",
+        set: |config, value| {
+            delivery::Desk::new(value, "http://localhost").ok()?;
+            config.desk_name = value.to_owned();
+            Some(())
+        },
+        show: |config| Some(config.desk_name.clone()),
     },
     Setting {
         name: DATA_DIR,
@@ -207,6 +222,49 @@ pub static SETTINGS: &[Setting] = &[
         unset: "",
         set: |config, value| within(value, 2, 1000).map(|number| config.database_connections = number),
         show: |config| Some(config.database_connections.to_string()),
+    },
+    Setting {
+        name: "mail-url",
+        group: MAIL,
+        kind: Kind::Secret,
+        help: "The mail server, as smtp://user:password@host:587 (STARTTLS, required) or smtps://user:password@host:465. \
+               With ?tls=none, for a server on the same machine, nothing is encrypted.",
+        rule: "an smtp:// or smtps:// URL, or file:/// and the absolute path of a folder",
+        unset: "mail is not sent but written as .eml files into the folder mail of the data folder",
+        set: |config, value| {
+            delivery::Way::parse(value).ok()?;
+            set_some(&mut config.mail_url, Some(Secret::new(value)))
+        },
+        show: |config| config.mail_url.as_ref().map(masked),
+    },
+    Setting {
+        name: "mail-from",
+        group: MAIL,
+        kind: Kind::Text,
+        help: "Who mail comes from.",
+        rule: "an address, or a name and an address: Example Support <help@example.com>",
+        unset: "the desk's name and insightdesk@ the host of public-url",
+        set: |config, value| set_some(&mut config.mail_from, delivery::Sender::parse(value).ok()),
+        show: |config| config.mail_from.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "mail-ca-file",
+        group: MAIL,
+        kind: Kind::Text,
+        help: "A file of PEM certificates of authorities that the mail server's certificate may come from, beside the \
+               public ones.",
+        rule: "the path of a file",
+        unset: "the public authorities alone",
+        set: |config, value| {
+            let path = Some(value).filter(|value| !value.is_empty()).map(PathBuf::from);
+            set_some(&mut config.mail_ca_file, path)
+        },
+        show: |config| {
+            config
+                .mail_ca_file
+                .as_ref()
+                .map(|path| path.display().to_string())
+        },
     },
     Setting {
         name: "secret-key",

@@ -273,3 +273,21 @@ fn every_setting_is_documented_and_its_default_keeps_its_own_rule() {
         }
     }
 }
+
+#[test]
+fn people_are_given_an_address_that_they_can_reach() {
+    let url = |public: Option<&str>, address: &str| {
+        let config = Config {
+            public_url: public.map(str::to_owned),
+            ..Config::default()
+        };
+        config.url_at(address.parse().unwrap())
+    };
+    assert_eq!(url(None, "127.0.0.1:80"), "http://127.0.0.1:80");
+    assert_eq!(url(None, "0.0.0.0:81"), "http://localhost:81");
+    assert_eq!(url(None, "[::]:82"), "http://localhost:82");
+    assert_eq!(
+        url(Some("https://desk.example"), "0.0.0.0:1"),
+        "https://desk.example"
+    );
+}

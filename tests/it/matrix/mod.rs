@@ -1,0 +1,389 @@
+//! Who may do what, as data: `tests/authorization.toml`, every cell of it fired at a whole desk over a real socket.
+//!
+//! Each cell's status is compared, and the members of what is shown; after every refusal and every reading the whole
+//! database is as it was; and nothing written for staff reaches anyone else. An operation of the API that the table lacks fails the
+//! test, as does one that the API lacks.
+
+mod table;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use desk::app::{Caller, Reply, TestDesk};
+use serde_json::Value;
+
+use table::{Cell, Table, cells, members_of};
+use world::{CANARY, Places, World};
+
+/// The least number of requests that make a matrix of the whole API.
+const REQUESTS_MIN: usize = 1_200;
+
+/// Where an operation is.
+struct Place {
+    method: String,
+    path: String,
+}
+
+/// Every operation of the API, by its id.
+async fn operations(desk: &TestDesk) -> BTreeMap<String, Place> {
+    let document = desk
+        .request("GET", "/api/v1/openapi.json")
+        .send()
+        .await
+        .expect(200)
+        .json();
+    let mut found = BTreeMap::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let Some(id) = operation["operationId"].as_str() else {
+                continue;
+            };
+            let place = Place {
+                method: method.to_uppercase(),
+                path: format!("/api/v1{}", path.trim_start_matches("/api/v1")),
+            };
+            found.insert(id.to_owned(), place);
+        }
+    }
+    found
+}
+
+/// A text with its placeholders filled in.
+fn filled(text: &str, places: &Places) -> String {
+    places.iter().fold(text.to_owned(), |text, (name, value)| {
+        text.replace(&format!("{{{name}}}"), value)
+    })
+}
+
+/// Fires requests and collects all that is wrong, so that one run tells everything.
+struct Firing<'a> {
+    world: &'a World,
+    table: &'a Table,
+    requests: usize,
+    wrong: Vec<String>,
+}
+
+impl Firing<'_> {
+    async fn fire(
+        &mut self,
+        place: &Place,
+        (query, body): (&str, &str),
+        places: &Places,
+        caller: Option<&Caller>,
+    ) -> Reply {
+        let mut path = filled(&place.path, places);
+        if !query.is_empty() {
+            path = format!("{path}?{}", filled(query, places));
+        }
+        let mut request = self.world.desk.request(&place.method, &path);
+        let token = places.get("token").or(caller.map(|caller| &caller.token));
+        if let Some(token) = token {
+            request = request.header("authorization", &format!("Bearer {token}"));
+        }
+        if !body.is_empty() {
+            request = request.raw(filled(body, places));
+        }
+        self.requests += 1;
+        request.send().await
+    }
+
+    fn compare(&mut self, what: &str, cell: &Cell, reply: &Reply) {
+        if reply.status != cell.status {
+            let text: String = reply.text.chars().take(300).collect();
+            self.wrong.push(format!(
+                "{what}: {} instead of {}: {text}",
+                reply.status, cell.status
+            ));
+            return;
+        }
+        let Some(shape) = &cell.shape else { return };
+        let expected = self.table.members(shape);
+        for members in members_of(&reply.json()) {
+            if members != expected {
+                let more: Vec<_> = members.difference(&expected).collect();
+                let less: Vec<_> = expected.difference(&members).collect();
+                self.wrong.push(format!(
+                    "{what}: not a {shape}: too many {more:?}, too few {less:?}"
+                ));
+                return;
+            }
+        }
+    }
+
+    /// What is for staff is shown to those alone whom the cell shows the staff's shape of it.
+    fn keep_secret(&mut self, what: &str, cell: &Cell, reply: &Reply) {
+        let for_staff = cell
+            .shape
+            .as_deref()
+            .is_some_and(|shape| !shape.ends_with(".public"));
+        let shown = reply.text.contains(CANARY) || format!("{:?}", reply.headers).contains(CANARY);
+        if shown && !for_staff {
+            self.wrong
+                .push(format!("{what}: shows what is for staff: {}", reply.text));
+        }
+    }
+
+    async fn rule(&mut self, place: &Place, rule: &table::Rule) {
+        let rounds = [(&rule.cells, false), (&rule.deleted, true)];
+        for (text, deleted) in rounds.into_iter().filter(|(text, _)| !text.is_empty()) {
+            // What was left untouched serves the next caller too.
+            let mut untouched: Option<(Places, String)> = None;
+            for (name, cell) in self.table.callers.clone().iter().zip(cells(text)) {
+                let what = rule.told(deleted, name);
+                let (places, before) = match untouched.take() {
+                    Some(kept) => kept,
+                    None => {
+                        let places = self.world.fixture(&rule.on, name).await;
+                        if deleted {
+                            self.world.delete(&rule.on, &places).await;
+                        }
+                        (places, self.world.checksum().await)
+                    }
+                };
+                let request = (rule.query.as_str(), rule.body.as_str());
+                let reply = self.fire(place, request, &places, self.world.caller(name)).await;
+                self.compare(&what, &cell, &reply);
+                self.keep_secret(&what, &cell, &reply);
+                if !cell.is_refusal() && place.method != "GET" {
+                    continue;
+                }
+                if self.world.checksum().await != before {
+                    self.wrong.push(format!("{what}: changed something"));
+                } else if !rule.is_the_callers() {
+                    untouched = Some((places, before));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_answers_every_caller_as_the_table_says() {
+    let table = Table::read();
+    let world = World::new().await;
+    let operations = operations(&world.desk).await;
+    let ruled: BTreeSet<_> = table.rules.iter().map(|rule| rule.operation.as_str()).collect();
+    let mut firing = Firing {
+        world: &world,
+        table: &table,
+        requests: 0,
+        wrong: Vec::new(),
+    };
+    for id in operations.keys().filter(|id| !ruled.contains(id.as_str())) {
+        firing.wrong.push(format!("{id}: no rule"));
+    }
+    for rule in &table.rules {
+        match operations.get(&rule.operation) {
+            Some(place) => firing.rule(place, rule).await,
+            None => firing
+                .wrong
+                .push(format!("{}: no such operation", rule.operation)),
+        }
+    }
+    assert!(
+        firing.wrong.is_empty(),
+        "{} wrong:\n{}",
+        firing.wrong.len(),
+        firing.wrong.join("\n")
+    );
+    println!("{} requests", firing.requests);
+    assert!(
+        firing.requests >= REQUESTS_MIN,
+        "only {} requests",
+        firing.requests
+    );
+}
+
+/// A bearer who is nobody any more, or not yet anyone.
+struct Bearer {
+    what: &'static str,
+    token: String,
+    /// The code of the problem; 403 for those who only lack a step, else 401.
+    code: &'static str,
+    own_account_is_open: bool,
+}
+
+async fn bearers(desk: &TestDesk) -> Vec<Bearer> {
+    use kernel::Role;
+    let admin = desk.person("root", Role::Admin).await;
+    let mut bearers = Vec::new();
+    for (what, change) in [("suspended", "suspended"), ("deleted", "")] {
+        let person = desk.person(what, Role::Agent).await;
+        let path = format!("/api/v1/users/{}", person.id);
+        let reply = match change {
+            "" => desk.request("DELETE", &path).by(&admin).send().await,
+            status => {
+                desk.patch(&admin, &path, &serde_json::json!({ "status": status }))
+                    .await
+            }
+        };
+        assert!(reply.status < 300, "{}", reply.text);
+        bearers.push(Bearer {
+            what,
+            token: person.token,
+            code: "auth.session_revoked",
+            own_account_is_open: false,
+        });
+    }
+    let gone = desk.person("gone", Role::Admin).await;
+    let _ = desk
+        .request("POST", "/api/v1/auth/logout")
+        .by(&gone)
+        .send()
+        .await
+        .expect(204);
+    bearers.push(Bearer {
+        what: "logged out",
+        token: gone.token,
+        code: "auth.session_revoked",
+        own_account_is_open: false,
+    });
+    let forged = format!("{}x", &admin.token[..admin.token.len() - 1]);
+    bearers.push(Bearer {
+        what: "forged",
+        token: forged,
+        code: "auth.token_invalid",
+        own_account_is_open: false,
+    });
+    bearers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_opens_what_the_table_says_and_nothing_else() {
+    let table = Table::read();
+    let desk = TestDesk::start().await;
+    let operations = operations(&desk).await;
+    let mut wrong = Vec::new();
+    for bearer in bearers(&desk).await {
+        for (id, place) in &operations {
+            if table.access.open.contains(id) {
+                continue;
+            }
+            let nowhere = uuid::Uuid::nil().to_string();
+            let path = place
+                .path
+                .split('/')
+                .map(|part| {
+                    if part.starts_with('{') {
+                        nowhere.as_str()
+                    } else {
+                        part
+                    }
+                })
+                .collect::<Vec<_>>()
+                .join("/");
+            let request = desk.request(&place.method, &path);
+            let bearing = format!("Bearer {}", bearer.token);
+            let reply = request.header("authorization", &bearing).raw("{}").send().await;
+            if bearer.own_account_is_open && table.access.own.contains(id) {
+                if matches!(reply.status, 401 | 403) && reply.text_of("/code") == bearer.code {
+                    wrong.push(format!("{id} is shut to one who is {}", bearer.what));
+                }
+                continue;
+            }
+            if !matches!(reply.status, 401 | 403) || reply.text_of("/code") != bearer.code {
+                wrong.push(format!(
+                    "{id} by one who is {}: {} {}",
+                    bearer.what, reply.status, reply.text
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The operations that write a row of a table, by what is tried on; a body that would do without the further member.
+const WRITES: [(&str, &str, &str, &str); 8] = [
+    (
+        "tickets",
+        "createTicket",
+        "",
+        r#"{"subject":"s","description":"d"}"#,
+    ),
+    ("tickets", "updateTicket", "ticket", "{}"),
+    ("ticket_messages", "createMessage", "ticket", r#"{"message":"m"}"#),
+    (
+        "users",
+        "createUser",
+        "",
+        r#"{"email":"{fresh}@example.org","name":"n","role":"user","password":"{password}"}"#,
+    ),
+    ("users", "updateUser", "user", "{}"),
+    ("users", "updateMe", "", "{}"),
+    (
+        "users",
+        "register",
+        "",
+        r#"{"email":"{fresh}@example.org","name":"n","password":"{password}"}"#,
+    ),
+    ("teams", "updateTeam", "team", "{}"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_column_can_be_written_that_is_not_a_member_of_the_body() {
+    let table = Table::read();
+    let world = World::new().await;
+    let operations = operations(&world.desk).await;
+    let document = world
+        .desk
+        .request("GET", "/api/v1/openapi.json")
+        .send()
+        .await
+        .json();
+    let mut firing = Firing {
+        world: &world,
+        table: &table,
+        requests: 0,
+        wrong: Vec::new(),
+    };
+    for (relation, operation, on, body) in WRITES {
+        let place = &operations[operation];
+        let members = body_members(&document, operation);
+        let places = world.fixture(on, "admin").await;
+        let columns = world.columns(relation).await;
+        let before = world.checksum().await;
+        for column in columns.iter().filter(|column| !members.contains(*column)) {
+            for name in ["owner", "agent", "lead", "admin"] {
+                let mut body: Value = serde_json::from_str(&filled(body, &places)).unwrap();
+                body[column] = Value::from("1");
+                let reply = firing
+                    .fire(place, ("", &body.to_string()), &places, world.caller(name))
+                    .await;
+                let refused = match reply.status {
+                    422 => reply.text.contains(column.as_str()),
+                    status => matches!(status, 403 | 404),
+                };
+                if !refused {
+                    firing.wrong.push(format!(
+                        "{operation} {column} by {name}: {} {}",
+                        reply.status, reply.text
+                    ));
+                }
+            }
+        }
+        if world.checksum().await != before {
+            firing
+                .wrong
+                .push(format!("{operation}: wrote a column that its body lacks"));
+        }
+    }
+    assert!(firing.wrong.is_empty(), "{}", firing.wrong.join("\n"));
+    assert!(firing.requests > 200, "only {} requests", firing.requests);
+}
+
+/// The members that the document gives an operation's body.
+fn body_members(document: &Value, operation: &str) -> BTreeSet<String> {
+    let paths = document["paths"].as_object().unwrap();
+    let mut operations = paths
+        .values()
+        .flat_map(|methods| methods.as_object().unwrap().values());
+    let found = operations
+        .find(|found| found["operationId"] == operation)
+        .unwrap();
+    let schema = &found["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+    let name = schema.as_str().unwrap().rsplit('/').next().unwrap();
+    let properties = document["components"]["schemas"][name]["properties"]
+        .as_object()
+        .unwrap();
+    properties.keys().cloned().collect()
+}

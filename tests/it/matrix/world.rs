@@ -1,0 +1,322 @@
+//! Everyone who calls, and what they call about.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+
+use desk::app::{Caller, PASSWORD, TestDesk};
+use kernel::{Role, TeamId, TeamRole};
+use serde_json::{Value, json};
+use tokio_postgres::{Client, NoTls, Statement};
+
+/// Stands in every text for staff, and must never reach anyone else.
+pub(super) const CANARY: &str = "CANARY-INT-51c2";
+
+/// The placeholders of a request's path and body.
+pub(super) type Places = HashMap<String, String>;
+
+pub(super) struct World {
+    pub(super) desk: TestDesk,
+    people: BTreeMap<String, Caller>,
+    team: TeamId,
+    other_team: TeamId,
+    made: Cell<u32>,
+    database: Client,
+    everything: Statement,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let desk = TestDesk::start().await;
+        let mut people = BTreeMap::new();
+        for (name, role) in [
+            ("admin", Role::Admin),
+            ("owner", Role::User),
+            ("stranger", Role::User),
+            ("agent", Role::Agent),
+            ("outsider", Role::Agent),
+            ("supervisor", Role::Agent),
+            ("lead", Role::Agent),
+            // Only ever named in requests; they do not call.
+            ("colleague", Role::Agent),
+            ("newcomer", Role::Agent),
+        ] {
+            people.insert(name.to_owned(), desk.person(name, role).await);
+        }
+        let admin = people["admin"].clone();
+        let members = [
+            (&people["agent"], TeamRole::Agent),
+            (&people["colleague"], TeamRole::Agent),
+            (&people["supervisor"], TeamRole::Supervisor),
+            (&people["lead"], TeamRole::Lead),
+        ];
+        let team = desk.team(&admin, "Front", &members).await;
+        let other_team = desk
+            .team(&admin, "Back", &[(&people["outsider"], TeamRole::Lead)])
+            .await;
+        let (database, everything) = observer(&desk).await;
+        Self {
+            desk,
+            people,
+            team,
+            other_team,
+            made: Cell::new(0),
+            database,
+            everything,
+        }
+    }
+
+    /// Someone of the table's callers; nobody for `anonymous`.
+    pub(super) fn caller(&self, name: &str) -> Option<&Caller> {
+        self.people.get(name)
+    }
+
+    /// A text that has not been used yet.
+    fn fresh(&self, what: &str) -> String {
+        self.made.set(self.made.get() + 1);
+        format!("{what}{}", self.made.get())
+    }
+
+    /// What every request may name.
+    fn places(&self, caller: &str) -> Places {
+        let mut places: Places = self
+            .people
+            .iter()
+            .map(|(name, person)| (name.clone(), person.id.to_string()))
+            .collect();
+        places.insert("team".to_owned(), self.team.to_string());
+        places.insert("otherTeam".to_owned(), self.other_team.to_string());
+        places.insert("password".to_owned(), PASSWORD.to_owned());
+        places.insert("fresh".to_owned(), self.fresh("fresh"));
+        if let Some(caller) = self.caller(caller) {
+            places.insert("self".to_owned(), caller.id.to_string());
+        }
+        places
+    }
+
+    async fn done(&self, method: &str, path: &str, body: Value) -> Value {
+        let mut request = self.desk.request(method, path).by(&self.people["admin"]);
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let reply = request.send().await;
+        assert!(reply.status < 300, "{method} {path}: {}", reply.text);
+        serde_json::from_str(&reply.text).unwrap_or_default()
+    }
+
+    fn id(value: &Value) -> String {
+        value["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A ticket of the owner with something in it that staff alone may read; its path.
+    async fn ticket(&self, team: Option<TeamId>) -> String {
+        let path = self.desk.ticket(&self.people["owner"], team).await;
+        let secret = json!({ "message": format!("{CANARY} message"), "isInternal": true });
+        self.done("POST", &format!("{path}/messages"), secret).await;
+        let note = json!({ "message": format!("{CANARY} note") });
+        self.done("POST", &format!("{path}/notes"), note).await;
+        self.done("PATCH", &path, json!({ "metadata": { "secret": CANARY } }))
+            .await;
+        path
+    }
+
+    /// Makes what a rule is tried on, and says what its placeholders are.
+    pub(super) async fn fixture(&self, on: &str, caller: &str) -> Places {
+        let mut places = self.places(caller);
+        let (kind, state) = on.split_once('.').unwrap_or((on, ""));
+        match kind {
+            "" => {}
+            "ticket" => {
+                let team = (state != "triage").then_some(self.team);
+                let path = self.ticket(team).await;
+                let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+                places.insert("id".to_owned(), id);
+                self.bring_ticket_to(&path, state, caller, &mut places).await;
+            }
+            "user" => {
+                let made = self.user(state).await;
+                places.insert("id".to_owned(), made);
+            }
+            "self" => {
+                let id = places
+                    .get("self")
+                    .cloned()
+                    .unwrap_or_else(|| uuid::Uuid::nil().to_string());
+                places.insert("id".to_owned(), id);
+            }
+            "team" => {
+                let id = match state {
+                    "empty" => {
+                        let name = self.fresh("Team ");
+                        Self::id(&self.done("POST", "/api/v1/teams", json!({ "name": name })).await)
+                    }
+                    _ => self.team.to_string(),
+                };
+                if state == "candidate" {
+                    places.insert("candidate".to_owned(), self.user("agent").await);
+                }
+                places.insert("id".to_owned(), id);
+            }
+            // A member of the team who is there for being changed and removed.
+            "member" => {
+                let id = self.user("agent").await;
+                let path = format!("/api/v1/teams/{}/members", self.team);
+                let body = json!({ "userId": id, "roleInTeam": "agent" });
+                self.done("POST", &path, body).await;
+                places.insert("id".to_owned(), self.team.to_string());
+                places.insert("userId".to_owned(), id);
+            }
+            // One that the owner has.
+            "notification" => {
+                places.insert("id".to_owned(), self.notification(&places["owner"]).await);
+            }
+            // Someone like the caller, who leaves in the caller's stead.
+            "passing" => {
+                if let Some(caller) = self.caller(caller) {
+                    let name = self.fresh("passing");
+                    let passing = self.desk.person(&name, caller.role).await;
+                    places.insert("token".to_owned(), passing.token);
+                }
+            }
+            other => panic!("no fixture {other}"),
+        }
+        places
+    }
+
+    async fn bring_ticket_to(&self, path: &str, state: &str, caller: &str, places: &mut Places) {
+        match state {
+            "" | "triage" => {}
+            "gone" => {
+                self.done("DELETE", path, Value::Null).await;
+            }
+            "resolved" => {
+                self.done("POST", &format!("{path}/resolve"), json!({})).await;
+            }
+            "closed" => {
+                self.done("POST", &format!("{path}/close"), json!({})).await;
+            }
+            // The caller's own, or someone else's where the caller has none.
+            "assigned" => {
+                let to = match caller {
+                    "agent" | "supervisor" | "lead" => caller,
+                    _ => "agent",
+                };
+                let body = json!({ "agentId": self.people[to].id });
+                self.done("POST", &format!("{path}/assign"), body).await;
+            }
+            "answered" => {
+                let body = json!({ "message": "An answer" });
+                self.done("POST", &format!("{path}/messages"), body).await;
+            }
+            "message" | "mine" => {
+                let author = match (state, self.people.get(caller)) {
+                    ("mine", Some(person)) if !matches!(caller, "stranger" | "outsider") => person,
+                    _ => &self.people["owner"],
+                };
+                let reply = self
+                    .desk
+                    .post(author, &format!("{path}/messages"), &json!({ "message": "m" }))
+                    .await
+                    .expect(201);
+                places.insert("messageId".to_owned(), reply.text_of("/id"));
+            }
+            "internal" => {
+                let body = json!({ "message": CANARY, "isInternal": true });
+                let made = self.done("POST", &format!("{path}/messages"), body).await;
+                places.insert("messageId".to_owned(), Self::id(&made));
+            }
+            other => panic!("no state {other}"),
+        }
+    }
+
+    /// A new account; its id.
+    async fn user(&self, state: &str) -> String {
+        let role = if state == "agent" { "agent" } else { "user" };
+        let name = self.fresh("person");
+        let body = json!({
+            "email": format!("{name}@example.org"), "name": name, "role": role, "password": PASSWORD,
+        });
+        let id = Self::id(&self.done("POST", "/api/v1/users", body).await);
+        let path = format!("/api/v1/users/{id}");
+        match state {
+            "" | "agent" => {}
+            "deleted" => {
+                self.done("DELETE", &path, Value::Null).await;
+            }
+            "suspended" => {
+                self.done("PATCH", &path, json!({ "status": "suspended" })).await;
+            }
+            other => panic!("no state {other}"),
+        }
+        id
+    }
+
+    /// Something that the owner is told; its id.
+    async fn notification(&self, owner: &str) -> String {
+        let told = format!(
+            "INSERT INTO notifications (user_id, type, title, message) VALUES ('{owner}', 'replied', 't', 'm') \
+             RETURNING id::text"
+        );
+        let rows = self.desk.database.rows(&told).await;
+        rows.concat().into_iter().flatten().collect()
+    }
+
+    /// Deletes what a fixture made.
+    pub(super) async fn delete(&self, on: &str, places: &Places) {
+        let kind = on.split('.').next().unwrap_or_default();
+        let collection = match kind {
+            "ticket" => "tickets",
+            "user" => "users",
+            other => panic!("no deleted {other}"),
+        };
+        let path = format!("/api/v1/{collection}/{}", places["id"]);
+        self.done("DELETE", &path, Value::Null).await;
+    }
+
+    /// The columns of a table by the names that they would have in JSON.
+    pub(super) async fn columns(&self, relation: &str) -> Vec<String> {
+        let names = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = $1";
+        let rows = self.database.query(names, &[&relation]).await.unwrap();
+        rows.iter().map(|row| camel_case(row.get(0))).collect()
+    }
+
+    /// Everything that is stored, as one text that differs when anything does.
+    pub(super) async fn checksum(&self) -> String {
+        let row = self.database.query_one(&self.everything, &[]).await.unwrap();
+        row.get(0)
+    }
+}
+
+/// A connection of the database's owner, and the statement that reads a sum over every table.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the connection's driver ends with the test"
+)]
+async fn observer(desk: &TestDesk) -> (Client, Statement) {
+    let (client, connection) = tokio_postgres::connect(desk.database.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let sums = client
+        .query_one(
+            "SELECT string_agg(format('SELECT %L || count(*) || '':'' || coalesce(sum(hashtextextended(x::text, 0)\
+             ::numeric), 0) AS line FROM %I x', relname || ' ', relname), ' UNION ALL ' ORDER BY relname) \
+             FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace \
+             AND relname <> 'rate_buckets'",
+            &[],
+        )
+        .await
+        .unwrap();
+    let sums: String = sums.get(0);
+    let everything = format!("SELECT string_agg(line, ' ' ORDER BY line) FROM ({sums}) lines");
+    let everything = client.prepare(&everything).await.unwrap();
+    (client, everything)
+}
+
+fn camel_case(column: &str) -> String {
+    let mut parts = column.split('_');
+    let mut name = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (first, rest) = part.split_at(1);
+        name.push_str(&first.to_uppercase());
+        name.push_str(rest);
+    }
+    name
+}
