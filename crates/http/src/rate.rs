@@ -56,6 +56,8 @@ pub struct RateSettings {
     pub refresh_per_address: Option<Rate>,
     /// Tries at the first setup from one address.
     pub setup_per_address: Option<Rate>,
+    /// Mails with links that are asked for, and links that are used, from one address.
+    pub mailed_links_per_address: Option<Rate>,
 }
 
 impl RateSettings {
@@ -68,6 +70,7 @@ impl RateSettings {
             register_per_address: None,
             refresh_per_address: None,
             setup_per_address: None,
+            mailed_links_per_address: None,
         }
     }
 }
@@ -80,6 +83,7 @@ impl Default for RateSettings {
             register_per_address: Rate::per_minute(10),
             refresh_per_address: Rate::per_minute(120),
             setup_per_address: Rate::per_minute(5),
+            mailed_links_per_address: Rate::per_minute(20),
         }
     }
 }
@@ -97,6 +101,8 @@ pub struct Gates {
     pub refresh: Gate,
     /// The first setup by address.
     pub setup: Gate,
+    /// What goes by mail, by address.
+    pub mailed_links: Gate,
 }
 
 impl Gates {
@@ -109,6 +115,7 @@ impl Gates {
             register_per_address,
             refresh_per_address,
             setup_per_address,
+            mailed_links_per_address,
         } = *settings;
         Self {
             login_address: Gate::new("login", login_per_address),
@@ -116,6 +123,7 @@ impl Gates {
             register: Gate::new("register", register_per_address),
             refresh: Gate::new("refresh", refresh_per_address),
             setup: Gate::new("setup", setup_per_address),
+            mailed_links: Gate::new("mailed-links", mailed_links_per_address),
         }
     }
 }

@@ -279,7 +279,7 @@ struct CreateUserBody {
     name: String,
     /// What the account may do.
     role: RoleName,
-    /// The first password.
+    /// The first password. Without one the account waits until its owner chose one, by a link that is mailed to them.
     #[schema(format = Password, max_length = 128, examples("seven purple lanterns"))]
     password: Option<String>,
 }

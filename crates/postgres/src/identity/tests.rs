@@ -14,7 +14,7 @@ use identity::ports::{
 use identity::testing::builders::{email, member, name, session, start, team, token_hash, unique_id, user};
 use identity::testing::contract;
 use identity::{Session, SessionId, User, UserStatus};
-use kernel::{EventId, PageLimit, PortError, Position, Role, SystemActor, TeamId, TeamRole, UserId, Version};
+use kernel::{EventId, PageLimit, Position, Role, SystemActor, TeamId, TeamRole, UserId, Version};
 use serde_json::Value;
 use tokio_postgres::NoTls;
 

@@ -193,15 +193,7 @@ fn issue_statement(issue: TokenIssue) -> Result<Sql, Failure> {
         events,
     } = issue;
     let (other, other_kind) = supersedes.unzip();
-    // The accounts first, as everywhere: the new row's foreign key asks for them after the tokens.
-    let sql = Sql::new("WITH owners AS MATERIALIZED (SELECT id FROM users WHERE id = ")
-        .bind(token.user)
-        .push(" OR id = ")
-        .bind(other)
-        .push(
-            " ORDER BY id FOR KEY SHARE), bound AS MATERIALIZED (\
-               SELECT (SELECT count(*) FROM owners) >= 0 AND count(*) < ",
-        )
+    let sql = Sql::new("WITH bound AS MATERIALIZED (SELECT count(*) < ")
         .bind(issued_max)
         .push(" AS keeps FROM one_time_tokens WHERE user_id = ")
         .bind(token.user)

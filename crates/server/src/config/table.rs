@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use http::rate::Rate;
-use identity::PasswordPolicy;
+use identity::{PasswordPolicy, VerifiedEmail};
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, LogFormat, PREFIX, Profile, Secret};
@@ -280,6 +280,25 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| config.secret_key.as_ref().map(masked),
     },
     Setting {
+        name: "require-verified-email",
+        group: SECURITY,
+        kind: Kind::Switch,
+        help: "Whether people who register must prove their address before anything but their own account is open to \
+               them.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| {
+            let required: bool = value.parse().ok()?;
+            config.accounts.verified_email = if required {
+                VerifiedEmail::Required
+            } else {
+                VerifiedEmail::Optional
+            };
+            Some(())
+        },
+        show: |config| Some((config.accounts.verified_email == VerifiedEmail::Required).to_string()),
+    },
+    Setting {
         name: "password-min-length",
         group: SECURITY,
         kind: Kind::Number,
@@ -372,6 +391,16 @@ pub static SETTINGS: &[Setting] = &[
         unset: "",
         set: |config, value| rate(&mut config.rates.setup_per_address, value),
         show: |config| shown_rate(config.rates.setup_per_address),
+    },
+    Setting {
+        name: "rate-mailed-links",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Mails with links that are asked for, and links that are used, from one IP address in a minute. 0: no limit.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.mailed_links_per_address, value),
+        show: |config| shown_rate(config.rates.mailed_links_per_address),
     },
     Setting {
         name: "auto-close-hours",
