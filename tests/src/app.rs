@@ -7,7 +7,9 @@ use std::time::Duration;
 use credentials::MasterSecret;
 use http::rate::RateSettings;
 use http::server::{Listeners, ServerSettings, serve};
+use identity::ports::{Mail, Mailer};
 use identity::service::{CreateUser, Registration};
+use identity::testing::{SentMails, token_of};
 use kernel::{Actor, Person, Role, TeamId, TeamRole, UserId};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method};
@@ -35,6 +37,7 @@ pub struct TestDesk {
     pub database: Arc<TestDatabase>,
     /// Where its API is: `http://127.0.0.1:…`.
     pub url: String,
+    sent: Arc<SentMails>,
     client: Client,
     _stop: oneshot::Sender<()>,
 }
@@ -247,7 +250,9 @@ impl TestDesk {
     pub async fn start_configured(database: impl Into<Arc<TestDatabase>>, config: Config) -> Self {
         let database = database.into();
         let secret = MasterSecret::from_bytes([7; 32]);
-        let desk = Desk::from_database(database.database().clone(), secret, &config).unwrap();
+        let sent = Arc::new(SentMails::default());
+        let mailer: Arc<dyn Mailer> = Arc::clone(&sent) as _;
+        let desk = Desk::from_database(database.database().clone(), secret, &config, mailer).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -269,6 +274,7 @@ impl TestDesk {
             desk,
             database,
             url,
+            sent,
             client: Client::new(),
             _stop: stop,
         }
@@ -293,6 +299,33 @@ impl TestDesk {
         // The server may have hung up already, with its answer sent.
         let _ = stream.write_all(bytes).await;
         read_to_end(stream).await
+    }
+
+    /// Hands every event that waits to its subscribers, and gives the mails that were sent since this was asked last.
+    ///
+    /// # Panics
+    /// When an event cannot be handed on.
+    #[expect(clippy::unwrap_used, reason = "a test ends where events get stuck")]
+    pub async fn mails(&self) -> Vec<Mail> {
+        let delivery = self.desk.relay().drain().await.unwrap();
+        assert_eq!((delivery.postponed, delivery.buried), (0, 0), "{delivery:?}");
+        self.sent.take()
+    }
+
+    /// The token that the link of the one mail to `address` carries, among those that were sent since the last time.
+    ///
+    /// # Panics
+    /// When there is not one such mail.
+    pub async fn mailed_token(&self, address: &str) -> String {
+        let mails = self.mails().await;
+        let mut tokens = mails
+            .iter()
+            .filter(|mail| mail.to.as_str() == address)
+            .filter_map(token_of);
+        match (tokens.next(), tokens.next()) {
+            (Some(token), None) => token,
+            _ => panic!("not one link went to {address}: {mails:?}"),
+        }
     }
 
     /// Begins a request.

@@ -27,6 +27,17 @@ const DOMAIN: &[&str] = &[
     "uuid",
 ];
 
+/// Identity brings addresses into one form.
+const IDENTITY: &[&str] = &[
+    "async-trait",
+    "chrono",
+    "idna",
+    "serde",
+    "thiserror",
+    "unicode-normalization",
+    "uuid",
+];
+
 /// The kernel admits even less: a domain that needs time zones brings them itself.
 const KERNEL: &[&str] = &[
     "async-trait",
@@ -112,7 +123,10 @@ const TABLE: &[Row] = &[
         outside: Outside::Only(DOMAIN),
     },
     // The domains: never one another.
-    domain("insightdesk-identity"),
+    Row {
+        outside: Outside::Only(IDENTITY),
+        ..domain("insightdesk-identity")
+    },
     domain("insightdesk-ticketing"),
     domain("insightdesk-notifications"),
     // The adapters: never one another.

@@ -127,6 +127,9 @@ impl PasswordHasher for Argon2Hasher {
     }
 
     async fn verify(&self, hash: &PasswordHash, attempt: &PasswordAttempt) -> Result<bool, PortError> {
+        if hash.is_unset() {
+            return self.verify_nothing(attempt).await.map(|()| false);
+        }
         let phc = Phc::new(hash.as_str()).map_err(|error| bug(error.to_string()))?;
         let attempt = attempt.clone();
         self.run(

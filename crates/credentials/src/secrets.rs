@@ -1,8 +1,8 @@
-//! Refresh and set-up tokens.
+//! Refresh and set-up tokens, and those of mailed links.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use identity::ports::Secrets;
+use identity::ports::{OneTimeTokenId, Secrets};
 use identity::{SecretToken, TokenHash};
 use kernel::PortError;
 use ring::digest;
@@ -10,10 +10,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::master::{KeyUse, MasterSecret, hmac_sha256};
 
-/// Tokens of 256 random bits in base64url; successors by HMAC-SHA256 over salt and token.
+/// Tokens of 256 random bits in base64url; successors by HMAC-SHA256 over salt and token, tokens of mails by
+/// HMAC-SHA256 over their row's id.
 pub struct RingSecrets {
     random: SystemRandom,
     successor_key: [u8; 32],
+    mailed_key: [u8; 32],
 }
 
 impl RingSecrets {
@@ -24,6 +26,7 @@ impl RingSecrets {
         Self {
             random: SystemRandom::new(),
             successor_key,
+            mailed_key: *master.derive(KeyUse::MailedToken).bytes(),
         }
     }
 
@@ -64,6 +67,10 @@ impl Secrets for RingSecrets {
             &self.successor_key,
             &[&salt_len, salt, presented.expose().as_bytes()],
         ))
+    }
+
+    fn mailed(&self, id: OneTimeTokenId) -> SecretToken {
+        token(hmac_sha256(&self.mailed_key, &[id.0.as_bytes()]))
     }
 }
 
@@ -118,6 +125,20 @@ mod tests {
         assert_ne!(secrets.successor(&one, &secrets.salt().unwrap()), successor);
         assert_ne!(self::secrets(2).successor(&one, &salt), successor);
         assert_eq!(successor.expose().len(), 43);
+    }
+
+    #[test]
+    fn a_mailed_token_depends_on_its_id_and_server_and_is_the_same_again() {
+        let (one, other) = (
+            OneTimeTokenId("00000000-0000-0000-0000-000000000001".parse().unwrap()),
+            OneTimeTokenId("00000000-0000-0000-0000-000000000002".parse().unwrap()),
+        );
+        let token = secrets(1).mailed(one);
+        assert_eq!(secrets(1).mailed(one), token);
+        assert_ne!(secrets(1).mailed(other), token);
+        assert_ne!(secrets(2).mailed(one), token);
+        assert_eq!(SecretToken::parse(token.expose()).as_ref(), Some(&token));
+        assert_eq!(token.expose().len(), 43);
     }
 
     #[test]

@@ -221,6 +221,12 @@ pub enum IdentityFact {
         user: UserId,
         /// The contract's names of the changed fields.
         fields: Vec<String>,
+        /// The role now, by name, if that changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<String>,
+        /// The status now, by name, if that changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<String>,
     },
     /// An account was deleted, and can be restored.
     #[serde(rename = "user.deleted")]

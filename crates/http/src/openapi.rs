@@ -286,14 +286,17 @@ const DESCRIPTION: &str = "The API of the InsightDesk help desk. Every failure i
     stable `code`. Lists are `{ data, page }`; `page.nextCursor` begins the next page. `PATCH` is JSON merge patch: \
     absent keeps, null clears. Times are RFC 3339 in UTC.";
 
-/// Whether an operation can be repeated as it is: ending sessions and marking as read keep no answers.
+/// Whether an operation keeps no answers: ending sessions and marking as read can be repeated as they are; and of a body
+/// with a password no quick digest is to lie anywhere, nor can what it did happen twice.
 fn is_harmless(operation: &Document) -> bool {
-    let ends_sessions = operation
-        .operation_id
-        .as_deref()
-        .is_some_and(|id| matches!(id, "logout" | "logoutAll"));
+    let keeps_none = operation.operation_id.as_deref().is_some_and(|id| {
+        matches!(
+            id,
+            "logout" | "logoutAll" | "changePassword" | "changeEmail" | "anonymizeUser"
+        )
+    });
     let of_notifications = operation.tags.iter().flatten().any(|tag| tag == "notifications");
-    ends_sessions || of_notifications
+    keeps_none || of_notifications
 }
 
 /// Adds to an operation what holds for every one of its shape.

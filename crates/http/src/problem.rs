@@ -102,11 +102,14 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("access.forbidden", 403, "You may not do this"),
     entry("auth.email_unverified", 403, "The address must be verified first"),
     entry("auth.invalid_credentials", 401, "Address or password is wrong"),
+    entry("auth.reauthentication_failed", 403, "Prove again that it is you"),
     entry("auth.scope_missing", 403, "The API key lacks a scope"),
     entry("auth.session_required", 403, "API keys are not accepted here"),
     entry("auth.session_revoked", 401, "The session has ended"),
     entry("auth.token_expired", 401, "The token has expired"),
     entry("auth.token_invalid", 401, "The token is not valid"),
+    entry("auth.token_spent", 410, "The link was used or has expired"),
+    entry("auth.token_unknown", 404, "There is no such link"),
     entry(
         "auth.two_factor_missing",
         403,
@@ -140,13 +143,20 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         409,
         "The ticket's status does not allow it",
     ),
+    entry("user.acting_admin", 409, "The account is an administrator's"),
+    entry("user.anonymized", 409, "The account's data was removed for good"),
     entry("user.deleted", 409, "The account is deleted"),
     entry("user.email_taken", 409, "There is an account with this address"),
     entry("user.last_admin", 409, "The desk needs an administrator"),
     entry("user.not_deleted", 409, "The account is not deleted"),
     entry("user.not_found", 404, "No such user"),
     entry("user.own_account", 409, "Nobody shuts themselves out"),
-    entry("user.wrong_password", 403, "The present password is wrong"),
+    entry(
+        "user.not_invited",
+        409,
+        "The account does not wait for an invitation",
+    ),
+    entry("user.suspended", 409, "The account is suspended"),
 ];
 
 /// The title of a code, or else of its status.

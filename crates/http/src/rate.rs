@@ -47,10 +47,7 @@ pub struct RateSettings {
     pub login_per_account: Option<Rate>,
     /// Registrations from one address.
     pub register_per_address: Option<Rate>,
-    /// Forgotten and reset passwords from one address.
-    pub forgot_per_address: Option<Rate>,
-    /// Mails to be sent again from one address.
-    pub resend_per_address: Option<Rate>,
+
     /// Codes of second factors from one address.
     pub verify_code_per_address: Option<Rate>,
     /// Single sign-ons from one address.
@@ -63,6 +60,8 @@ pub struct RateSettings {
     pub caller: Option<Rate>,
     /// Tickets that one person opens.
     pub tickets_per_caller: Option<Rate>,
+    /// Mails with links that are asked for, and links that are used, from one address.
+    pub mailed_links_per_address: Option<Rate>,
 }
 
 impl RateSettings {
@@ -73,14 +72,13 @@ impl RateSettings {
             login_per_address: None,
             login_per_account: None,
             register_per_address: None,
-            forgot_per_address: None,
-            resend_per_address: None,
             verify_code_per_address: None,
             sign_on_per_address: None,
             refresh_per_address: None,
             setup_per_address: None,
             caller: None,
             tickets_per_caller: None,
+            mailed_links_per_address: None,
         }
     }
 }
@@ -91,14 +89,13 @@ impl Default for RateSettings {
             login_per_address: Rate::per_minute(30),
             login_per_account: Rate::per_minute(10),
             register_per_address: Rate::per_minute(10),
-            forgot_per_address: Rate::per_minute(10),
-            resend_per_address: Rate::per_minute(10),
             verify_code_per_address: Rate::per_minute(30),
             sign_on_per_address: Rate::per_minute(60),
             refresh_per_address: Rate::per_minute(120),
             setup_per_address: Rate::per_minute(5),
             caller: Rate::per_minute(1_200),
             tickets_per_caller: Rate::per_minute(60),
+            mailed_links_per_address: Rate::per_minute(20),
         }
     }
 }
@@ -112,10 +109,7 @@ pub struct Gates {
     pub login_account: Gate,
     /// Registrations by address.
     pub register: Gate,
-    /// Forgotten and reset passwords by address.
-    pub forgot: Gate,
-    /// Mails to be sent again by address.
-    pub resend: Gate,
+
     /// Codes of second factors by address.
     pub verify_code: Gate,
     /// Single sign-ons by address.
@@ -128,6 +122,8 @@ pub struct Gates {
     pub caller: PrepaidGate,
     /// Tickets opened by person.
     pub tickets: PrepaidGate,
+    /// What goes by mail, by address.
+    pub mailed_links: Gate,
 }
 
 impl Gates {
@@ -138,14 +134,13 @@ impl Gates {
             login_per_address,
             login_per_account,
             register_per_address,
-            forgot_per_address,
-            resend_per_address,
             verify_code_per_address,
             sign_on_per_address,
             refresh_per_address,
             setup_per_address,
             caller,
             tickets_per_caller,
+            mailed_links_per_address,
         } = *settings;
         let gate = |name, rate| Gate::new(name, rate, Arc::clone(limits));
         let prepaid = |name, rate| PrepaidGate::new(name, rate, Arc::clone(limits));
@@ -153,14 +148,13 @@ impl Gates {
             login_address: gate("login", login_per_address),
             login_account: gate("login-account", login_per_account),
             register: gate("register", register_per_address),
-            forgot: gate("forgot", forgot_per_address),
-            resend: gate("resend", resend_per_address),
             verify_code: gate("verify-code", verify_code_per_address),
             sign_on: gate("sign-on", sign_on_per_address),
             refresh: gate("refresh", refresh_per_address),
             setup: gate("setup", setup_per_address),
             caller: prepaid("caller", caller),
             tickets: prepaid("tickets", tickets_per_caller),
+            mailed_links: gate("mailed-links", mailed_links_per_address),
         }
     }
 }

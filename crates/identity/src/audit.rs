@@ -202,8 +202,18 @@ impl Act {
 fn act_of(fact: &IdentityFact) -> Option<Act> {
     Some(match fact {
         IdentityFact::UserCreated { user } => Act::on_user("user.created", user),
-        IdentityFact::UserUpdated { user, fields } => {
-            Act::on_user("user.updated", user).with("fields", fields.clone())
+        IdentityFact::UserUpdated {
+            user,
+            fields,
+            role,
+            status,
+        } => {
+            let act = Act::on_user("user.updated", user).with("fields", fields.clone());
+            let now = [("role", role), ("status", status)];
+            now.into_iter().fold(act, |act, (name, value)| match value {
+                Some(value) => act.with(name, value.clone()),
+                None => act,
+            })
         }
         IdentityFact::UserDeleted { user } => Act::on_user("user.deleted", user),
         IdentityFact::UserRestored { user } => Act::on_user("user.restored", user),
@@ -300,6 +310,8 @@ mod tests {
             IdentityFact::UserUpdated {
                 user,
                 fields: vec!["role".into()],
+                role: Some("agent".into()),
+                status: None,
             },
             IdentityFact::UserDeleted { user },
             IdentityFact::UserRestored { user },

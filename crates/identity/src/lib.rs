@@ -33,8 +33,8 @@ pub use access::{Access, AccessDenied, ApiKeyId, Principal, Requirement, Restric
 pub use audit::{AuditActor, AuditEntry, AuditNumber, AuditTarget};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache, SessionLimits, Sessions,
-    SignedIn, Teams,
+    AccountLimits, AccountMails, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache,
+    Reauthentication, SessionLimits, Sessions, SignedIn, Teams, VerifiedEmail,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};

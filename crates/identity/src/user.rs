@@ -72,7 +72,20 @@ pub struct User {
 }
 
 impl User {
-    /// Whether the account may be used at all: active and not deleted. Nobody else logs in, refreshes or acts.
+    /// Whether its owner may sign in and stay signed in: the account is not deleted, and active, or pending with a
+    /// password. Whoever is pending reaches their own account alone. One who was invited and has chosen no password yet
+    /// cannot sign in.
+    #[must_use]
+    pub fn may_sign_in(&self) -> bool {
+        self.deleted_at.is_none()
+            && match self.status {
+                UserStatus::Active => true,
+                UserStatus::Pending => !self.password_hash.is_unset(),
+                UserStatus::Suspended => false,
+            }
+    }
+
+    /// Whether the account may act: active and not deleted.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.deleted_at.is_none()
@@ -80,6 +93,35 @@ impl User {
                 UserStatus::Active => true,
                 UserStatus::Suspended | UserStatus::Pending => false,
             }
+    }
+
+    /// Whether the account was made for someone who has not accepted the invitation yet.
+    #[must_use]
+    pub fn awaits_invitation(&self) -> bool {
+        self.deleted_at.is_none() && self.status == UserStatus::Pending && self.password_hash.is_unset()
+    }
+
+    /// Whether its personal data was removed for good.
+    #[must_use]
+    pub fn is_anonymized(&self) -> bool {
+        self.email.as_str() == anonymous_address(self.id)
+    }
+
+    /// The account without anything that tells whose it was, and deleted: what an anonymisation makes of it.
+    #[must_use]
+    pub fn anonymized(self, now: DateTime<Utc>) -> Self {
+        Self {
+            email: EmailAddress::stored(anonymous_address(self.id)),
+            name: PersonName::of_the_deleted(),
+            password_hash: PasswordHash::unset(),
+            avatar_url: None,
+            email_verified_at: None,
+            two_factor_enabled: false,
+            updated_at: now,
+            deleted_at: Some(self.deleted_at.unwrap_or(now)),
+            version: self.version.next(),
+            ..self
+        }
     }
 
     /// Whether the account is an administrator who can act. A desk that has one always keeps one.
@@ -128,6 +170,11 @@ impl User {
             role: self.role,
         }
     }
+}
+
+/// An address that no mail can reach (RFC 2606) and no other account has.
+fn anonymous_address(id: UserId) -> String {
+    format!("anonymous-{id}@deleted.invalid")
 }
 
 /// An account as its owner and administrators may see it: everything but secrets.

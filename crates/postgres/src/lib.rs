@@ -30,7 +30,7 @@ mod tls;
 mod wake_ups;
 
 pub use facts::PgFacts;
-pub use identity::{AuditRow, PgAudit, PgSessions, PgSetup, PgTeams, PgUsers};
+pub use identity::{AuditRow, PgAudit, PgSessions, PgSetup, PgTeams, PgTokens, PgUsers};
 pub use migrations::MigrateError;
 pub use notifications::PgNotifications;
 pub use outbox::PgOutbox;

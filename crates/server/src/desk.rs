@@ -14,16 +14,20 @@ use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
 use http::operator::MetricsText;
 use identity::ports::{
-    AccessTokens, AuditStore, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore,
+    AccessTokens, AuditStore, Mailer, OneTimeTokens, PasswordHasher, Secrets, SessionStore, SetupStore,
+    TeamStore, UserStore,
 };
 use identity::service::{AccountPorts, SessionPorts, TeamPorts};
-use identity::{Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache, Sessions, Teams};
+use identity::{
+    AccountMails, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache, Reauthentication, Sessions,
+    Teams,
+};
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgAudit, PgDirectory, PgFacts, PgNotifications,
-    PgOutbox, PgRateLimits, PgSessions, PgSetup, PgTeams, PgTickets, PgUsers, Role, RolesError,
+    PgOutbox, PgRateLimits, PgSessions, PgSetup, PgTeams, PgTickets, PgTokens, PgUsers, Role, RolesError,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
@@ -31,6 +35,7 @@ use worker::{Relay, Sweep, Worker};
 use crate::bridges::{DatabaseHealth, Markdown};
 use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
+use crate::mail;
 use crate::secret::{self, SecretError};
 
 /// Who issues access tokens, and for whom. Part of every token: a change logs everyone out.
@@ -74,6 +79,9 @@ pub enum OpenError {
     /// The secret is missing, or another desk's.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A setting of mail cannot be used.
+    #[error("mail cannot be sent as it is set")]
+    Mail(#[from] delivery::SettingsError),
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -89,6 +97,8 @@ pub struct Basis {
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
+    /// Sends mail.
+    pub mailer: Arc<dyn Mailer>,
 }
 
 /// Every service of the desk.
@@ -125,6 +135,8 @@ pub struct Desk {
     pub inbox: Arc<Inbox>,
     /// Turns events into notifications.
     pub notify_people: Arc<NotifyPeople>,
+    /// Turns events into mails to the owners of accounts.
+    pub account_mails: Arc<AccountMails>,
     /// Events that wait to be delivered.
     pub outbox: Arc<PgOutbox>,
     /// The first answers to requests with an idempotency key.
@@ -211,7 +223,8 @@ impl Desk {
         };
         let facts = PgFacts::new(database.clone());
         let secret = secret::agree(config, &facts).await?;
-        Ok(Self::from_database(database, secret, config)?)
+        let mailer = mail::settings(config)?.mailer(Arc::new(SystemClock))?;
+        Ok(Self::from_database(database, secret, config, Arc::new(mailer))?)
     }
 
     /// A desk on a database that has the present schema.
@@ -222,12 +235,14 @@ impl Desk {
         database: Database,
         secret: MasterSecret,
         config: &Config,
+        mailer: Arc<dyn Mailer>,
     ) -> Result<Self, PortError> {
         let basis = Basis {
             database,
             secret,
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
+            mailer,
         };
         Self::assemble(basis, config)
     }
@@ -242,22 +257,39 @@ impl Desk {
             secret,
             clock,
             ids,
+            mailer,
         } = basis;
 
         let users: Arc<dyn UserStore> = Arc::new(PgUsers::new(database.clone()));
         let session_store: Arc<dyn SessionStore> = Arc::new(PgSessions::new(database.clone()));
         let team_store: Arc<dyn TeamStore> = Arc::new(PgTeams::new(database.clone()));
         let setup: Arc<dyn SetupStore> = Arc::new(PgSetup::new(database.clone()));
+        let one_time_tokens: Arc<dyn OneTimeTokens> = Arc::new(PgTokens::new(database.clone()));
         let hasher: Arc<dyn PasswordHasher> = Arc::new(Argon2Hasher::new()?);
         let tokens: Arc<dyn AccessTokens> =
             Arc::new(Hs256AccessTokens::new(&secret, TOKEN_ISSUER, TOKEN_AUDIENCE));
         let secrets: Arc<dyn Secrets> = Arc::new(RingSecrets::new(&secret));
         let cache = Arc::new(PrincipalCache::new());
 
+        let reauthentication = Arc::new(Reauthentication::new(
+            Arc::clone(&users),
+            Arc::clone(&session_store),
+            Arc::clone(&hasher),
+            Arc::clone(&clock),
+        ));
+        let account_mails = AccountMails::new(
+            Arc::clone(&users),
+            Arc::clone(&one_time_tokens),
+            Arc::clone(&secrets),
+            mailer,
+            Arc::clone(&clock),
+        );
         let accounts = Accounts::new(
             AccountPorts {
                 users: Arc::clone(&users),
                 setup,
+                tokens: one_time_tokens,
+                reauthentication,
                 hasher: Arc::clone(&hasher),
                 secrets: Arc::clone(&secrets),
                 clock: Arc::clone(&clock),
@@ -331,6 +363,7 @@ impl Desk {
             import: Arc::new(import),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
+            account_mails: Arc::new(account_mails),
             cursors: CursorKey::new(&secret.derive(KeyUse::Cursor).sign(b"cursors")),
             cluster: None,
         })
@@ -372,18 +405,27 @@ impl Desk {
         }))
     }
 
+    /// What hands events to everyone who deals with them.
+    #[must_use]
+    pub fn relay(&self) -> Relay {
+        let subscribers: Vec<Arc<dyn Subscriber>> = vec![
+            Arc::clone(&self.notify_people) as _,
+            Arc::clone(&self.account_mails) as _,
+            Arc::clone(&self.audit_trail) as _,
+        ];
+        let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
+        let wake_up = self.database.wake_ups().reader();
+        Relay::new(outbox, subscribers, Arc::clone(&self.clock), wake_up)
+    }
+
     /// The background work.
     pub fn worker(&self) -> Worker {
         let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
-        let subscribers: Vec<Arc<dyn Subscriber>> = vec![
-            Arc::clone(&self.notify_people) as _,
-            Arc::clone(&self.audit_trail) as _,
-        ];
-        let wake_up = self.database.wake_ups().reader();
-        let relay = Relay::new(Arc::clone(&outbox), subscribers, Arc::clone(&self.clock), wake_up);
+        let relay = self.relay();
 
         let auto_close = Arc::new(AutoClose::new(Arc::clone(&self.tickets)));
         let (sessions, answers) = (Arc::clone(&self.sessions), Arc::clone(&self.answers));
+        let accounts = Arc::clone(&self.accounts);
         let (delivered, clock) = (Arc::clone(&outbox), Arc::clone(&self.clock));
         let clock_of_answers = Arc::clone(&clock);
         let limits = Arc::clone(&self.limits);
@@ -399,6 +441,10 @@ impl Desk {
             .with_sweep(Sweep::new("ended_sessions", FORGET_EVERY, move || {
                 let sessions = Arc::clone(&sessions);
                 async move { sessions.forget_ended(FORGET_ROWS_MAX).await }
+            }))
+            .with_sweep(Sweep::new("expired_tokens", FORGET_EVERY, move || {
+                let accounts = Arc::clone(&accounts);
+                async move { accounts.forget_expired_tokens(FORGET_ROWS_MAX).await }
             }))
             .with_sweep(Sweep::new("delivered_events", FORGET_EVERY, move || {
                 let outbox = Arc::clone(&delivered);

@@ -487,7 +487,7 @@ fn background_work_is_done_by_a_process_of_its_own_when_the_server_leaves_it() {
     let admin = server.log_in();
     let customer = json!({ "email": "carl@example.com", "name": "Carl", "password": PASSWORD });
     let (status, body) = server.request("POST", "/api/v1/auth/register", "", &customer.to_string());
-    assert_eq!(status, 201, "{body}");
+    assert_eq!(status, 202, "{body}");
     let customer = json!({ "email": "carl@example.com", "password": PASSWORD }).to_string();
     let (_, signed_in) = server.request("POST", "/api/v1/auth/login", "", &customer);
     let customer = signed_in["accessToken"].as_str().unwrap();

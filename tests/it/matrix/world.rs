@@ -269,13 +269,16 @@ impl World {
     async fn user(&self, state: &str) -> String {
         let role = if state == "agent" { "agent" } else { "user" };
         let name = self.fresh("person");
-        let body = json!({
+        let mut body = json!({
             "email": format!("{name}@example.org"), "name": name, "role": role, "password": PASSWORD,
         });
+        if state == "invited" {
+            body["password"] = Value::Null;
+        }
         let id = Self::id(&self.done("POST", "/api/v1/users", body).await);
         let path = format!("/api/v1/users/{id}");
         match state {
-            "" | "agent" => {}
+            "" | "agent" | "invited" => {}
             "deleted" => {
                 self.done("DELETE", &path, Value::Null).await;
             }

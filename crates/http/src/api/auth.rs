@@ -11,10 +11,10 @@ use actix_web::web::Data;
 use identity::SignedIn;
 use identity::service::{Credentials, Registration, UpdateUser};
 use kernel::Patch;
-use kernel::receipt::no_receipt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::account_links::AcceptedBody;
 use super::users::{self, UserBody};
 use crate::app::AppState;
 use crate::auth::{self, Caller};
@@ -44,7 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 #[schema(as = Registration)]
 struct RegisterBody {
     /// The address to log in with.
-    #[schema(format = Email, max_length = 255, examples("ann@example.com"))]
+    #[schema(format = Email, max_length = 254, examples("ann@example.com"))]
     email: String,
     /// What the person is called.
     #[schema(min_length = 1, max_length = 100, examples("Ann Lee"))]
@@ -71,19 +71,16 @@ impl From<RegisterBody> for Registration {
 
 /// Make an account for yourself
 ///
-/// The account is a customer's.
+/// The account is a customer's. A mail goes to the address, with a link that proves it; the desk may ask for that before
+/// anything but the account itself is open. If the address has an account already, its owner is told by mail; the answer
+/// does not tell.
 #[utoipa::path(
     post,
     path = "/auth/register",
     operation_id = "register",
     tag = "auth",
     request_body = RegisterBody,
-    responses(
-        (status = 201, description = "The new account.", body = UserBody,
-            headers(("ETag" = String, description = "The account's version."))),
-        (status = 409, description = "There is an account with this address.", body = crate::problem::ProblemBody,
-            content_type = "application/problem+json"),
-    )
+    responses((status = 202, description = "The request is taken in.", body = AcceptedBody))
 )]
 async fn register(
     app: Data<AppState>,
@@ -97,14 +94,8 @@ async fn register(
             .pass_address(&RequestContext::of(&request), address)
             .await?;
     }
-    let profile = app.accounts.register(body.into(), origin, &no_receipt).await?;
-    Rendered::created(
-        users::KIND,
-        profile.version,
-        "/api/v1/auth/me".to_owned(),
-        &UserBody::from(profile),
-    )
-    .into_response()
+    app.accounts.register(body.into(), origin).await?;
+    AcceptedBody::answer()
 }
 
 /// What a person logs in with.
@@ -269,7 +260,7 @@ struct SetupBody {
     /// The token that the server showed when it started.
     token: String,
     /// The address to log in with.
-    #[schema(format = Email, max_length = 255, examples("admin@example.com"))]
+    #[schema(format = Email, max_length = 254, examples("admin@example.com"))]
     email: String,
     /// What the person is called.
     #[schema(min_length = 1, max_length = 100, examples("Ada Min"))]

@@ -1,11 +1,13 @@
 //! The operations, a module for each part of the product. A handler turns a DTO into a domain command, calls the
 //! service, and turns what came of it into a DTO; rules live in the domains.
 
+mod account_links;
 mod audit;
 mod auth;
 mod notifications;
 mod teams;
 mod tickets;
+mod user_actions;
 mod users;
 
 use crate::routes::Operation;
@@ -17,7 +19,9 @@ pub fn operations() -> Vec<Operation> {
         tickets::operations(),
         notifications::operations(),
         auth::operations(),
+        account_links::operations(),
         users::operations(),
+        user_actions::operations(),
         teams::operations(),
         audit::operations(),
     ]

@@ -272,14 +272,14 @@ fn deleted_too(query: &mut Query) -> Deleted {
 #[schema(as = NewUser)]
 struct CreateUserBody {
     /// The address to log in with.
-    #[schema(format = Email, max_length = 255, examples("ann@example.com"))]
+    #[schema(format = Email, max_length = 254, examples("ann@example.com"))]
     email: String,
     /// What the person is called.
     #[schema(min_length = 1, max_length = 100, examples("Ann Lee"))]
     name: String,
     /// What the account may do.
     role: RoleName,
-    /// The first password.
+    /// The first password. Without one the account waits until its owner chose one, by a link that is mailed to them.
     #[schema(format = Password, max_length = 128, examples("seven purple lanterns"))]
     password: Option<String>,
 }

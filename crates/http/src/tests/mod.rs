@@ -83,6 +83,7 @@ impl World {
             sessions,
             teams,
             authenticator,
+            ..
         } = desk;
         let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
         let tickets = Tickets::new(

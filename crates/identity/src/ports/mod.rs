@@ -8,6 +8,7 @@
 
 mod audit;
 mod mail;
+mod tokens;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,6 +28,11 @@ pub use audit::{ActionFilter, AuditFilter, AuditPage, AuditStore, Recorded};
 #[cfg(any(test, feature = "testing"))]
 pub use mail::MockMailer;
 pub use mail::{Mail, MailContent, MailError, Mailer};
+#[cfg(any(test, feature = "testing"))]
+pub use tokens::MockOneTimeTokens;
+pub use tokens::{
+    IssueBound, OneTimeToken, OneTimeTokenId, OneTimeTokens, OtherTokens, TokenIssue, TokenKind, TokenSpend,
+};
 
 // ------------------------------------------------------------------------------------------------- accounts
 
@@ -63,6 +69,8 @@ pub trait UserStore: Send + Sync {
     /// Must refuse a commit that would turn the last acting admin ([`User::is_acting_admin`]) into something else,
     /// also when several such commits run at once: one of them must then lose. A commit on an account that is no
     /// acting admin in the store is never refused for this.
+    ///
+    /// Of any number of commits at once that show the same one-time token, one at most must be stored.
     ///
     /// Must write `user` as it stands, its `version` and `updated_at` included, but for `last_login_at` and
     /// `created_at` of an account that exists, which it must leave alone.
@@ -136,10 +144,33 @@ pub struct AccountCommit {
     pub sessions: SessionsAfter,
     /// What happens to the account's memberships.
     pub memberships: MembershipsAfter,
+    /// What happens to what else opens the account.
+    pub credentials: CredentialsAfter,
+    /// The one-time tokens that it uses up.
+    pub spends: Option<TokenSpend>,
+    /// A one-time token of the account. The open ones of its kind before it are spent.
+    pub issues: Option<OneTimeToken>,
     /// What to publish.
     pub events: Vec<Event>,
     /// Proof that a request was carried out.
     pub receipt: Option<Receipt>,
+}
+
+impl AccountCommit {
+    /// A commit that stores the account and nothing else.
+    pub fn of(user: User, expected: Expected) -> Self {
+        Self {
+            user,
+            expected,
+            sessions: SessionsAfter::Keep,
+            memberships: MembershipsAfter::Keep,
+            credentials: CredentialsAfter::Keep,
+            spends: None,
+            issues: None,
+            events: Vec::new(),
+            receipt: None,
+        }
+    }
 }
 
 /// What an account's change does to its sessions. Times of sessions that ended before stay as they are.
@@ -159,6 +190,11 @@ pub enum SessionsAfter {
         /// The time of the others' end.
         at: DateTime<Utc>,
     },
+    /// All end, and of all, also those that ended before, it is forgotten which clients used them.
+    EraseAll {
+        /// The time of their end.
+        at: DateTime<Utc>,
+    },
 }
 
 /// What an account's change does to its memberships.
@@ -168,6 +204,16 @@ pub enum MembershipsAfter {
     Keep,
     /// It leaves every team: it is deleted, or no longer staff.
     LeaveAll,
+}
+
+/// What an account's change does to what opens the account besides its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialsAfter {
+    /// It stays.
+    Keep,
+    /// It is removed for good: the second factor with its recovery codes, keys of programs, links to single sign-on
+    /// providers, and one-time tokens, used ones too.
+    RemoveAll,
 }
 
 /// Why an account's change was not stored.
@@ -185,6 +231,9 @@ pub enum AccountCommitError {
     /// The desk would be left without an acting admin.
     #[error("the account is the last acting administrator")]
     LastAdmin,
+    /// The one-time token that was shown is used, expired or another account's.
+    #[error("the one-time token is spent")]
+    TokenSpent,
     /// The store failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -198,7 +247,7 @@ pub enum AccountCommitError {
 pub trait SessionStore: Send + Sync {
     /// Stores a new session and sets its account's `last_login_at` to the session's `created_at`.
     ///
-    /// Must refuse, in the same transaction, when the account is no longer usable ([`User::is_usable`]) or its stored
+    /// Must refuse, in the same transaction, when the account no longer admits its owner ([`User::may_sign_in`]) or its stored
     /// hash is no longer that of a [`Proof::Password`]: a login that ran beside a suspension or a change of password leaves no
     /// session behind. Setting `last_login_at` may move the account's version.
     ///
@@ -637,7 +686,8 @@ pub trait PasswordHasher: Send + Sync {
     /// When it cannot be computed.
     async fn hash(&self, password: &Password) -> Result<PasswordHash, PortError>;
 
-    /// Whether the attempt is the password behind `hash`. Must hold for hashes that earlier settings made.
+    /// Whether the attempt is the password behind `hash`. Must hold for hashes that earlier settings made. For
+    /// [`PasswordHash::unset`] it must cost the same and be false.
     ///
     /// # Errors
     /// When it cannot be computed, or `hash` is none.
@@ -700,4 +750,8 @@ pub trait Secrets: Send + Sync {
     /// The one token that takes the place of `presented`, given `salt`. Must depend on both and on a key that only
     /// the server has, and give the same again.
     fn successor(&self, presented: &SecretToken, salt: &[u8]) -> SecretToken;
+
+    /// The token that the mail about the one-time token `id` carries. Must depend on the id and on a key that only the
+    /// server has, and give the same again.
+    fn mailed(&self, id: OneTimeTokenId) -> SecretToken;
 }

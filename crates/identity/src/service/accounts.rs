@@ -1,4 +1,5 @@
-//! Accounts: made, shown, changed, deleted and restored.
+//! Accounts: made, shown, changed, deleted and restored. What goes by mail is in `mailed_links`, what administrators do
+//! to an account as a whole in `lifecycle`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,19 +16,17 @@ use kernel::{
 use crate::access::Principal;
 use crate::policy::{self, Capacity, Sight};
 use crate::ports::{
-    AccountCommit, AccountCommitError, Deleted, Expected, MembershipsAfter, PasswordHasher, SearchFields,
-    Secrets, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore, UserFilter, UserSearch,
-    UserStore,
+    AccountCommit, AccountCommitError, Deleted, Expected, MembershipsAfter, OneTimeToken, OneTimeTokenId,
+    OneTimeTokens, OtherTokens, PasswordHasher, SearchFields, Secrets, SessionsAfter, SetupCommit,
+    SetupCommitError, SetupOffer, SetupStore, TokenKind, TokenSpend, UserFilter, UserSearch, UserStore,
 };
 use crate::service::{
     ChangeAccountError, ChangePasswordError, CreateAccountError, DECISIONS_MAX, PrincipalCache,
-    ReadAccountError, SetupError,
+    ReadAccountError, Reauthentication, SetupError,
 };
 use crate::session::SecretToken;
 use crate::user::{Profile, User, UserStatus, UserView};
-use crate::value::{
-    AvatarUrl, EmailAddress, Password, PasswordAttempt, PasswordHash, PasswordPolicy, PersonName,
-};
+use crate::value::{AvatarUrl, EmailAddress, Password, PasswordHash, PasswordPolicy, PersonName};
 
 /// What [`Accounts`] works with.
 #[derive(Clone)]
@@ -36,6 +35,10 @@ pub struct AccountPorts {
     pub users: Arc<dyn UserStore>,
     /// Keeps the set-up tokens.
     pub setup: Arc<dyn SetupStore>,
+    /// Keeps the one-time tokens of mails.
+    pub tokens: Arc<dyn OneTimeTokens>,
+    /// Has callers prove again who they are.
+    pub reauthentication: Arc<Reauthentication>,
     /// Hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
     /// Makes tokens.
@@ -55,6 +58,17 @@ pub struct AccountLimits {
     pub password: PasswordPolicy,
     /// For how long a set-up token is good.
     pub setup_token_life: Duration,
+    /// Whether people must prove their address before they act.
+    pub verified_email: VerifiedEmail,
+}
+
+/// Whether people who register must prove their address before they act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifiedEmail {
+    /// They must: until then they reach their own account alone.
+    Required,
+    /// They may act at once.
+    Optional,
 }
 
 impl Default for AccountLimits {
@@ -62,14 +76,15 @@ impl Default for AccountLimits {
         Self {
             password: PasswordPolicy::default(),
             setup_token_life: Duration::hours(24),
+            verified_email: VerifiedEmail::Optional,
         }
     }
 }
 
 /// The use cases of accounts.
 pub struct Accounts {
-    ports: AccountPorts,
-    limits: AccountLimits,
+    pub(super) ports: AccountPorts,
+    pub(super) limits: AccountLimits,
 }
 
 /// What a person gives to have an account.
@@ -98,7 +113,7 @@ pub struct CreateUser {
     pub name: String,
     /// What the account may do.
     pub role: Role,
-    /// The first password, as typed. For now there must be one.
+    /// The first password, as typed. Without one the person is invited by mail to choose it.
     pub password: Option<String>,
 }
 
@@ -143,8 +158,8 @@ pub struct ListUsers {
 /// A person's change of their own password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChangePassword {
-    /// The present password, as typed.
-    pub current: String,
+    /// The present password, as typed; absent where the account has none.
+    pub current: Option<String>,
     /// The new password, as typed.
     pub new: String,
 }
@@ -156,10 +171,11 @@ impl fmt::Debug for ChangePassword {
 }
 
 /// A registration whose every field is valid.
-struct Applicant {
-    email: EmailAddress,
-    name: PersonName,
-    password: Password,
+pub(super) struct Applicant {
+    pub(super) email: EmailAddress,
+    pub(super) name: PersonName,
+    /// `None`: to be invited.
+    pub(super) password: Option<Password>,
 }
 
 /// An [`UpdateUser`] whose every field is valid.
@@ -179,22 +195,8 @@ impl Accounts {
 
     // ------------------------------------------------------------------------------------------------ making
 
-    /// Makes a customer's account, which can be used at once.
-    ///
-    /// # Errors
-    /// When the input breaks a rule or the address is taken.
-    pub async fn register(
-        &self,
-        registration: Registration,
-        origin: Arc<Origin>,
-        receipt: ReceiptFor<'_, Profile>,
-    ) -> Result<Profile, CreateAccountError> {
-        let applicant = self.applicant(&registration)?;
-        self.create(applicant, Role::User, None, Some(origin), receipt)
-            .await
-    }
-
-    /// Makes an account of any role, for an administrator.
+    /// Makes an account of any role, for an administrator. Without a password it is pending, and its owner is invited
+    /// by mail to choose one.
     ///
     /// # Errors
     /// When the caller is none, the input breaks a rule or the address is taken.
@@ -207,8 +209,7 @@ impl Accounts {
         policy::create_person(actor)?;
         let applicant = self.parse(&command.email, &command.name, command.password.as_deref())?;
         let (cause, origin) = (Cause::from(actor), actor.origin().cloned());
-        self.create(applicant, command.role, Some(cause), origin, receipt)
-            .await
+        self.create(applicant, command.role, cause, origin, receipt).await
     }
 
     /// Makes an administrator on behalf of whoever runs the server, who needs no permission.
@@ -218,22 +219,15 @@ impl Accounts {
     pub async fn create_admin(&self, registration: Registration) -> Result<Profile, CreateAccountError> {
         let applicant = self.applicant(&registration)?;
         let cause = Cause::System("command_line".to_owned());
-        self.create(
-            applicant,
-            Role::Admin,
-            Some(cause),
-            None,
-            &kernel::receipt::no_receipt,
-        )
-        .await
+        self.create(applicant, Role::Admin, cause, None, &kernel::receipt::no_receipt)
+            .await
     }
 
-    /// Makes an account. Without a `cause` it is the person's own doing.
     async fn create(
         &self,
         applicant: Applicant,
         role: Role,
-        cause: Option<Cause>,
+        cause: Cause,
         origin: Option<Arc<Origin>>,
         receipt: ReceiptFor<'_, Profile>,
     ) -> Result<Profile, CreateAccountError> {
@@ -243,22 +237,27 @@ impl Accounts {
         }
         let now = self.ports.clock.now();
         let user = self.new_user(applicant, role, now).await?;
-        let cause = cause.unwrap_or(Cause::Person(user.id));
-        let events = vec![self.event(cause, origin, now, IdentityFact::UserCreated { user: user.id })];
+        let event = |fact| self.event(cause.clone(), origin.clone(), now, fact);
+        let mut events = vec![event(IdentityFact::UserCreated { user: user.id })];
+        let issues = user.awaits_invitation().then(|| {
+            let token = self.token(TokenKind::Invitation, &user, now);
+            events.push(event(IdentityFact::MailAsked { token: token.id.0 }));
+            token
+        });
         let profile = user.profile();
         let receipt = receipt(&profile);
         let commit = AccountCommit {
-            user,
-            expected: Expected::Absent,
-            sessions: SessionsAfter::Keep,
-            memberships: MembershipsAfter::Keep,
+            issues,
             events,
             receipt,
+            ..AccountCommit::of(user, Expected::Absent)
         };
         self.commit(commit).await.map_err(|error| match error {
             AccountCommitError::EmailTaken => CreateAccountError::EmailTaken,
             AccountCommitError::Repeated => CreateAccountError::Repeated,
-            error @ (AccountCommitError::Stale | AccountCommitError::LastAdmin) => unexpected(error).into(),
+            error @ (AccountCommitError::Stale
+            | AccountCommitError::LastAdmin
+            | AccountCommitError::TokenSpent) => unexpected(error).into(),
             AccountCommitError::Port(error) => error.into(),
         })?;
         Ok(profile)
@@ -336,7 +335,7 @@ impl Accounts {
     /// [`ReadAccountError::NotFound`] when the account was removed meanwhile.
     pub async fn me(&self, principal: &Principal) -> Result<Profile, ReadAccountError> {
         let user = self.ports.users.user(principal.person.id).await?;
-        let user = user.filter(User::is_usable).ok_or(ReadAccountError::NotFound)?;
+        let user = user.filter(User::may_sign_in).ok_or(ReadAccountError::NotFound)?;
         Ok(user.profile())
     }
 
@@ -439,23 +438,29 @@ impl Accounts {
             let events = if fields.is_empty() {
                 Vec::new()
             } else {
-                vec![self.event_of(actor, now, IdentityFact::UserUpdated { user: id, fields })]
+                vec![self.event_of(actor, now, updated(&user, &changed, fields))]
             };
+            let shuts_out = user.may_sign_in() && !changed.may_sign_in();
             let commit = AccountCommit {
-                sessions: if user.is_usable() && !changed.is_usable() {
+                sessions: if shuts_out || (user.is_usable() && !changed.is_usable()) {
                     SessionsAfter::RevokeAll { at: now }
                 } else {
                     SessionsAfter::Keep
                 },
+                // What was mailed before must not open it again once it is let in.
+                spends: (changed.status == UserStatus::Suspended).then_some(TokenSpend {
+                    shown: None,
+                    others: OtherTokens::All,
+                    at: now,
+                }),
                 memberships: if user.is_live_staff() && !changed.is_live_staff() {
                     MembershipsAfter::LeaveAll
                 } else {
                     MembershipsAfter::Keep
                 },
-                expected: Expected::Version(user.version),
-                user: changed,
                 events,
                 receipt,
+                ..AccountCommit::of(changed, Expected::Version(user.version))
             };
             match self.commit(commit).await {
                 Ok(()) => return Ok(profile),
@@ -492,18 +497,23 @@ impl Accounts {
                 return Err(ChangeAccountError::OwnAccount);
             }
             let now = self.ports.clock.now();
+            let expected = Expected::Version(user.version);
+            let deleted = User {
+                deleted_at: Some(now),
+                updated_at: now,
+                version: user.version.next(),
+                ..user
+            };
             let commit = AccountCommit {
-                expected: Expected::Version(user.version),
-                user: User {
-                    deleted_at: Some(now),
-                    updated_at: now,
-                    version: user.version.next(),
-                    ..user
-                },
                 sessions: SessionsAfter::RevokeAll { at: now },
                 memberships: MembershipsAfter::LeaveAll,
+                spends: Some(TokenSpend {
+                    shown: None,
+                    others: OtherTokens::All,
+                    at: now,
+                }),
                 events: vec![self.event_of(actor, now, IdentityFact::UserDeleted { user: id })],
-                receipt: None,
+                ..AccountCommit::of(deleted, expected)
             };
             match self.commit(commit).await {
                 Ok(()) => return Ok(()),
@@ -537,6 +547,9 @@ impl Accounts {
             if user.deleted_at.is_none() {
                 return Err(ChangeAccountError::NotDeleted);
             }
+            if user.is_anonymized() {
+                return Err(ChangeAccountError::Anonymized);
+            }
             let now = self.ports.clock.now();
             let restored = User {
                 deleted_at: None,
@@ -547,13 +560,11 @@ impl Accounts {
             let profile = restored.profile();
             let receipt = receipt(&profile);
             let commit = AccountCommit {
-                expected: Expected::Version(user.version),
-                user: restored,
                 // Also those that began while other writers than this program deleted the account.
                 sessions: SessionsAfter::RevokeAll { at: now },
-                memberships: MembershipsAfter::Keep,
                 events: vec![self.event_of(actor, now, IdentityFact::UserRestored { user: id })],
                 receipt,
+                ..AccountCommit::of(restored, Expected::Version(user.version))
             };
             match self.commit(commit).await {
                 Ok(()) => return Ok(profile),
@@ -564,10 +575,11 @@ impl Accounts {
         Err(ChangeAccountError::Busy)
     }
 
-    /// Changes the caller's own password and ends all their other sessions.
+    /// Changes the caller's own password, or sets the first one, and ends all their other sessions. What was mailed
+    /// before, such as the link that confirms a new address, is of no use any more.
     ///
     /// # Errors
-    /// When the present password is another, or the new one breaks a rule.
+    /// When the caller does not prove again who they are, or the new password breaks a rule.
     pub async fn change_password(
         &self,
         principal: &Principal,
@@ -575,51 +587,44 @@ impl Accounts {
     ) -> Result<(), ChangePasswordError> {
         let new =
             Password::parse("/newPassword", &command.new, self.limits.password).map_err(Violations::from)?;
-        let current = PasswordAttempt::new(&command.current).ok_or(ChangePasswordError::WrongPassword)?;
         let mut hashed: Option<PasswordHash> = None;
         for _ in 0..DECISIONS_MAX {
-            let user = self.ports.users.user(principal.person.id).await?;
-            let user = user
-                .filter(User::is_usable)
-                .ok_or(ChangePasswordError::NoAccount)?;
-            if !self.ports.hasher.verify(&user.password_hash, &current).await? {
-                return Err(ChangePasswordError::WrongPassword);
-            }
+            let guard = &self.ports.reauthentication;
+            let user = guard.prove(principal, command.current.as_deref()).await?;
             let password_hash = match hashed.take() {
                 Some(hash) => hash,
                 None => self.ports.hasher.hash(&new).await?,
             };
             hashed = Some(password_hash.clone());
             let now = self.ports.clock.now();
-            let fact = IdentityFact::UserUpdated {
-                user: user.id,
-                fields: vec!["passwordHash".to_owned()],
+            let fact = IdentityFact::PasswordChanged { user: user.id };
+            let expected = Expected::Version(user.version);
+            let changed = User {
+                password_hash,
+                updated_at: now,
+                version: user.version.next(),
+                ..user
             };
             let commit = AccountCommit {
-                expected: Expected::Version(user.version),
+                sessions: others_end(Some(principal), now),
+                spends: Some(TokenSpend {
+                    shown: None,
+                    others: OtherTokens::All,
+                    at: now,
+                }),
                 events: vec![self.event_of(&principal.actor(), now, fact)],
-                user: User {
-                    password_hash,
-                    updated_at: now,
-                    version: user.version.next(),
-                    ..user
-                },
-                sessions: match principal.session() {
-                    Some(keep) => SessionsAfter::RevokeOthers { keep, at: now },
-                    None => SessionsAfter::RevokeAll { at: now },
-                },
-                memberships: MembershipsAfter::Keep,
-                receipt: None,
+                ..AccountCommit::of(changed, expected)
             };
             match self.commit(commit).await {
                 Ok(()) => return Ok(()),
                 Err(AccountCommitError::Stale) => {}
+                Err(AccountCommitError::Port(error)) => return Err(error.into()),
                 Err(
                     error @ (AccountCommitError::Repeated
                     | AccountCommitError::EmailTaken
-                    | AccountCommitError::LastAdmin),
+                    | AccountCommitError::LastAdmin
+                    | AccountCommitError::TokenSpent),
                 ) => return Err(unexpected(error).into()),
-                Err(AccountCommitError::Port(error)) => return Err(error.into()),
             }
         }
         Err(ChangePasswordError::Busy)
@@ -628,13 +633,13 @@ impl Accounts {
     // ----------------------------------------------------------------------------------------------- helpers
 
     /// Commits, and forgets who callers were: also after a failure, which may hide a success.
-    async fn commit(&self, commit: AccountCommit) -> Result<(), AccountCommitError> {
+    pub(super) async fn commit(&self, commit: AccountCommit) -> Result<(), AccountCommitError> {
         let outcome = self.ports.users.commit(commit).await;
         self.ports.cache.invalidate_all();
         outcome
     }
 
-    fn applicant(&self, registration: &Registration) -> Result<Applicant, Violations> {
+    pub(super) fn applicant(&self, registration: &Registration) -> Result<Applicant, Violations> {
         self.parse(
             &registration.email,
             &registration.name,
@@ -646,10 +651,11 @@ impl Accounts {
         let mut violations = Violations::new();
         let email = violations.check(EmailAddress::parse("/email", email));
         let name = violations.check(PersonName::parse("/name", name));
-        let password = violations.check(match password {
-            Some(raw) => Password::parse("/password", raw, self.limits.password),
-            None => Err(Violation::new("/password", "required", "must be given")),
-        });
+        let password = violations.check(
+            password
+                .map(|raw| Password::parse("/password", raw, self.limits.password))
+                .transpose(),
+        );
         match (email, name, password) {
             (Some(email), Some(name), Some(password)) => Ok(Applicant {
                 email,
@@ -660,7 +666,8 @@ impl Accounts {
         }
     }
 
-    async fn new_user(
+    /// A new account. Whose owner has not chosen a password is pending.
+    pub(super) async fn new_user(
         &self,
         applicant: Applicant,
         role: Role,
@@ -671,13 +678,17 @@ impl Accounts {
             name,
             password,
         } = applicant;
+        let (password_hash, status) = match password {
+            Some(password) => (self.ports.hasher.hash(&password).await?, UserStatus::Active),
+            None => (PasswordHash::unset(), UserStatus::Pending),
+        };
         Ok(User {
             id: UserId::new(self.ports.ids.as_ref()),
             email,
             name,
-            password_hash: self.ports.hasher.hash(&password).await?,
+            password_hash,
             role,
-            status: UserStatus::Active,
+            status,
             avatar_url: None,
             email_verified_at: None,
             last_login_at: None,
@@ -689,7 +700,33 @@ impl Accounts {
         })
     }
 
-    fn event(
+    /// A new token of the account for the address that it has.
+    pub(super) fn token(&self, kind: TokenKind, user: &User, now: DateTime<Utc>) -> OneTimeToken {
+        self.token_for(kind, Some((user.id, user.email.clone())), now)
+    }
+
+    /// A new token; without an owner it is of no use.
+    pub(super) fn token_for(
+        &self,
+        kind: TokenKind,
+        owner: Option<(UserId, EmailAddress)>,
+        now: DateTime<Utc>,
+    ) -> OneTimeToken {
+        let id = OneTimeTokenId::new(self.ports.ids.as_ref());
+        let (user, email) = owner.unzip();
+        OneTimeToken {
+            id,
+            kind,
+            user,
+            email,
+            sha256: self.ports.secrets.sha256(&self.ports.secrets.mailed(id)),
+            created_at: now,
+            expires_at: now + kind.life(),
+            used_at: None,
+        }
+    }
+
+    pub(super) fn event(
         &self,
         cause: Cause,
         origin: Option<Arc<Origin>>,
@@ -705,7 +742,7 @@ impl Accounts {
         }
     }
 
-    fn event_of(&self, actor: &Actor, at: DateTime<Utc>, fact: IdentityFact) -> Event {
+    pub(super) fn event_of(&self, actor: &Actor, at: DateTime<Utc>, fact: IdentityFact) -> Event {
         Event::new(self.ports.ids.as_ref(), at, actor, Fact::Identity(fact))
     }
 }
@@ -717,7 +754,7 @@ fn view(user: &User, sight: Sight) -> UserView {
     }
 }
 
-fn check_version(user: &User, expected: Option<Version>) -> Result<(), ChangeAccountError> {
+pub(super) fn check_version(user: &User, expected: Option<Version>) -> Result<(), ChangeAccountError> {
     match expected {
         Some(expected) if expected != user.version => Err(ChangeAccountError::Stale {
             current: user.version,
@@ -809,18 +846,36 @@ fn decide_update(
     Ok((changed, fields))
 }
 
-fn change_refused(error: AccountCommitError) -> ChangeAccountError {
+pub(super) fn change_refused(error: AccountCommitError) -> ChangeAccountError {
     match error {
         AccountCommitError::LastAdmin => ChangeAccountError::LastAdmin,
         AccountCommitError::Repeated => ChangeAccountError::Repeated,
         AccountCommitError::Stale => ChangeAccountError::Busy,
-        error @ AccountCommitError::EmailTaken => unexpected(error).into(),
+        error @ (AccountCommitError::EmailTaken | AccountCommitError::TokenSpent) => unexpected(error).into(),
         AccountCommitError::Port(error) => error.into(),
     }
 }
 
+/// What tells of an update: the changed fields, and what role and status are now where they differ.
+pub(super) fn updated(before: &User, after: &User, fields: Vec<String>) -> IdentityFact {
+    IdentityFact::UserUpdated {
+        user: after.id,
+        fields,
+        role: (before.role != after.role).then(|| after.role.as_str().to_owned()),
+        status: (before.status != after.status).then(|| after.status.as_str().to_owned()),
+    }
+}
+
+/// Every session of the account ends but that through which its owner speaks.
+pub(super) fn others_end(owner: Option<&Principal>, at: DateTime<Utc>) -> SessionsAfter {
+    match owner.and_then(Principal::session) {
+        Some(keep) => SessionsAfter::RevokeOthers { keep, at },
+        None => SessionsAfter::RevokeAll { at },
+    }
+}
+
 /// A refusal that the commit gave no cause for.
-fn unexpected(error: AccountCommitError) -> PortError {
+pub(super) fn unexpected(error: AccountCommitError) -> PortError {
     PortError::Bug {
         port: "user store",
         source: Box::new(error),

@@ -113,14 +113,14 @@ impl PrincipalRecord {
     /// # Errors
     /// [`AuthError::SessionRevoked`] when they let nobody act.
     pub fn admission(&self, now: DateTime<Utc>) -> Result<Option<Restriction>, AuthError> {
-        let usable = match self.status {
-            UserStatus::Active => self.deleted_at.is_none(),
-            UserStatus::Suspended | UserStatus::Pending => false,
-        };
-        if usable && self.session_revoked_at.is_none() && now < self.session_expires_at {
-            Ok(None)
-        } else {
-            Err(AuthError::SessionRevoked)
+        let lives = self.deleted_at.is_none() && self.session_revoked_at.is_none();
+        if !lives || self.session_expires_at <= now {
+            return Err(AuthError::SessionRevoked);
+        }
+        match self.status {
+            UserStatus::Active => Ok(None),
+            UserStatus::Pending => Ok(Some(Restriction::EmailUnverified)),
+            UserStatus::Suspended => Err(AuthError::SessionRevoked),
         }
     }
 }

@@ -8,6 +8,7 @@ use kernel::{Classify, FailureKind, PortError, Version, Violation, Violations};
 use crate::access::AccessDenied;
 use crate::policy::Denial;
 use crate::ports::TokenError;
+use crate::service::ReauthenticationError;
 
 /// Why an account was not made.
 #[derive(Debug, thiserror::Error)]
@@ -239,6 +240,15 @@ pub enum ChangeAccountError {
     /// The account is not deleted, so that it cannot be restored.
     #[error("the account is not deleted")]
     NotDeleted,
+    /// The account's data was removed for good.
+    #[error("the account is anonymised")]
+    Anonymized,
+    /// The account is suspended, and must be activated first.
+    #[error("the account is suspended")]
+    Suspended,
+    /// The account does not wait for its invitation to be accepted.
+    #[error("the account does not wait for an invitation")]
+    NotInvited,
     /// Administrators do not shut themselves out.
     #[error("administrators may not shut themselves out")]
     OwnAccount,
@@ -270,6 +280,9 @@ impl Classify for ChangeAccountError {
             ChangeAccountError::NotFound => FailureKind::NotFound,
             ChangeAccountError::Deleted
             | ChangeAccountError::NotDeleted
+            | ChangeAccountError::Anonymized
+            | ChangeAccountError::Suspended
+            | ChangeAccountError::NotInvited
             | ChangeAccountError::OwnAccount
             | ChangeAccountError::LastAdmin
             | ChangeAccountError::Repeated => FailureKind::Conflict,
@@ -286,6 +299,9 @@ impl Classify for ChangeAccountError {
             ChangeAccountError::NotFound => "user.not_found",
             ChangeAccountError::Deleted => "user.deleted",
             ChangeAccountError::NotDeleted => "user.not_deleted",
+            ChangeAccountError::Anonymized => "user.anonymized",
+            ChangeAccountError::Suspended => "user.suspended",
+            ChangeAccountError::NotInvited => "user.not_invited",
             ChangeAccountError::OwnAccount => "user.own_account",
             ChangeAccountError::LastAdmin => "user.last_admin",
             ChangeAccountError::Stale { .. } => "request.stale",
@@ -302,6 +318,9 @@ impl Classify for ChangeAccountError {
             ChangeAccountError::NotFound => "There is no such user.".into(),
             ChangeAccountError::Deleted => "The user is deleted; restore it first.".into(),
             ChangeAccountError::NotDeleted => "The user is not deleted.".into(),
+            ChangeAccountError::Anonymized => "The user's data was removed for good.".into(),
+            ChangeAccountError::Suspended => "The user is suspended; activate it first.".into(),
+            ChangeAccountError::NotInvited => "The user does not wait for an invitation.".into(),
             ChangeAccountError::OwnAccount => {
                 "You cannot suspend or delete your own account; another administrator can.".into()
             }
@@ -324,6 +343,9 @@ impl Classify for ChangeAccountError {
             | ChangeAccountError::NotFound
             | ChangeAccountError::Deleted
             | ChangeAccountError::NotDeleted
+            | ChangeAccountError::Anonymized
+            | ChangeAccountError::Suspended
+            | ChangeAccountError::NotInvited
             | ChangeAccountError::OwnAccount
             | ChangeAccountError::LastAdmin
             | ChangeAccountError::Stale { .. }
@@ -341,6 +363,9 @@ impl Classify for ChangeAccountError {
             | ChangeAccountError::NotFound
             | ChangeAccountError::Deleted
             | ChangeAccountError::NotDeleted
+            | ChangeAccountError::Anonymized
+            | ChangeAccountError::Suspended
+            | ChangeAccountError::NotInvited
             | ChangeAccountError::OwnAccount
             | ChangeAccountError::LastAdmin
             | ChangeAccountError::Busy
@@ -371,12 +396,9 @@ pub enum ChangePasswordError {
     /// The input breaks rules.
     #[error("the input breaks a rule: {0}")]
     Invalid(Violations),
-    /// The present password is another.
-    #[error("the present password is another")]
-    WrongPassword,
-    /// The account was shut out meanwhile.
-    #[error("the account can no longer be used")]
-    NoAccount,
+    /// The caller did not prove again who they are.
+    #[error(transparent)]
+    Reauthentication(#[from] ReauthenticationError),
     /// Other changes kept coming between, and nothing was stored.
     #[error("changes kept overtaking each other")]
     Busy,
@@ -389,8 +411,7 @@ impl Classify for ChangePasswordError {
     fn kind(&self) -> FailureKind {
         match self {
             ChangePasswordError::Invalid(_) => FailureKind::Invalid,
-            ChangePasswordError::WrongPassword => FailureKind::Forbidden,
-            ChangePasswordError::NoAccount => FailureKind::Unauthenticated,
+            ChangePasswordError::Reauthentication(error) => error.kind(),
             ChangePasswordError::Busy => FailureKind::Unavailable,
             ChangePasswordError::Port(error) => error.kind(),
         }
@@ -399,8 +420,7 @@ impl Classify for ChangePasswordError {
     fn code(&self) -> &'static str {
         match self {
             ChangePasswordError::Invalid(_) => "request.invalid",
-            ChangePasswordError::WrongPassword => "user.wrong_password",
-            ChangePasswordError::NoAccount => "auth.session_revoked",
+            ChangePasswordError::Reauthentication(error) => error.code(),
             ChangePasswordError::Busy => "server.busy",
             ChangePasswordError::Port(error) => error.code(),
         }
@@ -409,8 +429,7 @@ impl Classify for ChangePasswordError {
     fn detail(&self) -> String {
         match self {
             ChangePasswordError::Invalid(_) => "The request breaks the rules listed in `errors`.".into(),
-            ChangePasswordError::WrongPassword => "The current password is not right.".into(),
-            ChangePasswordError::NoAccount => "The session has ended; log in again.".into(),
+            ChangePasswordError::Reauthentication(error) => error.detail(),
             ChangePasswordError::Busy => "Too many changes at once; send the request again.".into(),
             ChangePasswordError::Port(error) => error.detail(),
         }
@@ -419,8 +438,7 @@ impl Classify for ChangePasswordError {
     fn violations(&self) -> &[Violation] {
         match self {
             ChangePasswordError::Invalid(violations) => violations.as_slice(),
-            ChangePasswordError::WrongPassword
-            | ChangePasswordError::NoAccount
+            ChangePasswordError::Reauthentication(_)
             | ChangePasswordError::Busy
             | ChangePasswordError::Port(_) => &[],
         }

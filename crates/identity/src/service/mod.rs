@@ -4,18 +4,26 @@
 //! (`If-Match`) fails when that moved on; one that names none is decided again, a few times, when another came
 //! between. Whatever may change who a caller is empties the [`PrincipalCache`] of this node.
 
+mod account_mails;
 mod accounts;
 mod audit;
 mod audit_error;
 mod authenticator;
 mod error;
+mod lifecycle;
+mod lifecycle_error;
+mod mailed_links;
+mod mailed_links_error;
+mod reauthentication;
 mod sessions;
 mod teams;
 #[cfg(test)]
 mod tests;
 
+pub use account_mails::AccountMails;
 pub use accounts::{
     AccountLimits, AccountPorts, Accounts, ChangePassword, CreateUser, ListUsers, Registration, UpdateUser,
+    VerifiedEmail,
 };
 pub use audit::{AuditLog, AuditTrail};
 pub use audit_error::ReadAuditError;
@@ -24,6 +32,10 @@ pub use error::{
     AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, LoginError,
     MemberError, ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,
 };
+pub use lifecycle_error::AnonymizeError;
+pub use mailed_links::{Acceptance, ChangeEmail, MAILS_PER_HOUR_MAX};
+pub use mailed_links_error::{AskError, ChangeEmailError, TokenUseError};
+pub use reauthentication::{Reauthentication, ReauthenticationError};
 pub use sessions::{Credentials, SessionInfo, SessionLimits, SessionPorts, Sessions, SignedIn};
 pub use teams::{CreateTeam, MemberWish, TeamPorts, Teams, UpdateTeam};
 

@@ -131,7 +131,7 @@ enum Verdict {
     Reused,
     /// The session is over.
     Expired,
-    /// The session was ended, or its account cannot be used.
+    /// The session was ended, or its account does not admit its owner.
     Revoked,
 }
 
@@ -159,7 +159,7 @@ impl Sessions {
             Ok(email) => self.ports.users.user_by_email(&email).await?,
             Err(_) => None,
         };
-        let (user, attempt) = match (user.filter(User::is_usable), attempt) {
+        let (user, attempt) = match (user.filter(User::may_sign_in), attempt) {
             (Some(user), Some(attempt)) => (user, attempt),
             (_, attempt) => {
                 let attempt = attempt.unwrap_or_else(PasswordAttempt::nothing);
@@ -281,7 +281,7 @@ impl Sessions {
         now: DateTime<Utc>,
     ) -> Verdict {
         let ShownToken { session, user, place } = shown;
-        if session.revoked_at.is_some() || !user.is_usable() {
+        if session.revoked_at.is_some() || !user.may_sign_in() {
             return Verdict::Revoked;
         }
         if !session.is_live(now) {

@@ -5,6 +5,10 @@
 //!
 //! Each takes the stores of one world. A failure panics and says which promise was broken.
 
+mod tokens;
+
+pub use tokens::one_time_tokens;
+
 use std::fmt::Debug;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -33,14 +37,14 @@ use kernel::Client;
 
 // -------------------------------------------------------------------------------------------------- helpers
 
-fn good<T, E: Debug>(what: &str, result: Result<T, E>) -> T {
+pub(super) fn good<T, E: Debug>(what: &str, result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("{what}: {error:?}"),
     }
 }
 
-fn there<T>(what: &str, value: Option<T>) -> T {
+pub(super) fn there<T>(what: &str, value: Option<T>) -> T {
     match value {
         Some(value) => value,
         None => panic!("{what}: not there"),
@@ -48,7 +52,7 @@ fn there<T>(what: &str, value: Option<T>) -> T {
 }
 
 /// Runs two futures side by side.
-async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
+pub(super) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     let (mut first, mut second) = (None, None);
     poll_fn(|context| {
@@ -73,7 +77,7 @@ async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) 
     .await
 }
 
-fn event(fact: IdentityFact) -> Event {
+pub(super) fn event(fact: IdentityFact) -> Event {
     let cause = (&kernel::Actor::System(SystemActor::Import)).into();
     Event {
         id: EventId(unique_id()),
@@ -103,40 +107,34 @@ fn receipt(principal: UserId) -> Receipt {
 
 fn creation(user: &User) -> AccountCommit {
     AccountCommit {
-        user: user.clone(),
-        expected: Expected::Absent,
-        sessions: SessionsAfter::Keep,
-        memberships: MembershipsAfter::Keep,
         events: vec![event(IdentityFact::UserCreated { user: user.id })],
-        receipt: None,
+        ..AccountCommit::of(user.clone(), Expected::Absent)
     }
 }
 
 /// A commit that takes the stored account to what `change` makes of it.
-fn change(stored: &User, change: impl FnOnce(&mut User)) -> AccountCommit {
+pub(super) fn change(stored: &User, change: impl FnOnce(&mut User)) -> AccountCommit {
     let mut user = stored.clone();
     change(&mut user);
     user.version = stored.version.next();
     user.updated_at = start() + Duration::hours(1);
     AccountCommit {
-        user,
-        expected: Expected::Version(stored.version),
-        sessions: SessionsAfter::Keep,
-        memberships: MembershipsAfter::Keep,
         events: vec![event(IdentityFact::UserUpdated {
             user: stored.id,
             fields: vec!["name".to_owned()],
+            role: None,
+            status: None,
         })],
-        receipt: None,
+        ..AccountCommit::of(user, Expected::Version(stored.version))
     }
 }
 
-async fn made(users: &dyn UserStore, user: User) -> User {
+pub(super) async fn made(users: &dyn UserStore, user: User) -> User {
     good("a new account is stored", users.commit(creation(&user)).await);
     stored(users, user.id).await
 }
 
-async fn stored(users: &dyn UserStore, id: UserId) -> User {
+pub(super) async fn stored(users: &dyn UserStore, id: UserId) -> User {
     there("the account", good("an account is read", users.user(id).await))
 }
 
@@ -422,6 +420,7 @@ async fn a_list_of_accounts_is_filtered(users: &dyn UserStore) {
 pub async fn session_store(users: &dyn UserStore, sessions: &dyn SessionStore) {
     a_login_stores_its_session_and_its_time(users, sessions).await;
     a_login_beside_a_shut_out_leaves_no_session(users, sessions).await;
+    one_whose_address_is_not_proved_may_sign_in(users, sessions).await;
     a_token_is_exchanged_once(users, sessions).await;
     a_revoked_session_exchanges_nothing(users, sessions).await;
     an_accounts_change_ends_its_sessions(users, sessions).await;
@@ -507,7 +506,10 @@ async fn a_login_stores_its_session_and_its_time(users: &dyn UserStore, sessions
 async fn a_login_beside_a_shut_out_leaves_no_session(users: &dyn UserStore, sessions: &dyn SessionStore) {
     for shut_out in [
         (|user: &mut User| user.status = UserStatus::Suspended) as fn(&mut User),
-        |user| user.status = UserStatus::Pending,
+        |user| {
+            user.status = UserStatus::Pending;
+            user.password_hash = PasswordHash::unset();
+        },
         |user| user.deleted_at = Some(start()),
         |user| user.password_hash = PasswordHash::from_phc("$changed"),
     ] {
@@ -526,6 +528,32 @@ async fn a_login_beside_a_shut_out_leaves_no_session(users: &dyn UserStore, sess
         );
         assert_eq!(good("the refused session", sessions.session(new.id).await), None);
         assert_eq!(stored(users, account.id).await.last_login_at, None);
+    }
+}
+
+async fn one_whose_address_is_not_proved_may_sign_in(users: &dyn UserStore, sessions: &dyn SessionStore) {
+    let mut account = user(Role::User);
+    account.status = UserStatus::Pending;
+    let account = made(users, account).await;
+    let new = begun(sessions, &account).await;
+    let record = good("a pending principal", sessions.principal(new.id).await);
+    assert_eq!(there("a pending principal", record).status, UserStatus::Pending);
+
+    let mut invited = user(Role::User);
+    invited.status = UserStatus::Pending;
+    invited.password_hash = PasswordHash::unset();
+    let invited = made(users, invited).await;
+    for proof in [Proof::SignOn, Proof::Password(PasswordHash::unset())] {
+        let begin = SessionBegin {
+            session: session(&invited),
+            proof,
+            events: Vec::new(),
+        };
+        let refused = sessions.begin(begin).await;
+        assert!(
+            matches!(refused, Err(BeginError::Refused)),
+            "one who was invited signs in: {refused:?}"
+        );
     }
 }
 

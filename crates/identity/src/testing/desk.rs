@@ -1,15 +1,18 @@
 //! Every service of the crate over the world in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use events::Subscriber as _;
 use kernel::{Clock, IdSource, ManualClock, Role, SequentialIds};
 
 use super::builders::start;
-use super::{FakeAccessTokens, FakeHasher, FakeSecrets, MemoryIdentity};
+use super::{FakeAccessTokens, FakeHasher, FakeSecrets, MemoryIdentity, SentMails};
 use crate::access::Principal;
+use crate::ports::Mail;
 use crate::service::{
-    AccountLimits, AccountPorts, Accounts, Authenticator, CreateUser, Credentials, PrincipalCache,
-    SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
+    AccountLimits, AccountMails, AccountPorts, Accounts, Authenticator, CreateUser, Credentials,
+    PrincipalCache, Reauthentication, SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
 };
 use crate::testing::builders::origin;
 use crate::user::{Profile, UserStatus};
@@ -24,6 +27,11 @@ pub struct Desk {
     pub clock: Arc<ManualClock>,
     /// The hasher, which counts.
     pub hasher: Arc<FakeHasher>,
+    /// The mails that were sent.
+    pub sent: Arc<SentMails>,
+    /// Sends mails.
+    pub mails: AccountMails,
+    told: AtomicUsize,
     /// Accounts.
     pub accounts: Accounts,
     /// Sessions.
@@ -41,6 +49,13 @@ impl Desk {
     /// An empty desk.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(AccountLimits::default())
+    }
+
+    /// An empty desk with these limits.
+    #[must_use]
+    pub fn with(limits: AccountLimits) -> Self {
+        let sent = Arc::new(SentMails::default());
         let world = Arc::new(MemoryIdentity::new());
         let manual_clock = Arc::new(ManualClock::at(start()));
         let clock: Arc<dyn Clock> = manual_clock.clone();
@@ -52,6 +67,13 @@ impl Desk {
         let account_ports = AccountPorts {
             users: world.clone(),
             setup: world.clone(),
+            tokens: world.clone(),
+            reauthentication: Arc::new(Reauthentication::new(
+                world.clone(),
+                world.clone(),
+                hasher.clone(),
+                clock.clone(),
+            )),
             hasher: hasher.clone(),
             secrets: secrets.clone(),
             clock: clock.clone(),
@@ -63,7 +85,7 @@ impl Desk {
             sessions: world.clone(),
             hasher: hasher.clone(),
             tokens: tokens.clone(),
-            secrets,
+            secrets: secrets.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
             cache: cache.clone(),
@@ -76,7 +98,16 @@ impl Desk {
             cache: cache.clone(),
         };
         Self {
-            accounts: Accounts::new(account_ports, AccountLimits::default()),
+            mails: AccountMails::new(
+                world.clone(),
+                world.clone(),
+                secrets.clone(),
+                sent.clone(),
+                clock.clone(),
+            ),
+            sent,
+            told: AtomicUsize::new(0),
+            accounts: Accounts::new(account_ports, limits),
             sessions: Sessions::new(session_ports, SessionLimits::default()),
             teams: Teams::new(team_ports),
             authenticator: Authenticator::new(tokens, world.clone(), clock, cache),
@@ -84,6 +115,21 @@ impl Desk {
             clock: manual_clock,
             hasher,
         }
+    }
+
+    /// Hands what was published since the last time to the subscriber that sends mails, and gives these.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn mailed(&self) -> Vec<Mail> {
+        let events = self.world.events();
+        let told = self.told.swap(events.len(), Ordering::Relaxed);
+        for event in events.iter().skip(told) {
+            if let Err(error) = self.mails.handle(event).await {
+                panic!("{event:?} was not told: {error}");
+            }
+        }
+        self.sent.take()
     }
 
     /// Puts an account of `role` there, without any event, that logs in with `name`@example.com and

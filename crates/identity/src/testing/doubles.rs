@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use kernel::{PortError, UserId};
 use uuid::Uuid;
 
-use crate::ports::{AccessTokens, PasswordHasher, Secrets, TokenError};
+use crate::ports::{AccessTokens, OneTimeTokenId, PasswordHasher, Secrets, TokenError};
 use crate::session::{AccessClaims, AccessToken, SecretToken, SessionId, TokenHash};
 use crate::value::{Password, PasswordAttempt, PasswordHash};
 
@@ -38,7 +38,7 @@ impl PasswordHasher for FakeHasher {
 
     async fn verify(&self, hash: &PasswordHash, attempt: &PasswordAttempt) -> Result<bool, PortError> {
         self.comparisons.fetch_add(1, Ordering::Relaxed);
-        Ok(hash.as_str().splitn(4, '$').nth(3) == Some(attempt.expose()))
+        Ok(!hash.is_unset() && hash.as_str().splitn(4, '$').nth(3) == Some(attempt.expose()))
     }
 
     async fn verify_nothing(&self, _: &PasswordAttempt) -> Result<(), PortError> {
@@ -106,6 +106,10 @@ impl Secrets for FakeSecrets {
     fn successor(&self, presented: &SecretToken, salt: &[u8]) -> SecretToken {
         let both = [presented.expose().as_bytes(), b"|", salt].concat();
         token(format!("next-{}", TokenHash::from_bytes(mix(&both)).as_str()))
+    }
+
+    fn mailed(&self, id: OneTimeTokenId) -> SecretToken {
+        token(format!("mailed-{id}"))
     }
 }
 

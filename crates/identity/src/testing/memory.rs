@@ -1,20 +1,22 @@
 //! A world in memory: every store over one lock, so that each commit is whole.
 
+mod tokens;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::{Event, Fact, IdentityFact};
-use kernel::{Membership, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, UserId};
+use kernel::{Client, Membership, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, UserId};
 use uuid::Uuid;
 
 use crate::ports::{
-    AccountCommit, AccountCommitError, BeginError, Deleted, Expected, MemberChange, MemberCommit,
-    MemberCommitError, MemberRecord, MembershipsAfter, PrincipalRecord, Proof, Revocation, RotateError,
-    Rotation, SearchFields, SessionBegin, SessionStore, SessionsAfter, SetupCommit, SetupCommitError,
-    SetupOffer, SetupStore, ShownToken, TeamCommit, TeamCommitError, TeamDeletion, TeamStore, TokenPlace,
-    UserFilter, UserStore, WhichSessions,
+    AccountCommit, AccountCommitError, BeginError, CredentialsAfter, Deleted, Expected, MemberChange,
+    MemberCommit, MemberCommitError, MemberRecord, MembershipsAfter, OneTimeToken, PrincipalRecord, Proof,
+    Revocation, RotateError, Rotation, SearchFields, SessionBegin, SessionStore, SessionsAfter, SetupCommit,
+    SetupCommitError, SetupOffer, SetupStore, ShownToken, TeamCommit, TeamCommitError, TeamDeletion,
+    TeamStore, TokenPlace, UserFilter, UserStore, WhichSessions,
 };
 use crate::session::{Session, SessionId, TokenHash};
 use crate::team::{Team, TeamMember};
@@ -33,6 +35,7 @@ struct World {
     teams: HashMap<TeamId, Team>,
     members: HashMap<(TeamId, UserId), TeamMember>,
     setup: HashMap<TokenHash, SetupOffer>,
+    tokens: Vec<OneTimeToken>,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
 }
@@ -240,6 +243,9 @@ impl UserStore for MemoryIdentity {
             expected,
             sessions,
             memberships,
+            credentials,
+            spends,
+            issues,
             events,
             receipt,
         } = commit;
@@ -270,7 +276,23 @@ impl UserStore for MemoryIdentity {
             return Err(AccountCommitError::LastAdmin);
         }
         let id = user.id;
+        if let Some(spend) = spends
+            && !world.is_open(&spend, id)
+        {
+            return Err(AccountCommitError::TokenSpent);
+        }
         world.users.insert(id, user);
+        if let Some(spend) = spends {
+            world.spend(&spend, id);
+        }
+        match credentials {
+            CredentialsAfter::Keep => {}
+            CredentialsAfter::RemoveAll => world.tokens.retain(|token| token.user != Some(id)),
+        }
+        if let Some(token) = issues {
+            world.supersede(id, token.kind, token.created_at);
+            world.tokens.push(token);
+        }
         match sessions {
             SessionsAfter::Keep => {}
             SessionsAfter::RevokeAll { at } => {
@@ -278,6 +300,12 @@ impl UserStore for MemoryIdentity {
             }
             SessionsAfter::RevokeOthers { keep, at } => {
                 world.end_sessions(at, |session| session.user_id == id && session.id != keep);
+            }
+            SessionsAfter::EraseAll { at } => {
+                world.end_sessions(at, |session| session.user_id == id);
+                for session in world.sessions.values_mut().filter(|s| s.user_id == id) {
+                    session.client = Client::default();
+                }
             }
         }
         match memberships {
@@ -303,7 +331,7 @@ impl SessionStore for MemoryIdentity {
             Proof::Password(hash) => user.password_hash == *hash,
             Proof::SignOn => true,
         };
-        let user = user.filter(|user| user.is_usable() && proves(user));
+        let user = user.filter(|user| user.may_sign_in() && proves(user));
         let user = user.ok_or(BeginError::Refused)?;
         user.last_login_at = Some(session.created_at);
         user.version = user.version.next();

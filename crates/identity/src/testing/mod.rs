@@ -9,6 +9,7 @@ pub mod builders;
 pub mod contract;
 mod desk;
 mod doubles;
+mod mails;
 mod memory;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,5 @@ mod tests;
 pub use audit::{MemoryAudit, audit_entry, audit_store};
 pub use desk::Desk;
 pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets};
+pub use mails::{SentMails, token_of};
 pub use memory::MemoryIdentity;

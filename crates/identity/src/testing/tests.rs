@@ -20,6 +20,12 @@ async fn the_store_of_teams_in_memory_keeps_its_contract() {
 }
 
 #[tokio::test]
+async fn the_store_of_one_time_tokens_in_memory_keeps_its_contract() {
+    let world = MemoryIdentity::new();
+    contract::one_time_tokens(&world, &world).await;
+}
+
+#[tokio::test]
 async fn an_empty_desk_in_memory_keeps_its_contract() {
     let world = MemoryIdentity::new();
     contract::empty_desk(&world, &world).await;

@@ -1,4 +1,4 @@
-//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`], [`PgSetup`] and [`PgAudit`].
+//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`], [`PgTokens`], [`PgSetup`] and [`PgAudit`].
 //!
 //! A commit is one statement: its own row is written first, in a part named `changed` that gives a row only when the
 //! decision still stands, and everything else follows from that row. Two things need more, because a statement sees
@@ -7,7 +7,11 @@
 //!   also sees those that were committed meanwhile. Whoever joins a team holds the account's row, too.
 //! - The first administrator is made behind a lock of its own, which every commit of an acting administrator shares.
 //!
-//! Rows are locked in this order: the lock for the first administrator, teams, accounts by id, sessions, memberships.
+//! A one-time token is only looked at, and spent by whoever changes its account: two who show the same one decided on
+//! the same version of the account, and the second finds that moved on.
+//!
+//! Rows are locked in this order: the lock for the first administrator, teams, accounts by id, sessions, memberships,
+//! one-time tokens.
 //! Locks are of the kinds that foreign keys do not wait for.
 //!
 //! To store another field, add it to its row in [`rows`] and to the statement beside the destructuring that no longer
@@ -18,12 +22,14 @@ mod rows;
 mod sessions;
 mod setup;
 mod teams;
+mod tokens;
 mod users;
 
 pub use audit::{AuditRow, PgAudit};
 pub use sessions::PgSessions;
 pub use setup::PgSetup;
 pub use teams::PgTeams;
+pub use tokens::PgTokens;
 pub use users::PgUsers;
 
 use diesel::QueryableByName;
@@ -31,6 +37,9 @@ use diesel::sql_types::BigInt;
 
 /// True of the row of an administrator who can act: `identity::User::is_acting_admin`.
 const IS_ACTING_ADMIN: &str = "role = 'admin' AND status = 'active' AND deleted_at IS NULL";
+/// True of the row of an account that admits its owner: `identity::User::may_sign_in`.
+const MAY_SIGN_IN: &str =
+    "(status = 'active' OR status = 'pending' AND password_hash <> '!') AND deleted_at IS NULL";
 /// The advisory lock of the first administrator: the one who makes the first has it alone, and whoever makes another
 /// shares it.
 const FIRST_ADMIN_LOCK: i64 = 0x1e51_9d7d_0003;

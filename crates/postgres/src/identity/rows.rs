@@ -66,15 +66,9 @@ impl UserRow {
             deleted_at,
             version,
         } = self;
-        let email = EmailAddress::parse("", &email).map_err(|violation| PortError::Corrupt {
-            table: "users",
-            column: "email",
-            id: id.to_string(),
-            detail: violation.message,
-        })?;
         Ok(User {
             id: UserId(id),
-            email,
+            email: EmailAddress::stored(email),
             name: person_name(id, &name)?,
             password_hash: PasswordHash::from_phc(password_hash),
             role,

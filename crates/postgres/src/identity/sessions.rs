@@ -13,8 +13,8 @@ use identity::{Session, SessionId, TokenHash};
 use ipnetwork::IpNetwork;
 use kernel::{Page, PageLimit, PortError, Position, UserId};
 
-use super::CountRow;
 use super::rows::{PrincipalRow, SessionRow, UserRow};
+use super::{CountRow, MAY_SIGN_IN};
 use crate::Database;
 use crate::error::Failure;
 use crate::outbox::insert_events;
@@ -93,7 +93,8 @@ impl SessionStore for PgSessions {
             .bind(created_at)
             .push(", version = version + 1 WHERE id = ")
             .bind(user_id)
-            .push(" AND status = 'active' AND deleted_at IS NULL");
+            .push(" AND ")
+            .push(MAY_SIGN_IN);
         let sql = match &proof {
             Proof::Password(hash) => sql.push(" AND password_hash = ").bind(hash.as_str()),
             Proof::SignOn => sql,

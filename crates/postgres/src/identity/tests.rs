@@ -14,11 +14,11 @@ use identity::ports::{
 use identity::testing::builders::{email, member, name, session, start, team, token_hash, unique_id, user};
 use identity::testing::contract;
 use identity::{Session, SessionId, User, UserStatus};
-use kernel::{EventId, PageLimit, PortError, Position, Role, SystemActor, TeamId, TeamRole, UserId, Version};
+use kernel::{EventId, PageLimit, Position, Role, SystemActor, TeamId, TeamRole, UserId, Version};
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
-use super::{FIRST_ADMIN_LOCK, PgSessions, PgSetup, PgTeams, PgUsers, sessions, teams, users};
+use super::{FIRST_ADMIN_LOCK, PgSessions, PgSetup, PgTeams, PgTokens, PgUsers, sessions, teams, users};
 use crate::sql::Sql;
 use crate::testing::TestDatabase;
 use crate::testing::own::test_database;
@@ -32,6 +32,7 @@ struct World {
     sessions: PgSessions,
     teams: PgTeams,
     setup: PgSetup,
+    tokens: PgTokens,
 }
 
 async fn world() -> World {
@@ -42,6 +43,7 @@ async fn world() -> World {
         sessions: PgSessions::new(database.clone()),
         teams: PgTeams::new(database.clone()),
         setup: PgSetup::new(database.clone()),
+        tokens: PgTokens::new(database.clone()),
         test,
     }
 }
@@ -81,14 +83,7 @@ impl World {
 }
 
 fn creation(user: &User) -> AccountCommit {
-    AccountCommit {
-        user: user.clone(),
-        expected: Expected::Absent,
-        sessions: SessionsAfter::Keep,
-        memberships: MembershipsAfter::Keep,
-        events: Vec::new(),
-        receipt: None,
-    }
+    AccountCommit::of(user.clone(), Expected::Absent)
 }
 
 fn change(stored: &User, change: impl FnOnce(&mut User)) -> AccountCommit {
@@ -501,25 +496,98 @@ async fn an_account_of_another_writer_is_found_and_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_without_an_address_is_named_to_the_operator() {
+async fn an_account_without_an_address_spoils_no_list_and_is_kept_as_it_is() {
     let world = world().await;
     let id = UserId(unique_id());
     world
         .test
         .batch(&format!(
-            "INSERT INTO users (id, email, name, password_hash) VALUES ('{id}', 'nobody', 'N', '')"
+            "INSERT INTO users (id, email, name, password_hash) VALUES ('{id}', 'Nobody', 'N', '')"
         ))
         .await;
-    let read = world.users.user(id).await;
-    match read {
-        Err(PortError::Corrupt {
-            table: "users",
-            column: "email",
-            id: row,
-            ..
-        }) => assert_eq!(row, id.to_string()),
-        other => panic!("{other:?}"),
+    let read = world.stored(id).await;
+    assert_eq!((read.email.as_str(), read.email.is_sound()), ("Nobody", false));
+    let listed = world
+        .users
+        .users(UserFilter::default(), None, PageLimit::DEFAULT)
+        .await;
+    assert_eq!(listed.unwrap().items.len(), 1);
+    let renamed = change(&read, |user| user.name = name("Somebody"));
+    world.users.commit(renamed).await.unwrap();
+    assert_eq!(world.stored(id).await.email.as_str(), "Nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_removal_of_credentials_leaves_nothing_of_them() {
+    let world = world().await;
+    let account = world.made(user(Role::User)).await;
+    let other = world.made(user(Role::User)).await;
+    let began = Session {
+        client: kernel::Client::new(Some("Test/1.0"), "203.0.113.7".parse().ok()),
+        ..session(&account)
+    };
+    world.sessions.begin(login(&began, &account)).await.unwrap();
+    let account = world.stored(account.id).await;
+    for id in [account.id, other.id] {
+        let sha256 = token_hash();
+        let sha256 = sha256.as_str();
+        world
+            .test
+            .batch(&format!(
+                "UPDATE users SET two_factor_secret = 's', totp_last_step = 7, version = version WHERE id = '{id}'; \
+                 INSERT INTO recovery_codes (user_id, code_sha256) VALUES ('{id}', '{sha256}'); \
+                 INSERT INTO api_keys (id, user_id, name, prefix, key_sha256, scopes, expires_at) \
+                 VALUES (gen_random_uuid(), '{id}', 'k', 'idk', '{sha256}', '{{}}', now()); \
+                 INSERT INTO external_identities (provider, subject, user_id) VALUES ('p', '{id}', '{id}'); \
+                 INSERT INTO one_time_tokens (token_sha256, kind, user_id, expires_at, email) \
+                 VALUES ('{sha256}', 'verify_email', '{id}', now(), 'a@example.com')"
+            ))
+            .await;
     }
+    let account = world.stored(account.id).await;
+    let commit = AccountCommit {
+        sessions: SessionsAfter::EraseAll { at: start() },
+        credentials: identity::ports::CredentialsAfter::RemoveAll,
+        ..change(&account, |user| {
+            user.password_hash = identity::PasswordHash::unset()
+        })
+    };
+    world.users.commit(commit).await.unwrap();
+    for (id, left) in [(account.id, "0"), (other.id, "1")] {
+        for table in [
+            "recovery_codes",
+            "api_keys",
+            "external_identities",
+            "one_time_tokens",
+        ] {
+            let rows = world
+                .test
+                .rows(&format!(
+                    "SELECT count(*)::text FROM {table} WHERE user_id = '{id}'"
+                ))
+                .await;
+            assert_eq!(rows, [[Some(left.to_owned())]], "{table}");
+        }
+        let rows = world
+            .test
+            .rows(&format!(
+                "SELECT count(*)::text FROM users WHERE id = '{id}' AND two_factor_secret IS NOT NULL \
+                 AND totp_last_step IS NOT NULL"
+            ))
+            .await;
+        assert_eq!(rows, [[Some(left.to_owned())]]);
+    }
+    let kept = world.kept(began.id).await.unwrap();
+    assert_eq!(
+        (kept.revoked_at, kept.client),
+        (Some(start()), kernel::Client::default())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_of_one_time_tokens_keeps_its_contract() {
+    let world = world().await;
+    contract::one_time_tokens(&world.users, &world.tokens).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,17 +1,19 @@
 //! Accounts.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use identity::ports::{
-    AccountCommit, AccountCommitError, Deleted, Expected, MembershipsAfter, SearchFields, SessionsAfter,
-    UserFilter, UserSearch, UserStore,
+    AccountCommit, AccountCommitError, CredentialsAfter, Deleted, Expected, MembershipsAfter, OneTimeTokenId,
+    OtherTokens, SearchFields, SessionsAfter, TokenKind, TokenSpend, UserFilter, UserSearch, UserStore,
 };
 use identity::{EmailAddress, User, UserStatus};
 use kernel::{Page, PageLimit, PortError, Position, Role, UserId, Version};
 
 use super::rows::UserRow;
+use super::tokens::issued_with;
 use super::{FIRST_ADMIN_LOCK, IS_ACTING_ADMIN};
 use crate::Database;
 use crate::error::Failure;
@@ -105,7 +107,13 @@ impl UserStore for PgUsers {
         match run.map_err(refusal)? {
             Outcome {
                 changed: 0,
+                token_open: false,
+                ..
+            } => Err(AccountCommitError::TokenSpent),
+            Outcome {
+                changed: 0,
                 last_admin,
+                ..
             } => Err(if last_admin {
                 AccountCommitError::LastAdmin
             } else {
@@ -180,6 +188,8 @@ struct Outcome {
     changed: i64,
     #[diesel(sql_type = Bool)]
     last_admin: bool,
+    #[diesel(sql_type = Bool)]
+    token_open: bool,
 }
 
 /// Gives the row of the account `id`, and the rows of all acting admins when the account is one of them. All are
@@ -212,30 +222,54 @@ fn statement(commit: AccountCommit) -> Result<Sql, Failure> {
         expected,
         sessions,
         memberships,
+        credentials,
+        spends,
+        issues,
         events,
         receipt,
     } = commit;
-    let mut sql = Sql::new("WITH ")
-        .append(verdict(&user, expected))
-        .append(match expected {
-            Expected::Absent => Sql::new(", changed AS (")
-                .append(insert(&user))
-                .push(" FROM verdict RETURNING id)"),
-            Expected::Version(version) if version == user.version => {
-                Sql::new(", changed AS MATERIALIZED (SELECT id FROM users WHERE id = ")
-                    .bind(user.id)
-                    .push(" AND version = ")
-                    .bind(version.0)
-                    .push(" FOR NO KEY UPDATE)")
-            }
-            Expected::Version(version) => Sql::new(", changed AS (")
-                .append(update(&user))
-                .push(" FROM verdict WHERE u.id = ")
+    let shown = spends.and_then(|spend| spend.shown.map(|shown| (shown, spend.at)));
+    let token_open = match shown {
+        Some(_) => "EXISTS (SELECT 1 FROM shown_token)",
+        None => "true",
+    };
+    let mut sql = Sql::new("WITH ");
+    if let Some((token, at)) = shown {
+        sql = sql.append(open_token(user.id, token, at)).push(", ");
+    }
+    sql = sql.append(verdict(&user, expected)).append(match expected {
+        Expected::Absent => Sql::new(", changed AS (")
+            .append(insert(&user))
+            .push(" FROM verdict WHERE ")
+            .push(token_open)
+            .push(" RETURNING id)"),
+        Expected::Version(version) if version == user.version => {
+            Sql::new(", changed AS MATERIALIZED (SELECT id FROM users WHERE id = ")
                 .bind(user.id)
-                .push(" AND u.version = ")
+                .push(" AND version = ")
                 .bind(version.0)
-                .push(" AND NOT verdict.last_admin RETURNING u.id)"),
-        });
+                .push(" AND ")
+                .push(token_open)
+                .push(" FOR NO KEY UPDATE)")
+        }
+        Expected::Version(version) => Sql::new(", changed AS (")
+            .append(update(&user, credentials))
+            .push(" FROM verdict WHERE u.id = ")
+            .bind(user.id)
+            .push(" AND u.version = ")
+            .bind(version.0)
+            .push(" AND NOT verdict.last_admin AND ")
+            .push(token_open)
+            .push(" RETURNING u.id)"),
+    });
+    sql = match credentials {
+        CredentialsAfter::Keep => sql.append(spent(spends)),
+        // No token is left to be spent.
+        CredentialsAfter::RemoveAll => sql.push(REMOVE_CREDENTIALS),
+    };
+    if let Some(token) = issues {
+        sql = sql.append(issued_with(&token));
+    }
     sql = match sessions {
         SessionsAfter::Keep => sql,
         SessionsAfter::RevokeAll { at } => sql.append(revoke(at)).push(")"),
@@ -244,6 +278,10 @@ fn statement(commit: AccountCommit) -> Result<Sql, Failure> {
             .push(" AND s.id <> ")
             .bind(keep.0)
             .push(")"),
+        SessionsAfter::EraseAll { at } => sql
+            .push(", ended AS (UPDATE sessions s SET revoked_at = coalesce(s.revoked_at, ")
+            .bind(at)
+            .push("), user_agent = NULL, ip_address = NULL FROM changed WHERE s.user_id = changed.id)"),
     };
     sql = match memberships {
         MembershipsAfter::Keep => sql,
@@ -258,7 +296,52 @@ fn statement(commit: AccountCommit) -> Result<Sql, Failure> {
         let insert = insert_receipt(&receipt, Some("changed"));
         sql = sql.push(", new_receipt AS (").append(insert).push(")");
     }
-    Ok(sql.push(" SELECT (SELECT count(*) FROM changed) AS changed, last_admin FROM verdict"))
+    Ok(sql
+        .push(" SELECT (SELECT count(*) FROM changed) AS changed, last_admin, ")
+        .push(token_open)
+        .push(" AS token_open FROM verdict"))
+}
+
+/// What goes of an account besides the columns of its row.
+const REMOVE_CREDENTIALS: &str = ", \
+    no_codes AS (DELETE FROM recovery_codes r USING changed WHERE r.user_id = changed.id), \
+    no_keys AS (DELETE FROM api_keys k USING changed WHERE k.user_id = changed.id), \
+    no_links AS (DELETE FROM external_identities e USING changed WHERE e.user_id = changed.id), \
+    no_tokens AS (DELETE FROM one_time_tokens t USING changed WHERE t.user_id = changed.id)";
+
+/// The part `shown_token`: a row if the account's token is open. It is not locked: see the module.
+fn open_token(user: UserId, token: OneTimeTokenId, at: DateTime<Utc>) -> Sql {
+    Sql::new("shown_token AS MATERIALIZED (SELECT 1 FROM one_time_tokens WHERE id = ")
+        .bind(token.0)
+        .push(" AND user_id = ")
+        .bind(user)
+        .push(" AND used_at IS NULL AND expires_at > ")
+        .bind(at)
+        .push(")")
+}
+
+/// The part that spends tokens of the changed account.
+fn spent(spends: Option<TokenSpend>) -> Sql {
+    let Some(TokenSpend { shown, others, at }) = spends else {
+        return Sql::default();
+    };
+    let sql = Sql::new(", spent AS (UPDATE one_time_tokens t SET used_at = ")
+        .bind(at)
+        .push(" FROM changed WHERE t.user_id = changed.id AND t.used_at IS NULL");
+    // Tokens of other parts of the program, such as a login's second step, end by themselves.
+    let ours = || {
+        let kinds = TokenKind::ALL.into_iter().map(|kind| kind.as_str().to_owned());
+        kinds.collect::<Vec<String>>()
+    };
+    let kinds = match others {
+        OtherTokens::OfKind(kind) => vec![kind.as_str().to_owned()],
+        OtherTokens::All => ours(),
+    };
+    sql.push(" AND (t.kind = ANY (")
+        .bind(kinds)
+        .push(") OR t.id = ")
+        .bind(shown.map(|shown| shown.0))
+        .push("))")
 }
 
 /// The part `verdict`: one row that says whether the change would take the last acting admin away.
@@ -338,7 +421,7 @@ pub(super) fn insert(user: &User) -> Sql {
 }
 
 /// `UPDATE users u SET …`, to be followed by a `FROM`.
-fn update(user: &User) -> Sql {
+fn update(user: &User, credentials: CredentialsAfter) -> Sql {
     let User {
         id: _,
         email,
@@ -356,6 +439,10 @@ fn update(user: &User) -> Sql {
         deleted_at,
         version: Version(version),
     } = user;
+    let second_factor = match credentials {
+        CredentialsAfter::Keep => "",
+        CredentialsAfter::RemoveAll => ", two_factor_secret = NULL, totp_last_step = NULL",
+    };
     Sql::new("UPDATE users u SET email = ")
         .bind(email.as_str())
         .push(", name = ")
@@ -378,11 +465,12 @@ fn update(user: &User) -> Sql {
         .bind(*deleted_at)
         .push(", version = ")
         .bind(*version)
+        .push(second_factor)
 }
 
 /// The beginning of a part that ends the sessions of the changed account. One that began since this statement did
 /// cannot escape it: a login moves the account's version.
-fn revoke(at: chrono::DateTime<chrono::Utc>) -> Sql {
+fn revoke(at: DateTime<Utc>) -> Sql {
     Sql::new(", ended AS (UPDATE sessions s SET revoked_at = ")
         .bind(at)
         .push(" FROM changed WHERE s.user_id = changed.id AND s.revoked_at IS NULL")

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use identity::PasswordPolicy;
+use identity::{PasswordPolicy, VerifiedEmail};
 use kernel::Rate;
 use tracing_subscriber::EnvFilter;
 
@@ -321,6 +321,25 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some(config.cors_origins.to_string()).filter(|text| !text.is_empty()),
     },
     Setting {
+        name: "require-verified-email",
+        group: SECURITY,
+        kind: Kind::Switch,
+        help: "Whether people who register must prove their address before anything but their own account is open to \
+               them.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| {
+            let required: bool = value.parse().ok()?;
+            config.accounts.verified_email = if required {
+                VerifiedEmail::Required
+            } else {
+                VerifiedEmail::Optional
+            };
+            Some(())
+        },
+        show: |config| Some((config.accounts.verified_email == VerifiedEmail::Required).to_string()),
+    },
+    Setting {
         name: "password-min-length",
         group: SECURITY,
         kind: Kind::Number,
@@ -395,26 +414,6 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| shown_rate(config.rates.register_per_address),
     },
     Setting {
-        name: "rate-forgot",
-        group: RATES,
-        kind: Kind::Number,
-        help: "Forgotten and reset passwords from one address in a minute.",
-        rule: RATE,
-        unset: "",
-        set: |config, value| rate(&mut config.rates.forgot_per_address, value),
-        show: |config| shown_rate(config.rates.forgot_per_address),
-    },
-    Setting {
-        name: "rate-resend",
-        group: RATES,
-        kind: Kind::Number,
-        help: "Mails to be sent again from one address in a minute.",
-        rule: RATE,
-        unset: "",
-        set: |config, value| rate(&mut config.rates.resend_per_address, value),
-        show: |config| shown_rate(config.rates.resend_per_address),
-    },
-    Setting {
         name: "rate-verify-code",
         group: RATES,
         kind: Kind::Number,
@@ -473,6 +472,16 @@ pub static SETTINGS: &[Setting] = &[
         unset: "",
         set: |config, value| rate(&mut config.rates.tickets_per_caller, value),
         show: |config| shown_rate(config.rates.tickets_per_caller),
+    },
+    Setting {
+        name: "rate-mailed-links",
+        group: RATES,
+        kind: Kind::Number,
+        help: "Mails with links that are asked for, and links that are used, from one IP address in a minute. 0: no limit.",
+        rule: RATE,
+        unset: "",
+        set: |config, value| rate(&mut config.rates.mailed_links_per_address, value),
+        show: |config| shown_rate(config.rates.mailed_links_per_address),
     },
     Setting {
         name: "auto-close-hours",

@@ -31,6 +31,7 @@ use ticketing::{
 };
 
 use crate::Desk;
+use crate::bridges::NoMail;
 use crate::cli::say;
 use crate::desk::Basis;
 use crate::failure::{Failure, Outcome};
@@ -153,6 +154,7 @@ pub async fn fill(args: &DemoArgs, desk: &Desk) -> Outcome<Sample> {
         secret: MasterSecret::generate().map_err(|error| Failure::because("no secret can be made", error))?,
         clock: Arc::clone(&clock) as _,
         ids: Arc::clone(&desk.ids),
+        mailer: Arc::new(NoMail),
     };
     let past = Desk::assemble(basis, &desk.config)?;
     let password = match &args.password {

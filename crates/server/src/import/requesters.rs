@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use events::{Cause, Event, Fact, IdentityFact};
-use identity::ports::{
-    AccountCommit, AccountCommitError, Expected, MembershipsAfter, PasswordHasher, SessionsAfter, UserStore,
-};
+use identity::ports::{AccountCommit, AccountCommitError, Expected, PasswordHasher, UserStore};
 use identity::{EmailAddress, Password, PasswordHash, PasswordPolicy, User, UserStatus};
 use kernel::{Clock, EventId, IdSource, PortError, Role, SystemActor, UserId, Version};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -124,12 +122,8 @@ impl Requesters {
             origin: None,
         };
         let commit = AccountCommit {
-            user,
-            expected: Expected::Absent,
-            sessions: SessionsAfter::Keep,
-            memberships: MembershipsAfter::Keep,
             events: vec![event],
-            receipt: None,
+            ..AccountCommit::of(user, Expected::Absent)
         };
         match self.ports.users.commit(commit).await {
             Ok(()) => Ok(Found::Account(id)),
@@ -143,7 +137,8 @@ impl Requesters {
             Err(
                 error @ (AccountCommitError::Stale
                 | AccountCommitError::Repeated
-                | AccountCommitError::LastAdmin),
+                | AccountCommitError::LastAdmin
+                | AccountCommitError::TokenSpent),
             ) => Err(bug(error.into())),
         }
     }

@@ -140,7 +140,7 @@ async fn ten_kills_under_sixteen_writers_lose_nothing_and_repeat_nothing() {
     let body = json!({ "email": "kim@example.com", "name": "Kim", "password": PASSWORD }).to_string();
     assert_eq!(
         nodes[0].request("POST", "/api/v1/auth/register", "", &body).0,
-        201
+        202
     );
     let (admin, customer) = (token_of(&nodes[0], EMAIL), token_of(&nodes[1], "kim@example.com"));
     // Each writer replies in a ticket of its own: it is kills that are tested here, not contention.

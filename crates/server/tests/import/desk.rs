@@ -10,6 +10,7 @@ use identity::{Password, PasswordAttempt};
 use kernel::PortError;
 use local_postgres::Cluster;
 use postgres::testing::TestDatabase;
+use server::bridges::NoMail;
 use server::desk::Basis;
 use server::import::{ImportArgs, ImportError, ImportPorts, ImportWhat, Summary, TicketsArgs, Visibility};
 use server::{Config, Desk};
@@ -41,6 +42,7 @@ impl TestDesk {
             secret: MasterSecret::generate().unwrap(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
+            mailer: Arc::new(NoMail),
         };
         let desk = Desk::assemble(basis, &Config::default()).unwrap();
         Self {

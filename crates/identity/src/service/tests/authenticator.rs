@@ -258,9 +258,8 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
 
 #[tokio::test]
 async fn whoever_may_not_act_is_nobody() {
-    let shut_out: [fn(&mut PrincipalRecord); 5] = [
+    let shut_out: [fn(&mut PrincipalRecord); 4] = [
         |record| record.status = UserStatus::Suspended,
-        |record| record.status = UserStatus::Pending,
         |record| record.deleted_at = Some(start()),
         |record| record.session_revoked_at = Some(start()),
         |record| record.session_expires_at = start(),
@@ -284,6 +283,22 @@ async fn whoever_may_not_act_is_nobody() {
             .await,
         Err(AuthError::SessionRevoked)
     ));
+}
+
+#[tokio::test]
+async fn one_whose_address_is_not_proved_is_restricted() {
+    let node = node(1, |id| {
+        Some(PrincipalRecord {
+            status: UserStatus::Pending,
+            ..record(id)
+        })
+    });
+    let principal = node
+        .authenticator
+        .authenticate(&node.token, Origin::default())
+        .await
+        .unwrap();
+    assert_eq!(principal.restriction, Some(crate::Restriction::EmailUnverified));
 }
 
 #[tokio::test]

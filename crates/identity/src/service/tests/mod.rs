@@ -1,7 +1,11 @@
 //! The use cases over the world in memory, and over mocks where a fake cannot show the point.
 
+mod account_mails;
 mod accounts;
 mod authenticator;
+mod lifecycle;
+mod mailed_links;
+mod reauthentication;
 mod sessions;
 mod setup;
 mod teams;

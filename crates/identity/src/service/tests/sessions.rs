@@ -86,23 +86,24 @@ async fn every_login_begins_a_session_of_its_own() {
 async fn a_login_that_fails_answers_the_same_at_the_same_cost_whatever_the_reason() {
     let desk = Desk::new();
     let admin = actor(Role::Admin);
-    for name in ["robin", "suspended", "pending", "deleted"] {
+    for name in ["robin", "suspended", "deleted"] {
         desk.person(name, Role::User);
     }
-    for (name, status) in [
-        ("suspended", UserStatus::Suspended),
-        ("pending", UserStatus::Pending),
-    ] {
-        let id = desk.log_in(name).await.profile.id;
-        let update = UpdateUser {
-            status: Patch::Set(status),
-            ..UpdateUser::default()
-        };
-        desk.accounts
-            .update(&admin, id, update, None, &no_receipt)
-            .await
-            .unwrap();
-    }
+    let id = desk.log_in("suspended").await.profile.id;
+    let update = UpdateUser {
+        status: Patch::Set(UserStatus::Suspended),
+        ..UpdateUser::default()
+    };
+    desk.accounts
+        .update(&admin, id, update, None, &no_receipt)
+        .await
+        .unwrap();
+    let mut invited = Desk::create_user("invited@example.com", Role::User);
+    invited.password = None;
+    desk.accounts
+        .create_user(&admin, invited, &no_receipt)
+        .await
+        .unwrap();
     let id = desk.log_in("deleted").await.profile.id;
     desk.accounts.delete(&admin, id, None).await.unwrap();
 
@@ -116,7 +117,8 @@ async fn a_login_that_fails_answers_the_same_at_the_same_cost_whatever_the_reaso
         ("not an address", Desk::PASSWORD),
         ("", ""),
         ("suspended@example.com", Desk::PASSWORD),
-        ("pending@example.com", Desk::PASSWORD),
+        ("invited@example.com", Desk::PASSWORD),
+        ("invited@example.com", "!"),
         ("deleted@example.com", Desk::PASSWORD),
     ] {
         let before = desk.hasher.comparisons();
@@ -226,7 +228,9 @@ async fn an_exchanged_token_shown_later_ends_the_session_and_is_told_of_once() {
         user: robin.id,
         session: first.session_id.0,
     };
-    assert_eq!(desk.world.facts(), [fact]);
+    let mut facts = desk.world.facts();
+    facts.retain(|fact| !matches!(fact, IdentityFact::SignedIn { .. }));
+    assert_eq!(facts, [fact]);
 
     assert!(
         desk.authenticator
@@ -557,7 +561,7 @@ async fn ended_sessions_are_forgotten_after_thirty_days() {
 fn secrets_do_not_show_in_debug_output() {
     let credentials = credentials("robin@example.com", "hush");
     let change = ChangePassword {
-        current: "hush".into(),
+        current: Some("hush".into()),
         new: "hush".into(),
     };
     let token = crate::SecretToken::parse("hush").unwrap();

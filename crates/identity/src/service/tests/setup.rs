@@ -1,6 +1,5 @@
 use chrono::Duration;
 use events::{Cause, IdentityFact};
-use kernel::receipt::no_receipt;
 use kernel::{Classify, FailureKind, Role};
 
 use crate::service::{Registration, SetupError};
@@ -141,7 +140,7 @@ async fn whoever_runs_the_server_can_make_admins_and_that_closes_the_set_up() {
         .await
         .unwrap();
     desk.accounts
-        .register(registration("robin@example.com"), origin(), &no_receipt)
+        .register(registration("robin@example.com"), origin())
         .await
         .unwrap();
 }

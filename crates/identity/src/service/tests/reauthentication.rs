@@ -1,0 +1,84 @@
+//! Proving once more who one is.
+
+use chrono::Duration;
+use kernel::Role;
+
+use crate::access::{Access, ApiKeyId, Principal, Scope};
+use crate::service::{Reauthentication, ReauthenticationError};
+use crate::testing::Desk;
+use crate::testing::builders::unique_id;
+use crate::user::UserStatus;
+use crate::value::PasswordHash;
+
+fn guard(desk: &Desk) -> Reauthentication {
+    Reauthentication::new(
+        desk.world.clone(),
+        desk.world.clone(),
+        desk.hasher.clone(),
+        desk.clock.clone(),
+    )
+}
+
+#[tokio::test]
+async fn the_password_proves_who_one_is_and_nothing_else_does() {
+    let desk = Desk::new();
+    let ann = desk.person("ann", Role::User);
+    let principal = desk.principal("ann").await;
+    let guard = guard(&desk);
+    let proved = guard.prove(&principal, Some(Desk::PASSWORD)).await.unwrap();
+    assert_eq!(proved.id, ann.id);
+    for wrong in [
+        None,
+        Some(""),
+        Some("seven purple lantern"),
+        Some(&*"x".repeat(600)),
+    ] {
+        let refused = guard.prove(&principal, wrong).await;
+        assert!(matches!(refused, Err(ReauthenticationError::Failed)), "{wrong:?}");
+    }
+    let key = Principal {
+        access: Access::ApiKey {
+            key: ApiKeyId(unique_id()),
+            scopes: Scope::ALL.to_vec(),
+        },
+        ..principal
+    };
+    let refused = guard.prove(&key, Some(Desk::PASSWORD)).await;
+    assert!(matches!(refused, Err(ReauthenticationError::Failed)));
+}
+
+#[tokio::test]
+async fn without_a_password_a_fresh_sign_in_proves_who_one_is() {
+    let desk = Desk::new();
+    let ann = desk.person("ann", Role::User);
+    let principal = desk.principal("ann").await;
+    let mut user = crate::ports::UserStore::user(&*desk.world, ann.id)
+        .await
+        .unwrap()
+        .unwrap();
+    user.password_hash = PasswordHash::unset();
+    desk.world.put_user(user);
+    let guard = guard(&desk);
+    assert!(guard.prove(&principal, None).await.is_ok());
+    desk.clock
+        .advance(Duration::minutes(Reauthentication::FRESH_SIGN_IN_MINUTES));
+    for password in [None, Some("!"), Some("")] {
+        let refused = guard.prove(&principal, password).await;
+        assert!(matches!(refused, Err(ReauthenticationError::Failed)));
+    }
+}
+
+#[tokio::test]
+async fn one_who_was_shut_out_proves_nothing() {
+    let desk = Desk::new();
+    let ann = desk.person("ann", Role::User);
+    let principal = desk.principal("ann").await;
+    let mut user = crate::ports::UserStore::user(&*desk.world, ann.id)
+        .await
+        .unwrap()
+        .unwrap();
+    user.status = UserStatus::Suspended;
+    desk.world.put_user(user);
+    let refused = guard(&desk).prove(&principal, Some(Desk::PASSWORD)).await;
+    assert!(matches!(refused, Err(ReauthenticationError::NoAccount)));
+}
