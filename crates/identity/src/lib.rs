@@ -1,11 +1,11 @@
 //! Accounts, sessions and teams of the InsightDesk help desk: rules and ports.
 //!
 //! - [`access`] says through what a person speaks (a session, a program's key) and what that is good for.
-//! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`] and [`team`] hold what is
-//!   stored; [`policy`] alone decides who may see and do what.
+//! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`], [`team`] and
+//!   [`two_factor`] hold what is stored; [`policy`] alone decides who may see and do what.
 //! - [`ports`] are the traits through which this crate reaches a store, a password hash, a token and randomness, and
 //!   the values that it commits through them, each whole or not at all.
-//! - [`service`] has the use cases: [`Accounts`], [`Sessions`], [`Teams`], and the [`Authenticator`] that every
+//! - [`service`] has the use cases: [`Accounts`], [`Sessions`], [`TwoFactor`], [`Security`], [`Teams`], and the [`Authenticator`] that every
 //!   request passes.
 //! - `testing` (feature of that name) has a world in memory that implements every store, and the suites that any
 //!   other implementation must pass too.
@@ -24,16 +24,19 @@ pub mod session;
 pub mod team;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod two_factor;
 pub mod user;
 pub mod value;
 
 pub use access::{Access, AccessDenied, ApiKeyId, Principal, Requirement, Restriction, Scope};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, Accounts, Authenticator, PrincipalCache, SessionLimits, Sessions, SignedIn, Teams,
+    AccountLimits, Accounts, Authenticator, PrincipalCache, Security, SessionLimits, Sessions, SignedIn,
+    Teams, ThrottleLimits, TwoFactor, TwoFactorLimits,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};
+pub use two_factor::{FactorAttempt, RecoveryCode, SecuritySettings, TotpSecret, TwoFactorRule};
 pub use user::{PersonCard, Profile, User, UserStatus, UserView};
 pub use value::{
     AvatarUrl, EmailAddress, Password, PasswordAttempt, PasswordHash, PasswordPolicy, PersonName,

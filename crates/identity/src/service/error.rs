@@ -433,40 +433,6 @@ impl From<Violations> for ChangePasswordError {
     }
 }
 
-/// Why nobody was logged in. It never tells an unknown address from a wrong password or a shut-out account.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// Address and password do not belong to an account that may log in.
-    #[error("address and password open no account")]
-    InvalidCredentials,
-    /// A port failed.
-    #[error(transparent)]
-    Port(#[from] PortError),
-}
-
-impl Classify for LoginError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            LoginError::InvalidCredentials => FailureKind::Unauthenticated,
-            LoginError::Port(error) => error.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            LoginError::InvalidCredentials => "auth.invalid_credentials",
-            LoginError::Port(error) => error.code(),
-        }
-    }
-
-    fn detail(&self) -> String {
-        match self {
-            LoginError::InvalidCredentials => "The address or the password is not right.".into(),
-            LoginError::Port(error) => error.detail(),
-        }
-    }
-}
-
 /// Why a refresh token was not exchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {

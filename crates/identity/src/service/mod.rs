@@ -7,21 +7,33 @@
 mod accounts;
 mod authenticator;
 mod error;
+mod login_error;
+mod second_factor;
+mod security;
 mod sessions;
 mod teams;
 #[cfg(test)]
 mod tests;
+mod throttle;
+mod two_factor;
+mod two_factor_error;
 
 pub use accounts::{
     AccountLimits, AccountPorts, Accounts, ChangePassword, CreateUser, ListUsers, Registration, UpdateUser,
 };
 pub use authenticator::{Authenticator, PrincipalCache};
 pub use error::{
-    AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, LoginError,
-    MemberError, ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,
+    AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, MemberError,
+    ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,
 };
+pub use login_error::LoginError;
+pub use second_factor::{SecondFactor, SecondFactorPorts, TwoFactorLimits};
+pub use security::{Security, SecurityPorts, UpdateSecurity};
 pub use sessions::{Credentials, SessionInfo, SessionLimits, SessionPorts, Sessions, SignedIn};
 pub use teams::{CreateTeam, MemberWish, TeamPorts, Teams, UpdateTeam};
+pub use throttle::{Throttle, ThrottleLimits};
+pub use two_factor::{NewTwoFactor, Resealed, TwoFactor, TwoFactorPorts, TwoFactorStatus};
+pub use two_factor_error::{ResetTwoFactorError, SecurityError, TwoFactorError};
 
 /// How often a decision is made before its caller hears that others kept coming between.
 const DECISIONS_MAX: u32 = 4;

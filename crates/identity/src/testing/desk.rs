@@ -5,11 +5,12 @@ use std::sync::Arc;
 use kernel::{Clock, IdSource, ManualClock, Role, SequentialIds};
 
 use super::builders::start;
-use super::{FakeAccessTokens, FakeHasher, FakeSecrets, MemoryIdentity};
+use super::{FakeAccessTokens, FakeHasher, FakeSecrets, FakeTotp, FakeVault, MemoryIdentity, MemoryRates};
 use crate::access::Principal;
 use crate::service::{
     AccountLimits, AccountPorts, Accounts, Authenticator, CreateUser, Credentials, PrincipalCache,
-    SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
+    SecondFactor, SecondFactorPorts, Security, SecurityPorts, SessionLimits, SessionPorts, Sessions,
+    SignedIn, TeamPorts, Teams, Throttle, ThrottleLimits, TwoFactor, TwoFactorLimits, TwoFactorPorts,
 };
 use crate::testing::builders::origin;
 use crate::user::{Profile, UserStatus};
@@ -28,6 +29,12 @@ pub struct Desk {
     pub accounts: Accounts,
     /// Sessions.
     pub sessions: Sessions,
+    /// Second factors.
+    pub two_factor: TwoFactor,
+    /// The vault of their secrets.
+    pub vault: Arc<FakeVault>,
+    /// The security settings.
+    pub security: Security,
     /// Teams.
     pub teams: Teams,
     /// Who is who.
@@ -58,12 +65,45 @@ impl Desk {
             ids: ids.clone(),
             cache: cache.clone(),
         };
+        let vault = Arc::new(FakeVault::default());
+        let second_factor_ports = SecondFactorPorts {
+            store: world.clone(),
+            vault: vault.clone(),
+            totp: Arc::new(FakeTotp),
+            secrets: secrets.clone(),
+        };
+        let second_factor = Arc::new(SecondFactor::new(second_factor_ports, TwoFactorLimits::default()));
+        let throttle = Arc::new(Throttle::new(
+            Arc::new(MemoryRates::new(clock.clone())),
+            world.clone(),
+            secrets.clone(),
+            clock.clone(),
+            ThrottleLimits::default(),
+        ));
+        let two_factor_ports = TwoFactorPorts {
+            users: world.clone(),
+            security: world.clone(),
+            hasher: hasher.clone(),
+            second_factor: second_factor.clone(),
+            throttle: throttle.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
+        let security_ports = SecurityPorts {
+            store: world.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
         let session_ports = SessionPorts {
             users: world.clone(),
             sessions: world.clone(),
             hasher: hasher.clone(),
             tokens: tokens.clone(),
             secrets,
+            second_factor,
+            throttle,
             clock: clock.clone(),
             ids: ids.clone(),
             cache: cache.clone(),
@@ -78,6 +118,9 @@ impl Desk {
         Self {
             accounts: Accounts::new(account_ports, AccountLimits::default()),
             sessions: Sessions::new(session_ports, SessionLimits::default()),
+            two_factor: TwoFactor::new(two_factor_ports),
+            vault,
+            security: Security::new(security_ports),
             teams: Teams::new(team_ports),
             authenticator: Authenticator::new(tokens, world.clone(), clock, cache),
             world,
@@ -107,6 +150,7 @@ impl Desk {
         let credentials = Credentials {
             email: format!("{name}@example.com"),
             password: Self::PASSWORD.to_owned(),
+            totp: None,
         };
         match self.sessions.login(credentials, origin()).await {
             Ok(signed_in) => signed_in,

@@ -9,9 +9,11 @@ pub mod contract;
 mod desk;
 mod doubles;
 mod memory;
+mod rates;
 #[cfg(test)]
 mod tests;
 
 pub use desk::Desk;
-pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets};
+pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets, FakeTotp, FakeVault};
 pub use memory::MemoryIdentity;
+pub use rates::MemoryRates;

@@ -8,7 +8,7 @@ use kernel::{
     TeamRole, UserId, Version,
 };
 
-use super::{Script, receipt};
+use super::{Script, changes, receipt};
 use crate::ports::{
     AccountCommitError, Deleted, MockPasswordHasher, MockSetupStore, MockUserStore, SessionStore, TeamStore,
     UserStore,
@@ -616,7 +616,7 @@ async fn a_deletion_ends_sessions_and_memberships_and_can_be_undone() {
         IdentityFact::UserDeleted { user: kim.id },
         IdentityFact::UserRestored { user: kim.id },
     ];
-    assert_eq!(desk.world.facts(), expected);
+    assert_eq!(changes(&desk), expected);
 }
 
 #[tokio::test]
@@ -750,7 +750,7 @@ async fn a_new_password_ends_all_sessions_but_the_one_that_set_it() {
         user: principal.person.id,
         fields: fields(&["passwordHash"]),
     };
-    assert_eq!(desk.world.facts(), [fact]);
+    assert_eq!(changes(&desk), [fact]);
 }
 
 #[tokio::test]
