@@ -47,8 +47,8 @@ pub trait TwoFactorStore: Send + Sync {
     /// See [`TwoFactorCommitError`]; nothing is stored then.
     async fn replace_codes(&self, replacement: CodesReplacement) -> Result<(), TwoFactorCommitError>;
 
-    /// Takes a factor away, with its recovery codes, confirmed or not. Must be refused when there is none, or where
-    /// the proof no longer holds.
+    /// Takes a factor away that is enabled, with its recovery codes. Must be refused when there is none, or where the
+    /// proof no longer holds. Where sessions end with it, must end also those that begin at the same time, or be refused.
     ///
     /// # Errors
     /// See [`TwoFactorCommitError`]; nothing is stored then.

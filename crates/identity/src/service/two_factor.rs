@@ -13,7 +13,7 @@ use kernel::{Actor, Clock, IdSource, PortError, UserId};
 
 use super::second_factor::{Judged, SecondFactor};
 use super::throttle::{Guess, Target, Throttle, Throttled, Tokens};
-use super::{PrincipalCache, ResetTwoFactorError, TwoFactorError, TwoFactorLimits};
+use super::{DECISIONS_MAX, PrincipalCache, ResetTwoFactorError, TwoFactorError, TwoFactorLimits};
 use crate::access::Principal;
 use crate::policy;
 use crate::ports::{
@@ -258,38 +258,42 @@ impl TwoFactor {
         id: UserId,
         receipt: ReceiptFor<'_, ()>,
     ) -> Result<(), ResetTwoFactorError> {
-        let user = self.ports.users.user(id).await?;
-        let user = user.ok_or(ResetTwoFactorError::NotFound)?;
-        policy::reset_two_factor(actor, &user)?;
-        if actor.user_id() == Some(id) {
-            return Err(ResetTwoFactorError::OwnAccount);
+        for _ in 0..DECISIONS_MAX {
+            let user = self.ports.users.user(id).await?;
+            let user = user.ok_or(ResetTwoFactorError::NotFound)?;
+            policy::reset_two_factor(actor, &user)?;
+            if actor.user_id() == Some(id) {
+                return Err(ResetTwoFactorError::OwnAccount);
+            }
+            if !user.two_factor_enabled {
+                return Err(ResetTwoFactorError::NotEnabled);
+            }
+            let now = self.ports.clock.now();
+            let ended = IdentityFact::SessionsEnded {
+                user: id,
+                session: None,
+            };
+            let removal = TwoFactorRemoval {
+                user: id,
+                proof: RemovalProof::Admin,
+                sessions: SessionsAfter::RevokeAll { at: now },
+                at: now,
+                events: vec![
+                    self.event(actor, now, IdentityFact::TwoFactorDisabled { user: id }),
+                    self.event(actor, now, ended),
+                ],
+                receipt: receipt(&()),
+            };
+            let committed = self.ports.second_factor.ports.store.remove(removal).await;
+            self.ports.cache.invalidate_all();
+            match committed {
+                Ok(()) => return Ok(()),
+                Err(TwoFactorCommitError::Stale) => {}
+                Err(TwoFactorCommitError::Repeated) => return Err(ResetTwoFactorError::Repeated),
+                Err(TwoFactorCommitError::Port(error)) => return Err(error.into()),
+            }
         }
-        if !user.two_factor_enabled {
-            return Err(ResetTwoFactorError::NotEnabled);
-        }
-        let now = self.ports.clock.now();
-        let ended = IdentityFact::SessionsEnded {
-            user: id,
-            session: None,
-        };
-        let removal = TwoFactorRemoval {
-            user: id,
-            proof: RemovalProof::Admin,
-            sessions: SessionsAfter::RevokeAll { at: now },
-            at: now,
-            events: vec![
-                self.event(actor, now, IdentityFact::TwoFactorDisabled { user: id }),
-                self.event(actor, now, ended),
-            ],
-            receipt: receipt(&()),
-        };
-        let committed = self.ports.second_factor.ports.store.remove(removal).await;
-        self.ports.cache.invalidate_all();
-        committed.map_err(|error| match error {
-            TwoFactorCommitError::Stale => ResetTwoFactorError::NotEnabled,
-            TwoFactorCommitError::Repeated => ResetTwoFactorError::Repeated,
-            TwoFactorCommitError::Port(error) => error.into(),
-        })
+        Err(ResetTwoFactorError::Busy)
     }
 
     /// Seals up to `rows_max` secrets anew that lie under an earlier key, beginning after `after`. Any number of

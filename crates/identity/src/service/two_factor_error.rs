@@ -108,6 +108,9 @@ pub enum ResetTwoFactorError {
     /// The account has none.
     #[error("no second factor is enabled")]
     NotEnabled,
+    /// Other changes kept coming between, and nothing was stored.
+    #[error("changes kept overtaking each other")]
+    Busy,
     /// The request was carried out before; its answer is stored.
     #[error("the request was carried out before")]
     Repeated,
@@ -124,6 +127,7 @@ impl Classify for ResetTwoFactorError {
             ResetTwoFactorError::OwnAccount
             | ResetTwoFactorError::NotEnabled
             | ResetTwoFactorError::Repeated => FailureKind::Conflict,
+            ResetTwoFactorError::Busy => FailureKind::Unavailable,
             ResetTwoFactorError::Port(error) => error.kind(),
         }
     }
@@ -134,6 +138,7 @@ impl Classify for ResetTwoFactorError {
             ResetTwoFactorError::NotFound => "user.not_found",
             ResetTwoFactorError::OwnAccount => "user.own_account",
             ResetTwoFactorError::NotEnabled => "auth.two_factor_not_enabled",
+            ResetTwoFactorError::Busy => "server.busy",
             ResetTwoFactorError::Repeated => "request.repeated",
             ResetTwoFactorError::Port(error) => error.code(),
         }
@@ -147,6 +152,7 @@ impl Classify for ResetTwoFactorError {
                 "Disable your own second factor with your password and a code.".into()
             }
             ResetTwoFactorError::NotEnabled => "The account has no second factor.".into(),
+            ResetTwoFactorError::Busy => "Too many changes at once; send the request again.".into(),
             ResetTwoFactorError::Repeated => "The request was carried out before.".into(),
             ResetTwoFactorError::Port(error) => error.detail(),
         }

@@ -1,4 +1,5 @@
-//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`] and [`PgSetup`].
+//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTwoFactor`], [`PgSecurity`], [`PgTeams`] and
+//! [`PgSetup`].
 //!
 //! A commit is one statement: its own row is written first, in a part named `changed` that gives a row only when the
 //! decision still stands, and everything else follows from that row. Two things need more, because a statement sees
@@ -7,21 +8,26 @@
 //!   also sees those that were committed meanwhile. Whoever joins a team holds the account's row, too.
 //! - The first administrator is made behind a lock of its own, which every commit of an acting administrator shares.
 //!
-//! Rows are locked in this order: the lock for the first administrator, teams, accounts by id, sessions, memberships.
+//! Rows are locked in this order: the lock for the first administrator, teams, accounts by id, one-time tokens,
+//! recovery codes, sessions, memberships.
 //! Locks are of the kinds that foreign keys do not wait for.
 //!
 //! To store another field, add it to its row in [`rows`] and to the statement beside the destructuring that no longer
 //! compiles.
 
 mod rows;
+mod security;
 mod sessions;
 mod setup;
 mod teams;
+mod two_factor;
 mod users;
 
+pub use security::PgSecurity;
 pub use sessions::PgSessions;
 pub use setup::PgSetup;
 pub use teams::PgTeams;
+pub use two_factor::PgTwoFactor;
 pub use users::PgUsers;
 
 use diesel::QueryableByName;
