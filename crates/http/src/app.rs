@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use identity::{Accounts, Authenticator, Sessions, Teams};
+use identity::{Accounts, Authenticator, Security, Sessions, Teams, TwoFactor};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
 use notifications::Inbox;
 use ticketing::Tickets;
@@ -81,6 +81,10 @@ pub struct AppParts {
     pub accounts: Arc<Accounts>,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Second factors.
+    pub two_factor: Arc<TwoFactor>,
+    /// The security settings.
+    pub security: Arc<Security>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Tickets.

@@ -37,6 +37,7 @@ const TAGS: &[(&str, &str)] = &[
     ("auth", "Registration, login and sessions."),
     ("users", "Accounts."),
     ("teams", "Teams and their members."),
+    ("settings", "What administrators set for the whole desk."),
     ("tickets", "Tickets and their conversations."),
     ("notifications", "What the desk tells its people."),
 ];
@@ -266,14 +267,21 @@ const DESCRIPTION: &str = "The API of the InsightDesk help desk. Every failure i
     stable `code`. Lists are `{ data, page }`; `page.nextCursor` begins the next page. `PATCH` is JSON merge patch: \
     absent keeps, null clears. Times are RFC 3339 in UTC.";
 
-/// Whether an operation can be repeated as it is: ending sessions and marking as read keep no answers.
+/// Whether an operation keeps no answers: ending sessions, marking as read, and what gives secrets.
 fn is_harmless(operation: &Document) -> bool {
     let ends_sessions = operation
         .operation_id
         .as_deref()
         .is_some_and(|id| matches!(id, "logout" | "logoutAll"));
+    // What they give is shown once, and stored nowhere.
+    let gives_secrets = operation.operation_id.as_deref().is_some_and(|id| {
+        matches!(
+            id,
+            "enrollTwoFactor" | "confirmTwoFactor" | "disableTwoFactor" | "replaceRecoveryCodes"
+        )
+    });
     let of_notifications = operation.tags.iter().flatten().any(|tag| tag == "notifications");
-    ends_sessions || of_notifications
+    ends_sessions || gives_secrets || of_notifications
 }
 
 /// Adds to an operation what holds for every one of its shape.

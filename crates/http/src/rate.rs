@@ -1,6 +1,6 @@
 //! How often what a stranger may call can be called.
 //!
-//! Each [`Gate`] counts by address, or by the account that is tried. It promises 429 with `Retry-After` beyond its
+//! Each [`Gate`] counts by address; guesses at one account are `identity`'s matter. It promises 429 with `Retry-After` beyond its
 //! rate, and tells the rest in the headers `RateLimit` and `RateLimit-Policy`
 //! (draft-ietf-httpapi-ratelimit-headers). Each node counts for itself. A rate that is `None` lets everything through.
 
@@ -15,7 +15,6 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
-use ring::digest;
 
 use crate::context::RequestContext;
 use crate::problem::Problem;
@@ -48,8 +47,6 @@ impl Rate {
 pub struct RateSettings {
     /// Logins from one address.
     pub login_per_address: Option<Rate>,
-    /// Logins into one account.
-    pub login_per_account: Option<Rate>,
     /// Registrations from one address.
     pub register_per_address: Option<Rate>,
     /// Refreshes from one address.
@@ -64,7 +61,6 @@ impl RateSettings {
     pub const fn lifted() -> Self {
         Self {
             login_per_address: None,
-            login_per_account: None,
             register_per_address: None,
             refresh_per_address: None,
             setup_per_address: None,
@@ -76,7 +72,6 @@ impl Default for RateSettings {
     fn default() -> Self {
         Self {
             login_per_address: Rate::per_minute(30),
-            login_per_account: Rate::per_minute(10),
             register_per_address: Rate::per_minute(10),
             refresh_per_address: Rate::per_minute(120),
             setup_per_address: Rate::per_minute(5),
@@ -89,8 +84,6 @@ impl Default for RateSettings {
 pub struct Gates {
     /// Logins by address.
     pub login_address: Gate,
-    /// Logins by account.
-    pub login_account: Gate,
     /// Registrations by address.
     pub register: Gate,
     /// Refreshes by address.
@@ -105,14 +98,12 @@ impl Gates {
     pub fn new(settings: &RateSettings) -> Self {
         let RateSettings {
             login_per_address,
-            login_per_account,
             register_per_address,
             refresh_per_address,
             setup_per_address,
         } = *settings;
         Self {
             login_address: Gate::new("login", login_per_address),
-            login_account: Gate::new("login-account", login_per_account),
             register: Gate::new("register", register_per_address),
             refresh: Gate::new("refresh", refresh_per_address),
             setup: Gate::new("setup", setup_per_address),
@@ -152,23 +143,6 @@ impl Gate {
             IpAddr::V4(address) => u128::from(address.to_bits()),
             IpAddr::V6(address) => address.to_bits() >> 64 << 64,
         };
-        self.pass(context, key)
-    }
-
-    /// Counts a request about an account, without regard to how its address is written.
-    ///
-    /// # Errors
-    /// 429 beyond the rate.
-    pub fn pass_account(&self, context: &RequestContext, email: &str) -> Result<(), Problem> {
-        if self.limit.is_none() {
-            return Ok(());
-        }
-        let hash = digest::digest(&digest::SHA256, email.trim().to_lowercase().as_bytes());
-        let key = hash
-            .as_ref()
-            .iter()
-            .take(16)
-            .fold(0_u128, |key, byte| key << 8 | u128::from(*byte));
         self.pass(context, key)
     }
 
@@ -244,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_of_ipv6_counts_as_one_and_so_does_one_account() {
+    fn one_network_of_ipv6_counts_as_one() {
         let gate = Gate::new("login", Rate::per_minute(1));
         assert!(
             gate.pass_address(&context(), "2001:db8::1".parse().unwrap())
@@ -258,15 +232,13 @@ mod tests {
             gate.pass_address(&context(), "2001:db8:0:1::1".parse().unwrap())
                 .is_ok()
         );
-        assert!(gate.pass_account(&context(), "Ann@example.com").is_ok());
-        assert!(gate.pass_account(&context(), " ann@EXAMPLE.com").is_err());
     }
 
     #[test]
     fn a_lifted_gate_says_nothing() {
         let (gate, told) = (Gate::new("login", None), context());
         for _ in 0..1000 {
-            gate.pass_account(&told, "a").unwrap();
+            gate.pass_address(&told, std::net::Ipv4Addr::LOCALHOST.into()).unwrap();
         }
         assert!(told.take_headers().is_empty());
     }

@@ -15,7 +15,7 @@ use crate::config::{self, Loaded, show};
 use crate::embedded::Company;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::stop::Stop;
-use crate::{admin, demo, import, logging, serve};
+use crate::{admin, demo, import, logging, rotate, serve};
 
 /// What is logged of work that goes on by itself.
 const LEVEL_OF_SERVERS: &str = "info,actix_server=warn";
@@ -49,6 +49,11 @@ enum Command {
     Admin {
         #[command(subcommand)]
         command: admin::AdminCommand,
+    },
+    /// Manage the desk's secret key.
+    Secret {
+        #[command(subcommand)]
+        command: rotate::SecretCommand,
     },
     /// Bring data in from elsewhere.
     Import(import::ImportArgs),
@@ -107,6 +112,7 @@ fn run(cli: Cli) -> Outcome {
         | Command::Work
         | Command::Migrate
         | Command::Admin { .. }
+        | Command::Secret { .. }
         | Command::Import(_)
         | Command::Demo(_) => {}
     }
@@ -149,6 +155,7 @@ async fn on_runtime(command: Command, loaded: Loaded) -> Outcome {
         match command {
             Command::Migrate => say("The database is up to date."),
             Command::Admin { command } => admin::run(command, &desk).await,
+            Command::Secret { command } => rotate::run(command, &desk).await,
             Command::Import(args) => import::run(args, &desk).await,
             Command::Demo(args) => demo::run(args, &desk).await,
             Command::Serve(_) | Command::Work | Command::Openapi | Command::Config(_) | Command::Version => {

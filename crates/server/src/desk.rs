@@ -8,27 +8,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use credentials::{Argon2Hasher, Hs256AccessTokens, KeyUse, MasterSecret, RingSecrets, SystemClock, UuidIds};
+use credentials::{
+    AesVault, Argon2Hasher, Hs256AccessTokens, KeyRing, KeyUse, RingSecrets, RingTotp, SystemClock, UuidIds,
+};
 use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
 use http::operator::MetricsText;
 use identity::ports::{
-    AccessTokens, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore,
+    AccessTokens, PasswordHasher, Secrets, SecurityStore, SessionStore, SetupStore, TeamStore, UserStore,
 };
-use identity::service::{AccountPorts, SessionPorts, TeamPorts};
-use identity::{Accounts, Authenticator, PrincipalCache, Sessions, Teams};
-use kernel::{AnswerStore, Clock, IdSource, PortError};
+use identity::service::{
+    AccountPorts, SecondFactor, SecondFactorPorts, SecurityPorts, SessionPorts, TeamPorts, Throttle,
+    TwoFactorPorts,
+};
+use identity::{Accounts, Authenticator, PrincipalCache, Security, Sessions, Teams, TwoFactor};
+use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgFacts, PgNotifications, PgOutbox,
-    PgSessions, PgSetup, PgTeams, PgTickets, PgUsers,
+    PgSecurity, PgSessions, PgSetup, PgTeams, PgTickets, PgTwoFactor, PgUsers,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
 
-use crate::bridges::{DatabaseHealth, Markdown};
+use crate::bridges::{DatabaseHealth, LocalRates, Markdown};
 use crate::config::Config;
 use crate::embedded::{self, Company, EmbeddedError};
 use crate::secret::{self, SecretError};
@@ -76,8 +81,8 @@ pub enum OpenError {
 pub struct Basis {
     /// The database, with the present schema.
     pub database: Database,
-    /// The secret of the installation.
-    pub secret: MasterSecret,
+    /// The secret of the installation, and those before it.
+    pub secret: KeyRing,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
@@ -98,6 +103,10 @@ pub struct Desk {
     pub accounts: Arc<Accounts>,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Second factors.
+    pub two_factor: Arc<TwoFactor>,
+    /// The security settings.
+    pub security: Arc<Security>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Who a request comes from.
@@ -172,12 +181,12 @@ impl Desk {
     /// When passwords cannot be hashed.
     pub fn from_database(
         database: Database,
-        secret: MasterSecret,
+        secret: impl Into<KeyRing>,
         config: &Config,
     ) -> Result<Self, PortError> {
         let basis = Basis {
             database,
-            secret,
+            secret: secret.into(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
         };
@@ -201,10 +210,45 @@ impl Desk {
         let team_store: Arc<dyn TeamStore> = Arc::new(PgTeams::new(database.clone()));
         let setup: Arc<dyn SetupStore> = Arc::new(PgSetup::new(database.clone()));
         let hasher: Arc<dyn PasswordHasher> = Arc::new(Argon2Hasher::new()?);
+        let tokens = Hs256AccessTokens::new(secret.present(), TOKEN_ISSUER, TOKEN_AUDIENCE);
         let tokens: Arc<dyn AccessTokens> =
-            Arc::new(Hs256AccessTokens::new(&secret, TOKEN_ISSUER, TOKEN_AUDIENCE));
-        let secrets: Arc<dyn Secrets> = Arc::new(RingSecrets::new(&secret));
+            Arc::new(tokens.accepting(secret.previous()));
+        let secrets: Arc<dyn Secrets> = Arc::new(RingSecrets::new(secret.present()));
         let cache = Arc::new(PrincipalCache::new());
+        let rates: Arc<dyn RateLimits> = Arc::new(LocalRates::new(Arc::clone(&clock)));
+        let throttle = Arc::new(Throttle::new(
+            rates,
+            Arc::clone(&session_store),
+            Arc::clone(&secrets),
+            Arc::clone(&clock),
+            config.throttle,
+        ));
+        let second_factor = Arc::new(SecondFactor::new(
+            SecondFactorPorts {
+                store: Arc::new(PgTwoFactor::new(database.clone())),
+                vault: Arc::new(AesVault::new(&secret)?),
+                totp: Arc::new(RingTotp),
+                secrets: Arc::clone(&secrets),
+            },
+            config.two_factor,
+        ));
+        let security_store: Arc<dyn SecurityStore> = Arc::new(PgSecurity::new(database.clone()));
+        let two_factor = TwoFactor::new(TwoFactorPorts {
+            users: Arc::clone(&users),
+            security: Arc::clone(&security_store),
+            hasher: Arc::clone(&hasher),
+            second_factor: Arc::clone(&second_factor),
+            throttle: Arc::clone(&throttle),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
+        let security = Security::new(SecurityPorts {
+            store: security_store,
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
 
         let accounts = Accounts::new(
             AccountPorts {
@@ -225,6 +269,8 @@ impl Desk {
                 hasher,
                 tokens: Arc::clone(&tokens),
                 secrets,
+                second_factor,
+                throttle,
                 clock: Arc::clone(&clock),
                 ids: Arc::clone(&ids),
                 cache: Arc::clone(&cache),
@@ -268,6 +314,8 @@ impl Desk {
             ids,
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
+            two_factor: Arc::new(two_factor),
+            security: Arc::new(security),
             teams: Arc::new(teams),
             authenticator: Arc::new(authenticator),
             users,
@@ -275,7 +323,7 @@ impl Desk {
             import: Arc::new(import),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
-            cursors: CursorKey::new(&secret.derive(KeyUse::Cursor).sign(b"cursors")),
+            cursors: CursorKey::new(&secret.present().derive(KeyUse::Cursor).sign(b"cursors")),
             cluster: None,
         })
     }
@@ -301,6 +349,8 @@ impl Desk {
             authenticator: Arc::clone(&self.authenticator),
             accounts: Arc::clone(&self.accounts),
             sessions: Arc::clone(&self.sessions),
+            two_factor: Arc::clone(&self.two_factor),
+            security: Arc::clone(&self.security),
             teams: Arc::clone(&self.teams),
             tickets: Arc::clone(&self.tickets),
             inbox: Arc::clone(&self.inbox),
@@ -320,6 +370,7 @@ impl Desk {
 
         let auto_close = Arc::new(AutoClose::new(Arc::clone(&self.tickets)));
         let (sessions, answers) = (Arc::clone(&self.sessions), Arc::clone(&self.answers));
+        let two_factor = Arc::clone(&self.two_factor);
         let (delivered, clock) = (Arc::clone(&outbox), Arc::clone(&self.clock));
         let clock_of_answers = Arc::clone(&clock);
         let database = self.database.clone();
@@ -334,6 +385,10 @@ impl Desk {
             .with_sweep(Sweep::new("ended_sessions", FORGET_EVERY, move || {
                 let sessions = Arc::clone(&sessions);
                 async move { sessions.forget_ended(FORGET_ROWS_MAX).await }
+            }))
+            .with_sweep(Sweep::new("login_challenges", FORGET_EVERY, move || {
+                let two_factor = Arc::clone(&two_factor);
+                async move { two_factor.forget_challenges(FORGET_ROWS_MAX).await }
             }))
             .with_sweep(Sweep::new("delivered_events", FORGET_EVERY, move || {
                 let outbox = Arc::clone(&delivered);

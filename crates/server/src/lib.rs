@@ -15,6 +15,7 @@ pub mod facts;
 pub mod failure;
 pub mod import;
 pub mod logging;
+pub mod rotate;
 pub mod secret;
 pub mod serve;
 mod stop;

@@ -3,8 +3,10 @@
 
 mod auth;
 mod notifications;
+mod settings;
 mod teams;
 mod tickets;
+mod two_factor;
 mod users;
 
 use crate::routes::Operation;
@@ -16,8 +18,10 @@ pub fn operations() -> Vec<Operation> {
         tickets::operations(),
         notifications::operations(),
         auth::operations(),
+        two_factor::operations(),
         users::operations(),
         teams::operations(),
+        settings::operations(),
     ]
     .concat()
 }

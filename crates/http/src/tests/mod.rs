@@ -78,6 +78,9 @@ impl World {
             hasher: _,
             accounts,
             sessions,
+            two_factor,
+            vault: _,
+            security,
             teams,
             authenticator,
         } = desk;
@@ -98,6 +101,8 @@ impl World {
             authenticator: Arc::new(authenticator),
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
+            two_factor: Arc::new(two_factor),
+            security: Arc::new(security),
             teams: Arc::new(teams),
             tickets: Arc::new(tickets),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use http::address::{AddressBlock, AddressBlockError};
 use http::rate::RateSettings;
-use identity::{AccountLimits, SessionLimits};
+use identity::{AccountLimits, SessionLimits, ThrottleLimits, TwoFactorLimits};
 
 use table::{Kind, SETTINGS, Setting};
 
@@ -136,10 +136,16 @@ pub struct Config {
     pub database_connections: usize,
     /// The secret that keys are derived from; in a file of the data folder when unset.
     pub secret_key: Option<Secret>,
+    /// The secrets before it, with commas between: what they signed and sealed is still known.
+    pub previous_secret_keys: Option<Secret>,
     /// What accounts must satisfy.
     pub accounts: AccountLimits,
     /// How long sessions last.
     pub sessions: SessionLimits,
+    /// How codes of second factors are judged.
+    pub two_factor: TwoFactorLimits,
+    /// How often passwords and codes may be guessed.
+    pub throttle: ThrottleLimits,
     /// How often strangers may call.
     pub rates: RateSettings,
     /// The desk's choices about tickets.
@@ -168,8 +174,11 @@ impl Default for Config {
             database_url: None,
             database_connections: 16,
             secret_key: None,
+            previous_secret_keys: None,
             accounts: AccountLimits::default(),
             sessions: SessionLimits::default(),
+            two_factor: TwoFactorLimits::default(),
+            throttle: ThrottleLimits::default(),
             rates: RateSettings::default(),
             tickets: ticketing::Settings::default(),
             log_level: None,
