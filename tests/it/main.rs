@@ -9,5 +9,7 @@ mod authorization;
 mod canary;
 mod concurrency;
 mod contract;
+mod login;
 mod strictness;
+mod two_factor;
 mod walkthrough;

@@ -1,23 +1,38 @@
 //! A whole desk in this process: a database of its own, the API behind a real socket, people to act as.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
-use credentials::MasterSecret;
+use credentials::{MasterSecret, SystemClock, UuidIds};
 use http::rate::RateSettings;
 use http::server::{Listeners, ServerSettings, serve};
+use identity::ThrottleLimits;
 use identity::service::{CreateUser, Registration};
-use kernel::{Actor, Person, Role, TeamId, TeamRole, UserId};
+use kernel::{Actor, Clock, Person, Role, TeamId, TeamRole, UserId};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use server::config::Config;
-use server::desk::Desk;
+use server::desk::{Basis, Desk};
 use tokio::sync::oneshot;
 
 use crate::database::{TestDatabase, test_database};
 
 /// The password of everyone here.
 pub const PASSWORD: &str = "nine yellow kettles";
+
+/// The secret of every desk here.
+pub const SECRET: [u8; 32] = [7; 32];
+
+/// A configuration without limits on logins.
+#[must_use]
+pub fn lifted() -> Config {
+    Config {
+        rates: RateSettings::lifted(),
+        throttle: ThrottleLimits::lifted(),
+        ..Config::default()
+    }
+}
 
 /// A running desk. Its API ends when it is dropped.
 pub struct TestDesk {
@@ -206,18 +221,27 @@ impl TestDesk {
     ///
     /// # Panics
     /// When it cannot be had.
+    pub async fn start_on(database: TestDatabase) -> Self {
+        Self::start_as(database, lifted(), Arc::new(SystemClock)).await
+    }
+
+    /// A desk on this database, of this configuration, in this time.
+    ///
+    /// # Panics
+    /// When it cannot be had.
     #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
     #[expect(
         clippy::disallowed_methods,
         reason = "the API runs beside the test and ends with it"
     )]
-    pub async fn start_on(database: TestDatabase) -> Self {
-        let config = Config {
-            rates: RateSettings::lifted(),
-            ..Config::default()
+    pub async fn start_as(database: TestDatabase, config: Config, clock: Arc<dyn Clock>) -> Self {
+        let basis = Basis {
+            database: database.database().clone(),
+            secret: MasterSecret::from_bytes(SECRET).into(),
+            clock,
+            ids: Arc::new(UuidIds),
         };
-        let secret = MasterSecret::from_bytes([7; 32]);
-        let desk = Desk::from_database(database.database().clone(), secret, &config).unwrap();
+        let desk = Desk::assemble(basis, &config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();

@@ -98,13 +98,21 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("auth.code_invalid", 403, "The code is wrong"),
     entry("auth.email_unverified", 403, "The address must be verified first"),
     entry("auth.invalid_credentials", 401, "Address or password is wrong"),
-    entry("auth.reauthentication_failed", 403, "The present password is wrong"),
+    entry(
+        "auth.reauthentication_failed",
+        403,
+        "The present password is wrong",
+    ),
     entry("auth.scope_missing", 403, "The API key lacks a scope"),
     entry("auth.session_required", 403, "API keys are not accepted here"),
     entry("auth.session_revoked", 401, "The session has ended"),
     entry("auth.token_expired", 401, "The token has expired"),
     entry("auth.token_invalid", 401, "The token is not valid"),
-    entry("auth.two_factor_already_enabled", 409, "A second factor is set up"),
+    entry(
+        "auth.two_factor_already_enabled",
+        409,
+        "A second factor is set up",
+    ),
     entry("auth.two_factor_invalid", 401, "The code is wrong"),
     entry(
         "auth.two_factor_missing",
@@ -112,7 +120,11 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         "A second factor must be set up first",
     ),
     entry("auth.two_factor_not_enabled", 409, "No second factor is set up"),
-    entry("auth.two_factor_not_enrolled", 409, "No second factor is being set up"),
+    entry(
+        "auth.two_factor_not_enrolled",
+        409,
+        "No second factor is being set up",
+    ),
     entry("auth.two_factor_required", 401, "A code is asked for"),
     entry(
         "message.edit_window_over",

@@ -238,7 +238,8 @@ mod tests {
     fn a_lifted_gate_says_nothing() {
         let (gate, told) = (Gate::new("login", None), context());
         for _ in 0..1000 {
-            gate.pass_address(&told, std::net::Ipv4Addr::LOCALHOST.into()).unwrap();
+            gate.pass_address(&told, std::net::Ipv4Addr::LOCALHOST.into())
+                .unwrap();
         }
         assert!(told.take_headers().is_empty());
     }

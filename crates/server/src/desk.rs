@@ -211,8 +211,7 @@ impl Desk {
         let setup: Arc<dyn SetupStore> = Arc::new(PgSetup::new(database.clone()));
         let hasher: Arc<dyn PasswordHasher> = Arc::new(Argon2Hasher::new()?);
         let tokens = Hs256AccessTokens::new(secret.present(), TOKEN_ISSUER, TOKEN_AUDIENCE);
-        let tokens: Arc<dyn AccessTokens> =
-            Arc::new(tokens.accepting(secret.previous()));
+        let tokens: Arc<dyn AccessTokens> = Arc::new(tokens.accepting(secret.previous()));
         let secrets: Arc<dyn Secrets> = Arc::new(RingSecrets::new(secret.present()));
         let cache = Arc::new(PrincipalCache::new());
         let rates: Arc<dyn RateLimits> = Arc::new(LocalRates::new(Arc::clone(&clock)));

@@ -111,7 +111,10 @@ pub async fn agree(config: &Config, facts: &dyn DeskFacts) -> Result<KeyRing, Se
 
 /// The secrets before the present one, which still verify and open.
 fn previous(config: &Config) -> Result<Vec<MasterSecret>, SecretError> {
-    let texts = config.previous_secret_keys.as_ref().map_or("", |keys| keys.expose());
+    let texts = config
+        .previous_secret_keys
+        .as_ref()
+        .map_or("", |keys| keys.expose());
     let unusable = |source| SecretError::Unusable {
         place: "the setting previous-secret-keys".to_owned(),
         source,
@@ -310,12 +313,21 @@ mod tests {
             let (dir, config) = node(Some(secret));
             let texts: Vec<String> = previous.iter().map(|secret| secret.to_text()).collect();
             let previous_secret_keys = Some(Secret::new(texts.join(", ")));
-            (dir, Config { previous_secret_keys, ..config })
+            (
+                dir,
+                Config {
+                    previous_secret_keys,
+                    ..config
+                },
+            )
         };
         let (_dir, first) = node(Some(&before));
         agree(&first, &facts).await.unwrap();
         let (_dir, unknowing) = with_previous(&after, &[&foreign]);
-        assert!(matches!(agree(&unknowing, &facts).await, Err(SecretError::Foreign { .. })));
+        assert!(matches!(
+            agree(&unknowing, &facts).await,
+            Err(SecretError::Foreign { .. })
+        ));
         let (_dir, next) = with_previous(&after, &[&foreign, &before]);
         for _ in 0..2 {
             let ring = agree(&next, &facts).await.unwrap();
@@ -323,7 +335,10 @@ mod tests {
             assert_eq!(ring.previous().len(), 2);
         }
         // A node that was not told does not start any more.
-        assert!(matches!(agree(&first, &facts).await, Err(SecretError::Foreign { .. })));
+        assert!(matches!(
+            agree(&first, &facts).await,
+            Err(SecretError::Foreign { .. })
+        ));
     }
 
     #[tokio::test]

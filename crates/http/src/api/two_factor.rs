@@ -149,7 +149,9 @@ struct NewTwoFactorBody {
     #[schema(examples("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"))]
     secret: String,
     /// The same for apps, with your name for it.
-    #[schema(examples("otpauth://totp/InsightDesk:ann%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=InsightDesk"))]
+    #[schema(examples(
+        "otpauth://totp/InsightDesk:ann%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=InsightDesk"
+    ))]
     otpauth_uri: String,
     /// The same as a picture to scan (SVG).
     qr_svg: String,
@@ -203,7 +205,10 @@ async fn enroll(
     app: Data<AppState>,
     Command(call, body): Command<EnrollBody>,
 ) -> Result<HttpResponse, Problem> {
-    let new = app.two_factor.enroll(&call.caller.0, &body.current_password).await?;
+    let new = app
+        .two_factor
+        .enroll(&call.caller.0, &body.current_password)
+        .await?;
     Rendered::of(StatusCode::OK, &NewTwoFactorBody::of(&new)?).into_response()
 }
 
@@ -374,6 +379,9 @@ mod tests {
 
     #[test]
     fn what_could_break_an_address_is_encoded() {
-        assert_eq!(percent_encoded("a+b&c=d@example.com/ä"), "a%2Bb%26c%3Dd%40example.com%2F%C3%A4");
+        assert_eq!(
+            percent_encoded("a+b&c=d@example.com/ä"),
+            "a%2Bb%26c%3Dd%40example.com%2F%C3%A4"
+        );
     }
 }

@@ -229,8 +229,13 @@ pub static SETTINGS: &[Setting] = &[
         rule: "secret keys, separated by commas",
         unset: "none",
         set: |config, value| {
-            let secrets = secret::parse_list(value).ok().filter(|secrets| !secrets.is_empty());
-            set_some(&mut config.previous_secret_keys, secrets.map(|_| Secret::new(value)))
+            let secrets = secret::parse_list(value)
+                .ok()
+                .filter(|secrets| !secrets.is_empty());
+            set_some(
+                &mut config.previous_secret_keys,
+                secrets.map(|_| Secret::new(value)),
+            )
         },
         show: |config| config.previous_secret_keys.as_ref().map(masked),
     },
