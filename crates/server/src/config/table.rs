@@ -235,9 +235,9 @@ pub static SETTINGS: &[Setting] = &[
         group: DATABASE,
         kind: Kind::Secret,
         help: "The same database for the owner of its schema, who migrates it and then grants the user of database-url \
-               what the server needs and no more. A superuser makes the two so: CREATE ROLE insightdesk_owner LOGIN \
-               PASSWORD '…'; CREATE ROLE insightdesk_app LOGIN PASSWORD '…'; CREATE DATABASE insightdesk OWNER \
-               insightdesk_owner;",
+               what the server needs and no more. By `CREATE ROLE insightdesk_owner LOGIN PASSWORD '…'; CREATE ROLE \
+               insightdesk_app LOGIN PASSWORD '…'; CREATE DATABASE insightdesk OWNER insightdesk_owner;` a superuser \
+               makes the two.",
         rule: "a postgresql:// URL",
         unset: "the user of database-url owns the schema and migrates it",
         set: |config, value| set_some(&mut config.database_owner_url, database_url(value)),
