@@ -1,6 +1,7 @@
 //! Accounts, sessions and teams of the InsightDesk help desk: rules and ports.
 //!
 //! - [`access`] says through what a person speaks (a session, a program's key) and what that is good for.
+//! - [`api_key`] holds what a program's key is and for how long.
 //! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`] and [`team`] hold what is
 //!   stored; [`policy`] alone decides who may see and do what.
 //! - [`ports`] are the traits through which this crate reaches a store, a password hash, a token and randomness, and
@@ -17,6 +18,7 @@
 //! (see `examples/who_may_manage_a_team.rs`).
 
 pub mod access;
+pub mod api_key;
 pub mod policy;
 pub mod ports;
 pub mod service;
@@ -28,9 +30,11 @@ pub mod user;
 pub mod value;
 
 pub use access::{Access, AccessDenied, ApiKeyId, Principal, Requirement, Restriction, Scope};
+pub use api_key::{ApiKey, ApiKeyName, Scopes};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, Accounts, Authenticator, PrincipalCache, SessionLimits, Sessions, SignedIn, Teams,
+    AccountLimits, Accounts, ApiKeys, Authenticator, PrincipalCache, SessionControl, SessionLimits, Sessions,
+    SignedIn, Teams, WhyNot,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};

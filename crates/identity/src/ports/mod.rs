@@ -6,7 +6,9 @@
 //!
 //! Every list is in the order that its method names, begins after `after`, and holds at most `limit` rows.
 
+mod api_keys;
 mod mail;
+mod people;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -21,8 +23,16 @@ use crate::user::{PersonCard, User, UserStatus};
 use crate::value::{EmailAddress, Password, PasswordAttempt, PasswordHash};
 
 #[cfg(any(test, feature = "testing"))]
+pub use api_keys::MockApiKeyStore;
+pub use api_keys::{
+    ApiKeyCommit, ApiKeyCommitError, ApiKeyRecord, ApiKeyRevocation, ApiKeyStore, SignOfUse, WhichKey,
+};
+#[cfg(any(test, feature = "testing"))]
 pub use mail::MockMailer;
 pub use mail::{Mail, MailContent, MailError, Mailer};
+#[cfg(any(test, feature = "testing"))]
+pub use people::MockPeople;
+pub use people::People;
 
 // ------------------------------------------------------------------------------------------------- accounts
 

@@ -425,9 +425,7 @@ impl Accounts {
                 .ok_or(ChangeAccountError::NotFound)?;
             let capacity = policy::change_person(actor, &user)?;
             check_version(&user, expected)?;
-            if user.deleted_at.is_some() {
-                return Err(ChangeAccountError::Deleted);
-            }
+            policy::changeable(&user)?;
             let patch = parse_update(&update, capacity)?;
             let now = self.ports.clock.now();
             let (changed, fields) = decide_update(user.clone(), patch, capacity, now)?;
@@ -485,12 +483,7 @@ impl Accounts {
                 .ok_or(ChangeAccountError::NotFound)?;
             policy::delete_person(actor, &user)?;
             check_version(&user, expected)?;
-            if user.deleted_at.is_some() {
-                return Err(ChangeAccountError::Deleted);
-            }
-            if actor.user_id() == Some(id) {
-                return Err(ChangeAccountError::OwnAccount);
-            }
+            policy::deletable(actor, &user)?;
             let now = self.ports.clock.now();
             let commit = AccountCommit {
                 expected: Expected::Version(user.version),
@@ -534,9 +527,7 @@ impl Accounts {
                 .ok_or(ChangeAccountError::NotFound)?;
             policy::delete_person(actor, &user)?;
             check_version(&user, expected)?;
-            if user.deleted_at.is_none() {
-                return Err(ChangeAccountError::NotDeleted);
-            }
+            policy::restorable(&user)?;
             let now = self.ports.clock.now();
             let restored = User {
                 deleted_at: None,

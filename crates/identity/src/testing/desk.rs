@@ -8,8 +8,9 @@ use super::builders::start;
 use super::{FakeAccessTokens, FakeHasher, FakeSecrets, MemoryIdentity};
 use crate::access::Principal;
 use crate::service::{
-    AccountLimits, AccountPorts, Accounts, Authenticator, CreateUser, Credentials, PrincipalCache,
-    SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
+    AccountLimits, AccountPorts, Accounts, ApiKeyPorts, ApiKeys, Authenticator, CreateUser, Credentials,
+    PrincipalCache, SessionControl, SessionControlPorts, SessionLimits, SessionPorts, Sessions, SignedIn,
+    TeamPorts, Teams, WhyNot, WhyNotPorts,
 };
 use crate::testing::builders::origin;
 use crate::user::{Profile, UserStatus};
@@ -30,6 +31,12 @@ pub struct Desk {
     pub sessions: Sessions,
     /// Teams.
     pub teams: Teams,
+    /// Programs' keys.
+    pub api_keys: ApiKeys,
+    /// Ends sessions.
+    pub session_control: SessionControl,
+    /// Explains.
+    pub why_not: WhyNot,
     /// Who is who.
     pub authenticator: Authenticator,
 }
@@ -72,14 +79,39 @@ impl Desk {
             teams: world.clone(),
             users: world.clone(),
             clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
+        let key_ports = ApiKeyPorts {
+            keys: world.clone(),
+            users: world.clone(),
+            hasher: hasher.clone(),
+            secrets: session_ports.secrets.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
+        let control_ports = SessionControlPorts {
+            sessions: world.clone(),
+            clock: clock.clone(),
             ids,
             cache: cache.clone(),
         };
+        let why_not_ports = WhyNotPorts {
+            users: world.clone(),
+            teams: world.clone(),
+            people: world.clone(),
+        };
+        let authenticator = Authenticator::new(tokens, world.clone(), clock, cache)
+            .accepting_keys(world.clone(), session_ports.secrets.clone());
         Self {
             accounts: Accounts::new(account_ports, AccountLimits::default()),
             sessions: Sessions::new(session_ports, SessionLimits::default()),
             teams: Teams::new(team_ports),
-            authenticator: Authenticator::new(tokens, world.clone(), clock, cache),
+            api_keys: ApiKeys::new(key_ports),
+            session_control: SessionControl::new(control_ports),
+            why_not: WhyNot::new(why_not_ports),
+            authenticator,
             world,
             clock: manual_clock,
             hasher,

@@ -1,5 +1,7 @@
 //! A world in memory: every store over one lock, so that each commit is whole.
 
+mod api_keys;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +11,8 @@ use events::{Event, Fact, IdentityFact};
 use kernel::{Membership, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, UserId};
 use uuid::Uuid;
 
+use crate::access::ApiKeyId;
+use crate::api_key::ApiKey;
 use crate::ports::{
     AccountCommit, AccountCommitError, BeginError, Deleted, Expected, MemberChange, MemberCommit,
     MemberCommitError, MemberRecord, MembershipsAfter, PrincipalRecord, Proof, Revocation, RotateError,
@@ -33,6 +37,7 @@ struct World {
     teams: HashMap<TeamId, Team>,
     members: HashMap<(TeamId, UserId), TeamMember>,
     setup: HashMap<TokenHash, SetupOffer>,
+    api_keys: HashMap<ApiKeyId, ApiKey>,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
 }

@@ -6,6 +6,7 @@
 
 pub mod builders;
 pub mod contract;
+pub mod contract_keys;
 mod desk;
 mod doubles;
 mod memory;

@@ -1,6 +1,6 @@
 //! The world in memory keeps what it promises.
 
-use super::{MemoryIdentity, contract};
+use super::{MemoryIdentity, contract, contract_keys};
 
 #[tokio::test]
 async fn the_store_of_accounts_in_memory_keeps_its_contract() {
@@ -23,4 +23,11 @@ async fn the_store_of_teams_in_memory_keeps_its_contract() {
 async fn an_empty_desk_in_memory_keeps_its_contract() {
     let world = MemoryIdentity::new();
     contract::empty_desk(&world, &world).await;
+}
+
+#[tokio::test]
+async fn the_store_of_keys_in_memory_keeps_its_contract() {
+    let world = MemoryIdentity::new();
+    contract_keys::api_key_store(&world, &world, &world).await;
+    contract_keys::people(&world, &world, &world).await;
 }

@@ -1,10 +1,11 @@
-//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`] and [`PgSetup`].
+//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgApiKeys`], [`PgTeams`], [`PgPeople`] and [`PgSetup`].
 //!
 //! A commit is one statement: its own row is written first, in a part named `changed` that gives a row only when the
-//! decision still stands, and everything else follows from that row. Two things need more, because a statement sees
+//! decision still stands, and everything else follows from that row. Three things need more, because a statement sees
 //! the tables as they were when it began:
 //! - An account that leaves its teams is locked by a statement before, so that the one which removes the memberships
 //!   also sees those that were committed meanwhile. Whoever joins a team holds the account's row, too.
+//! - Whoever gets a key is locked by a statement before, so that the one which counts their keys sees all of them.
 //! - The first administrator is made behind a lock of its own, which every commit of an acting administrator shares.
 //!
 //! Rows are locked in this order: the lock for the first administrator, teams, accounts by id, sessions, memberships.
@@ -13,12 +14,14 @@
 //! To store another field, add it to its row in [`rows`] and to the statement beside the destructuring that no longer
 //! compiles.
 
+mod api_keys;
 mod rows;
 mod sessions;
 mod setup;
 mod teams;
 mod users;
 
+pub use api_keys::{PgApiKeys, PgPeople};
 pub use sessions::PgSessions;
 pub use setup::PgSetup;
 pub use teams::PgTeams;
