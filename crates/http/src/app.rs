@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use identity::{Accounts, Authenticator, Sessions, Teams};
+use identity::{Accounts, ApiKeys, Authenticator, SessionControl, Sessions, Teams, WhyNot};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
 use notifications::Inbox;
 use ticketing::Tickets;
@@ -81,6 +81,12 @@ pub struct AppParts {
     pub accounts: Arc<Accounts>,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Ends people's sessions.
+    pub session_control: Arc<SessionControl>,
+    /// Programs' keys.
+    pub api_keys: Arc<ApiKeys>,
+    /// Explains the rules of accounts and teams.
+    pub why_not: Arc<WhyNot>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Tickets.

@@ -14,6 +14,7 @@ pub mod auth;
 pub mod command;
 pub mod context;
 pub mod cursor;
+mod device;
 pub mod edge;
 pub mod etag;
 pub mod json;

@@ -14,16 +14,19 @@ use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
 use http::operator::MetricsText;
 use identity::ports::{
-    AccessTokens, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore,
+    AccessTokens, ApiKeyStore, PasswordHasher, People, Secrets, SessionStore, SetupStore, TeamStore,
+    UserStore,
 };
-use identity::service::{AccountPorts, SessionPorts, TeamPorts};
-use identity::{Accounts, Authenticator, PrincipalCache, Sessions, Teams};
+use identity::service::{
+    AccountPorts, ApiKeyPorts, SessionControlPorts, SessionPorts, TeamPorts, WhyNotPorts,
+};
+use identity::{Accounts, ApiKeys, Authenticator, PrincipalCache, SessionControl, Sessions, Teams, WhyNot};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgFacts, PgNotifications, PgOutbox,
-    PgSessions, PgSetup, PgTeams, PgTickets, PgUsers,
+    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgDirectory, PgFacts, PgNotifications,
+    PgOutbox, PgPeople, PgSessions, PgSetup, PgTeams, PgTickets, PgUsers,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
@@ -98,6 +101,12 @@ pub struct Desk {
     pub accounts: Arc<Accounts>,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Ends people's sessions.
+    pub session_control: Arc<SessionControl>,
+    /// Programs' keys.
+    pub api_keys: Arc<ApiKeys>,
+    /// Explains the rules of accounts and teams.
+    pub why_not: Arc<WhyNot>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Who a request comes from.
@@ -222,15 +231,37 @@ impl Desk {
             SessionPorts {
                 users: Arc::clone(&users),
                 sessions: Arc::clone(&session_store),
-                hasher,
+                hasher: Arc::clone(&hasher),
                 tokens: Arc::clone(&tokens),
-                secrets,
+                secrets: Arc::clone(&secrets),
                 clock: Arc::clone(&clock),
                 ids: Arc::clone(&ids),
                 cache: Arc::clone(&cache),
             },
             config.sessions,
         );
+        let key_store: Arc<dyn ApiKeyStore> = Arc::new(PgApiKeys::new(database.clone()));
+        let api_keys = ApiKeys::new(ApiKeyPorts {
+            keys: Arc::clone(&key_store),
+            users: Arc::clone(&users),
+            hasher,
+            secrets: Arc::clone(&secrets),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
+        let session_control = SessionControl::new(SessionControlPorts {
+            sessions: Arc::clone(&session_store),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
+        let people: Arc<dyn People> = Arc::new(PgPeople::new(database.clone()));
+        let why_not = WhyNot::new(WhyNotPorts {
+            users: Arc::clone(&users),
+            teams: Arc::clone(&team_store),
+            people,
+        });
         let teams = Teams::new(TeamPorts {
             teams: team_store,
             users: Arc::clone(&users),
@@ -238,7 +269,8 @@ impl Desk {
             ids: Arc::clone(&ids),
             cache: Arc::clone(&cache),
         });
-        let authenticator = Authenticator::new(tokens, session_store, Arc::clone(&clock), cache);
+        let authenticator = Authenticator::new(tokens, session_store, Arc::clone(&clock), cache)
+            .accepting_keys(key_store, secrets);
 
         let pg_tickets = Arc::new(PgTickets::new(database.clone()));
         let ticket_store: Arc<dyn TicketStore> = Arc::clone(&pg_tickets) as _;
@@ -268,6 +300,9 @@ impl Desk {
             ids,
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
+            session_control: Arc::new(session_control),
+            api_keys: Arc::new(api_keys),
+            why_not: Arc::new(why_not),
             teams: Arc::new(teams),
             authenticator: Arc::new(authenticator),
             users,
@@ -301,6 +336,9 @@ impl Desk {
             authenticator: Arc::clone(&self.authenticator),
             accounts: Arc::clone(&self.accounts),
             sessions: Arc::clone(&self.sessions),
+            session_control: Arc::clone(&self.session_control),
+            api_keys: Arc::clone(&self.api_keys),
+            why_not: Arc::clone(&self.why_not),
             teams: Arc::clone(&self.teams),
             tickets: Arc::clone(&self.tickets),
             inbox: Arc::clone(&self.inbox),

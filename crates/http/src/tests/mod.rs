@@ -4,6 +4,7 @@ mod accounts;
 mod commands;
 mod edge;
 mod inbox;
+mod keys;
 mod listening;
 mod reference;
 
@@ -79,6 +80,9 @@ impl World {
             accounts,
             sessions,
             teams,
+            api_keys,
+            session_control,
+            why_not,
             authenticator,
         } = desk;
         let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
@@ -98,6 +102,9 @@ impl World {
             authenticator: Arc::new(authenticator),
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
+            session_control: Arc::new(session_control),
+            api_keys: Arc::new(api_keys),
+            why_not: Arc::new(why_not),
             teams: Arc::new(teams),
             tickets: Arc::new(tickets),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
