@@ -9,5 +9,8 @@ mod authorization;
 mod canary;
 mod concurrency;
 mod contract;
+mod keys;
+mod sessions;
 mod strictness;
 mod walkthrough;
+mod why_not;
