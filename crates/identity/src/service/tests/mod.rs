@@ -1,6 +1,7 @@
 //! The use cases over the world in memory, and over mocks where a fake cannot show the point.
 
 mod accounts;
+mod api_keys;
 mod authenticator;
 mod sessions;
 mod setup;
