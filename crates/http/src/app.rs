@@ -12,7 +12,9 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use identity::{Accounts, AuditLog, Authenticator, Security, Sessions, Teams, TwoFactor};
+use identity::{
+    Accounts, ApiKeys, AuditLog, Authenticator, Security, SessionControl, Sessions, Teams, TwoFactor, WhyNot,
+};
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
 use ticketing::Tickets;
@@ -115,6 +117,12 @@ pub struct AppParts {
     pub two_factor: Arc<TwoFactor>,
     /// The security settings.
     pub security: Arc<Security>,
+    /// Ends people's sessions.
+    pub session_control: Arc<SessionControl>,
+    /// Programs' keys.
+    pub api_keys: Arc<ApiKeys>,
+    /// Explains the rules of accounts and teams.
+    pub why_not: Arc<WhyNot>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// The record of acts.

@@ -1,4 +1,4 @@
-//! Who is asking: the bearer token of a request, turned into a person.
+//! Who is asking: the bearer of a request, an access token or a program's key, turned into a person.
 //!
 //! A handler that takes a [`Caller`] runs for signed-in people alone; every other request gets 401 with
 //! `WWW-Authenticate`. What the person may do is the domain's business, never this crate's.
@@ -9,7 +9,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use identity::{Principal, Requirement};
+use identity::{AccessDenied, Principal, Requirement};
 use kernel::{Actor, Classify, Client, FailureKind, Origin, Person, UserId};
 
 use crate::address::client_address;
@@ -18,7 +18,7 @@ use crate::context::RequestContext;
 use crate::problem::Problem;
 use crate::routes::RouteInfo;
 
-/// A signed-in person, with the session through which they speak.
+/// A person, with the session or key through which they speak.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Principal);
 
@@ -111,6 +111,23 @@ pub(crate) async fn authenticate(request: &HttpRequest, token: &str) -> Result<C
     app.gates.caller.pass(&context, caller.id().0).await?;
     let requirement =
         RouteInfo::of(request).map_or(Requirement::Session, |route| route.requirement(request.method()));
-    caller.0.meets(requirement)?;
+    caller.0.meets(requirement).map_err(denied)?;
     Ok(caller)
+}
+
+/// An access that does not do. A program learns which scope its key would need (RFC 6750).
+fn denied(denied: AccessDenied) -> Problem {
+    let problem = Problem::from(denied);
+    match denied {
+        AccessDenied::ScopeMissing(scope) => {
+            let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+            match HeaderValue::try_from(challenge) {
+                Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
+                Err(_) => problem,
+            }
+        }
+        AccessDenied::SessionRequired | AccessDenied::EmailUnverified | AccessDenied::TwoFactorMissing => {
+            problem
+        }
+    }
 }

@@ -170,6 +170,23 @@ impl Call {
         self.if_match.expected(kind)
     }
 
+    /// Refuses an `Idempotency-Key`, for an operation whose answer must not be stored; `why` is a sentence.
+    ///
+    /// # Errors
+    /// 400 `request.invalid_header` when the request has one.
+    pub fn refuse_key(&self, why: &str) -> Result<(), Problem> {
+        if self.key.is_none() {
+            return Ok(());
+        }
+        let detail = format!("The header Idempotency-Key is not taken here. {why}");
+        let fault = Fault {
+            place: Place::Header("Idempotency-Key"),
+            code: "not_allowed",
+            message: "must not be given for this operation".to_owned(),
+        };
+        Err(Problem::unreadable("request.invalid_header", detail).with_faults(vec![fault]))
+    }
+
     /// Runs a command and answers with what came of it.
     ///
     /// `command` hands the receipt on to its service, which must store it with the effect. `render` makes the answer;

@@ -19,6 +19,7 @@ mod connection;
 pub mod context;
 pub mod cors;
 pub mod cursor;
+mod device;
 pub mod edge;
 pub mod etag;
 mod headers;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, guard};
+use identity::Requirement;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{HttpMethod, Operation as Document, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::{Response, ResponseBuilder};
@@ -30,8 +31,10 @@ use crate::headers::DOCS_BASE;
 use crate::problem::{PROBLEM_JSON, Problem, ProblemBody};
 use crate::routes::{API_BASE, Operation, RouteTable, method_not_allowed};
 
-/// The name of the security scheme.
-pub const BEARER: &str = "bearer";
+/// The name of the security scheme of a person's session.
+pub const SESSION: &str = "session";
+/// The name of the security scheme of a program's key.
+pub const API_KEY: &str = "apiKey";
 
 /// The files of the reference are the same for everyone; their names stay while a new version changes what is
 /// in them.
@@ -40,6 +43,10 @@ const DOCS_CACHE: &str = "public, max-age=3600";
 /// What each tag holds, in the order in which the reference shows them.
 const TAGS: &[(&str, &str)] = &[
     ("auth", "Registration, login and sessions."),
+    (
+        "api-keys",
+        "Keys with which programs speak for a person, narrowed by scopes.",
+    ),
     ("users", "Accounts."),
     ("teams", "Teams and their members."),
     ("settings", "What administrators set for the whole desk."),
@@ -73,8 +80,12 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
         "BadRequest",
         "The request cannot be read: a malformed body, parameter, header or cursor.",
     ),
-    ("401", "Unauthorized", "No valid access token."),
-    ("403", "Forbidden", "The caller may see it and not do it."),
+    ("401", "Unauthorized", "No valid access token or API key."),
+    (
+        "403",
+        "Forbidden",
+        "The caller may see it and not do it, or speaks through a session or key that does not do.",
+    ),
     (
         "404",
         "NotFound",
@@ -239,6 +250,7 @@ pub fn document(operations: &[Operation]) -> OpenApi {
         (operation.schemas)(&mut named);
         named.into_iter().for_each(&mut add);
         let mut document = operation.document.clone();
+        secure(operation.requirement, &mut document);
         complete(&operation.method, &mut document);
         let item = PathItem::from_http_methods([operation.method.clone()], document);
         match paths.paths.get_mut(&operation.path) {
@@ -251,14 +263,26 @@ pub fn document(operations: &[Operation]) -> OpenApi {
     let problems = PROBLEMS
         .iter()
         .map(|(status, name, description)| (*name, problem_response(status, description)));
-    let bearer = HttpBuilder::new()
+    let session = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("The access token of `POST /auth/login`."))
+        .bearer_format("JWT")
+        .description(Some(
+            "A person's session: the access token of `POST /auth/login`.",
+        ))
+        .build();
+    let api_key = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("idk_…")
+        .description(Some(
+            "A program's key, of `POST /api-keys`: it opens the operations that name one of its scopes here, as far as \
+             its owner may use them.",
+        ))
         .build();
     let components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)
         .responses_from_iter(problems)
-        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .security_scheme(SESSION, SecurityScheme::Http(session))
+        .security_scheme(API_KEY, SecurityScheme::Http(api_key))
         .build();
     let info = InfoBuilder::new()
         .title("InsightDesk")
@@ -289,12 +313,13 @@ const DESCRIPTION: &str = "The API of the InsightDesk help desk. Every failure i
 
 /// Whether an operation keeps no answers: ending sessions and marking as read can be repeated as they are; what gives
 /// secrets is shown once and stored nowhere; and of a body with a password no quick digest is to lie anywhere.
-fn is_harmless(operation: &Document) -> bool {
-    let keeps_none = operation.operation_id.as_deref().is_some_and(|id| {
+fn keeps_no_answer(operation: &Document) -> bool {
+    let by_name = operation.operation_id.as_deref().is_some_and(|id| {
         matches!(
             id,
             "logout"
                 | "logoutAll"
+                | "createApiKey"
                 | "changePassword"
                 | "changeEmail"
                 | "anonymizeUser"
@@ -305,7 +330,36 @@ fn is_harmless(operation: &Document) -> bool {
         )
     });
     let of_notifications = operation.tags.iter().flatten().any(|tag| tag == "notifications");
-    keeps_none || of_notifications
+    by_name || of_notifications
+}
+
+/// Writes down what an operation asks of its caller's access. The names beside a scheme are the scopes that it takes, as
+/// OpenAPI 3.1 allows for every scheme.
+fn secure(requirement: Option<Requirement>, operation: &mut Document) {
+    let scheme = |name: &str, scopes: Vec<String>| SecurityRequirement::new(name, scopes);
+    let session = || scheme(SESSION, Vec::new());
+    let (schemes, line) = match requirement.unwrap_or(Requirement::Session) {
+        Requirement::Open => (None, None),
+        Requirement::SignedIn => (
+            Some(vec![session(), scheme(API_KEY, Vec::new())]),
+            Some("Any session or API key does.".to_owned()),
+        ),
+        Requirement::OwnAccount | Requirement::Session => (
+            Some(vec![session()]),
+            Some("API keys are not accepted.".to_owned()),
+        ),
+        Requirement::Scope(scope) => (
+            Some(vec![session(), scheme(API_KEY, vec![scope.to_string()])]),
+            Some(format!("Scope: `{scope}`.")),
+        ),
+    };
+    operation.security = schemes;
+    if let Some(line) = line {
+        operation.description = Some(match operation.description.take() {
+            Some(text) if !text.is_empty() => format!("{text}\n\n{line}"),
+            Some(_) | None => line,
+        });
+    }
 }
 
 /// Adds to an operation what holds for every one of its shape.
@@ -315,7 +369,7 @@ fn complete(method: &HttpMethod, operation: &mut Document) {
         .as_ref()
         .is_some_and(|schemes| !schemes.is_empty());
     let changes = !matches!(method, HttpMethod::Get);
-    let harmless = is_harmless(operation);
+    let keeps_no_answer = keeps_no_answer(operation);
     let parameters = operation.parameters.get_or_insert_default();
     let has = |place: fn(&Parameter) -> bool| {
         parameters
@@ -324,7 +378,7 @@ fn complete(method: &HttpMethod, operation: &mut Document) {
     };
     let in_path = has(|parameter| matches!(parameter.parameter_in, ParameterIn::Path));
     let conditional = has(|parameter| parameter.name == "If-Match");
-    let repeatable = secured && matches!(method, HttpMethod::Post | HttpMethod::Patch) && !harmless;
+    let repeatable = secured && matches!(method, HttpMethod::Post | HttpMethod::Patch) && !keeps_no_answer;
     if repeatable {
         parameters.push(RefOr::T(idempotency_key()));
     }
@@ -435,10 +489,4 @@ fn problem_response(status: &str, description: &str) -> Response {
         _ => response,
     }
     .build()
-}
-
-/// The requirement of a signed-in caller.
-#[must_use]
-pub fn bearer_required() -> SecurityRequirement {
-    SecurityRequirement::new(BEARER, Vec::<String>::new())
 }

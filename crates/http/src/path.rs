@@ -7,6 +7,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
 use uuid::Uuid;
 
@@ -83,6 +84,8 @@ uuid_keys! {
     UserId, "user.not_found", "There is no such user.";
     TeamId, "team.not_found", "There is no such team.";
     TicketId, "ticket.not_found", "There is no such ticket.";
+    SessionId, "session.not_found", "There is no such session.";
+    ApiKeyId, "api_key.not_found", "There is no such API key.";
     MessageId, "message.not_found", "There is no such message in this ticket.";
 }
 

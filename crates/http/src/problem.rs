@@ -106,6 +106,9 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("auth.email_unverified", 403, "The address must be verified first"),
     entry("auth.invalid_credentials", 401, "Address or password is wrong"),
     entry("auth.reauthentication_failed", 403, "Prove again that it is you"),
+    entry("api_key.not_found", 404, "No such API key"),
+    entry("api_key.too_many", 409, "No more API keys"),
+    entry("auth.key_invalid", 401, "The API key is not valid"),
     entry("auth.scope_missing", 403, "The API key lacks a scope"),
     entry("auth.session_required", 403, "API keys are not accepted here"),
     entry("auth.session_revoked", 401, "The session has ended"),
@@ -318,7 +321,7 @@ impl Problem {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "auth.required",
-            "This needs a valid access token (Authorization: Bearer …).",
+            "This needs a valid access token or API key (Authorization: Bearer …).",
         )
     }
 

@@ -3,7 +3,7 @@
 //!
 //! To add an operation, write a handler with `#[utoipa::path(…)]` and put
 //! `operation(__path_handler, handler)` into its module's `operations()`, followed by what it asks of its caller's
-//! access (`.scope(…)`, `.session()`, `.own_account()` or `.open()`); to add a module, name it in
+//! access (`.scope(…)`, `.session()`, `.own_account()`, `.signed_in()` or `.open()`); to add a module, name it in
 //! [`crate::api::operations`].
 
 use std::collections::BTreeMap;
@@ -72,6 +72,13 @@ impl Operation {
     #[must_use]
     pub fn open(self) -> Self {
         self.requiring(Requirement::Open)
+    }
+
+    /// The same, for anyone who is known, also before they verified their address or set up the second factor that is
+    /// asked of them, and for every programs' key.
+    #[must_use]
+    pub fn signed_in(self) -> Self {
+        self.requiring(Requirement::SignedIn)
     }
 
     /// The same, for people about their own account: also before they verified their address or set up the second

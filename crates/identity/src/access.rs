@@ -114,6 +114,8 @@ pub enum Restriction {
 pub enum Requirement {
     /// Nothing: strangers may call it.
     Open,
+    /// Anyone who is known, through a restricted session or a key good for anything.
+    SignedIn,
     /// A session, restricted or not: the operation is about the person's own account.
     OwnAccount,
     /// A session: the operation is not for programs.
@@ -172,7 +174,7 @@ impl Principal {
     /// See [`AccessDenied`].
     pub fn meets(&self, requirement: Requirement) -> Result<(), AccessDenied> {
         match (&self.access, requirement) {
-            (_, Requirement::Open) => return Ok(()),
+            (_, Requirement::Open | Requirement::SignedIn) => return Ok(()),
             (Access::Session(_), _) => {}
             (Access::ApiKey { scopes, .. }, Requirement::Scope(scope)) if scopes.contains(&scope) => {}
             (Access::ApiKey { .. }, Requirement::Scope(scope)) => {
@@ -183,7 +185,9 @@ impl Principal {
             }
         }
         match (self.restriction, requirement) {
-            (None, _) | (Some(_), Requirement::Open | Requirement::OwnAccount) => Ok(()),
+            (None, _) | (Some(_), Requirement::Open | Requirement::SignedIn | Requirement::OwnAccount) => {
+                Ok(())
+            }
             (Some(Restriction::EmailUnverified), Requirement::Session | Requirement::Scope(_)) => {
                 Err(AccessDenied::EmailUnverified)
             }
@@ -222,6 +226,7 @@ mod tests {
             None,
         );
         assert_eq!(key.meets(Requirement::Open), Ok(()));
+        assert_eq!(key.meets(Requirement::SignedIn), Ok(()));
         assert_eq!(key.meets(Requirement::Scope(Scope::TicketsRead)), Ok(()));
         for scope in Scope::ALL.into_iter().skip(1) {
             assert_eq!(
@@ -243,6 +248,7 @@ mod tests {
         ] {
             let restricted = principal(session.clone(), Some(restriction));
             assert_eq!(restricted.meets(Requirement::OwnAccount), Ok(()));
+            assert_eq!(restricted.meets(Requirement::SignedIn), Ok(()));
             assert_eq!(restricted.meets(Requirement::Session), Err(denied));
             assert_eq!(
                 restricted.meets(Requirement::Scope(Scope::TicketsRead)),

@@ -2,6 +2,7 @@
 //!
 //! - [`audit`] says what is on record of an act.
 //! - [`access`] says through what a person speaks (a session, a program's key) and what that is good for.
+//! - [`api_key`] holds what a program's key is and for how long.
 //! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`], [`team`] and
 //!   [`two_factor`] hold what is stored; [`policy`] alone decides who may see and do what.
 //! - [`ports`] are the traits through which this crate reaches a store, a password hash, a token and randomness, and
@@ -18,6 +19,7 @@
 //! (see `examples/who_may_manage_a_team.rs`).
 
 pub mod access;
+pub mod api_key;
 pub mod audit;
 pub mod policy;
 pub mod ports;
@@ -31,12 +33,13 @@ pub mod user;
 pub mod value;
 
 pub use access::{Access, AccessDenied, ApiKeyId, Principal, Requirement, Restriction, Scope};
+pub use api_key::{ApiKey, ApiKeyName, Scopes};
 pub use audit::{AuditActor, AuditEntry, AuditNumber, AuditTarget};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, AccountMails, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache,
-    Reauthentication, Security, SessionLimits, Sessions, SignedIn, Teams, ThrottleLimits, TwoFactor,
-    TwoFactorLimits, VerifiedEmail,
+    AccountLimits, AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, PrincipalCache,
+    Reauthentication, Security, SessionControl, SessionLimits, Sessions, SignedIn, Teams, ThrottleLimits,
+    TwoFactor, TwoFactorLimits, VerifiedEmail, WhyNot,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};

@@ -8,6 +8,8 @@
 //! | make, change, delete, restore accounts; role and status | no | no | no | no | yes |
 //! | another's second factor: take away; security settings | no | no | no | no | yes |
 //! | own sessions: list, end | yes | yes | yes | yes | any person's |
+//! | own API keys: list, revoke | yes | yes | yes | yes | any person's |
+//! | API keys: make | own | own | own | own | own |
 //! | teams: list, read | no | yes | yes | yes | yes |
 //! | a team's members: list | no | own teams | yes | yes | yes |
 //! | a team's name and description: change | no | no | no | yes | yes |
@@ -178,6 +180,14 @@ pub fn manage_sessions(actor: &Actor, owner: UserId) -> Result<(), Denial> {
     }
 }
 
+/// Whether `actor` may see and take back a key of `owner`. Nobody makes one for another.
+///
+/// # Errors
+/// [`Denial::Hidden`] for all but the owner and admins.
+pub fn manage_api_keys(actor: &Actor, owner: UserId) -> Result<(), Denial> {
+    manage_sessions(actor, owner)
+}
+
 /// Whether `actor` may list teams and read one.
 ///
 /// # Errors
@@ -258,6 +268,281 @@ pub fn manage_members(actor: &Actor, team: TeamId) -> Result<(), Denial> {
     }
 }
 
+/// What the present state of an account keeps even from those who may change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateRefusal {
+    /// It is deleted, and must be restored first.
+    Deleted,
+    /// It is not deleted, so that it cannot be restored.
+    NotDeleted,
+    /// It is the caller's own: nobody shuts themselves out.
+    OwnAccount,
+}
+
+/// Whether the account can be changed as it is.
+///
+/// # Errors
+/// [`StateRefusal::Deleted`].
+pub fn changeable(target: &User) -> Result<(), StateRefusal> {
+    match target.deleted_at {
+        None => Ok(()),
+        Some(_) => Err(StateRefusal::Deleted),
+    }
+}
+
+/// Whether the account can be deleted by `actor` as it is.
+///
+/// # Errors
+/// [`StateRefusal::Deleted`], [`StateRefusal::OwnAccount`].
+pub fn deletable(actor: &Actor, target: &User) -> Result<(), StateRefusal> {
+    changeable(target)?;
+    if actor.user_id() == Some(target.id) {
+        return Err(StateRefusal::OwnAccount);
+    }
+    Ok(())
+}
+
+/// Whether the account can be restored as it is.
+///
+/// # Errors
+/// [`StateRefusal::NotDeleted`].
+pub fn restorable(target: &User) -> Result<(), StateRefusal> {
+    match target.deleted_at {
+        Some(_) => Ok(()),
+        None => Err(StateRefusal::NotDeleted),
+    }
+}
+
+// --------------------------------------------------------------------------------------------- explanations
+
+/// Something that is done with accounts, their sessions, and teams: for explaining the rules above, which alone decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// List accounts.
+    ListUsers,
+    /// Make an account.
+    CreateUser,
+    /// Show an account.
+    ReadUser,
+    /// Change an account.
+    ChangeUser,
+    /// Delete an account.
+    DeleteUser,
+    /// Restore an account.
+    RestoreUser,
+    /// List and end a person's sessions.
+    ManageSessions,
+    /// List teams.
+    ListTeams,
+    /// Make a team.
+    CreateTeam,
+    /// Show a team.
+    ReadTeam,
+    /// Change a team's name or description.
+    ChangeTeam,
+    /// Delete a team.
+    DeleteTeam,
+    /// List a team's members.
+    ReadMembers,
+    /// Add members, change their rank, take them out.
+    ManageMembers,
+}
+
+/// What an operation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// Nothing that exists yet.
+    Nothing,
+    /// An account.
+    Account(&'a User),
+    /// A team.
+    Team(TeamId),
+}
+
+/// Why an operation is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// By who the caller is.
+    Denied(Denial),
+    /// By the state that the account is in.
+    State(StateRefusal),
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Refusal::Denied(denial)
+    }
+}
+
+impl From<StateRefusal> for Refusal {
+    fn from(state: StateRefusal) -> Self {
+        Refusal::State(state)
+    }
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Operation; 14] = [
+        Operation::ListUsers,
+        Operation::CreateUser,
+        Operation::ReadUser,
+        Operation::ChangeUser,
+        Operation::DeleteUser,
+        Operation::RestoreUser,
+        Operation::ManageSessions,
+        Operation::ListTeams,
+        Operation::CreateTeam,
+        Operation::ReadTeam,
+        Operation::ChangeTeam,
+        Operation::DeleteTeam,
+        Operation::ReadMembers,
+        Operation::ManageMembers,
+    ];
+
+    /// The rule in a sentence.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Operation::ListUsers => "Staff list people; administrators see all of them, others their cards.",
+            Operation::CreateUser => "Administrators make accounts.",
+            Operation::ReadUser => {
+                "Everyone sees their own account, staff the cards of others, administrators all of them."
+            }
+            Operation::ChangeUser => {
+                "Everyone changes their own name and picture; administrators change any account."
+            }
+            Operation::DeleteUser => "Administrators delete accounts, but for their own.",
+            Operation::RestoreUser => "Administrators restore deleted accounts.",
+            Operation::ManageSessions => "Everyone manages their own sessions, administrators anyone's.",
+            Operation::ListTeams | Operation::ReadTeam => "Staff see teams.",
+            Operation::CreateTeam => "Administrators make teams.",
+            Operation::ChangeTeam => "Leads of the team and administrators change it.",
+            Operation::DeleteTeam => "Administrators delete teams with which no ticket lies.",
+            Operation::ReadMembers => "Members of the team and administrators see who is in it.",
+            Operation::ManageMembers => {
+                "Leads of the team, up to their own rank, and administrators manage its members."
+            }
+        }
+    }
+
+    /// What the operation is about.
+    #[must_use]
+    pub fn is_about(self) -> About {
+        match self {
+            Operation::ListUsers | Operation::CreateUser | Operation::ListTeams | Operation::CreateTeam => {
+                About::Nothing
+            }
+            Operation::ReadUser
+            | Operation::ChangeUser
+            | Operation::DeleteUser
+            | Operation::RestoreUser
+            | Operation::ManageSessions => About::Account,
+            Operation::ReadTeam
+            | Operation::ChangeTeam
+            | Operation::DeleteTeam
+            | Operation::ReadMembers
+            | Operation::ManageMembers => About::Team,
+        }
+    }
+
+    /// Whether `actor` may carry it out on `subject`, by the rules of this module. What only the request's content, or
+    /// a store that sees every row, can tell is not judged: the last administrator, a team's tickets.
+    ///
+    /// # Errors
+    /// See [`Refusal`]. On a subject of another kind than the operation's, it is refused as hidden.
+    pub fn judge(self, actor: &Actor, subject: Subject<'_>) -> Result<(), Refusal> {
+        match (self, subject) {
+            (Operation::ListUsers, _) => list_people(actor).map(drop)?,
+            (Operation::CreateUser, _) => create_person(actor)?,
+            (Operation::ReadUser, Subject::Account(user)) => read_person(actor, user).map(drop)?,
+            (Operation::ChangeUser, Subject::Account(user)) => {
+                change_person(actor, user)?;
+                changeable(user)?;
+            }
+            (Operation::DeleteUser, Subject::Account(user)) => {
+                delete_person(actor, user)?;
+                deletable(actor, user)?;
+            }
+            (Operation::RestoreUser, Subject::Account(user)) => {
+                delete_person(actor, user)?;
+                restorable(user)?;
+            }
+            (Operation::ManageSessions, Subject::Account(user)) => manage_sessions(actor, user.id)?,
+            (Operation::ListTeams | Operation::ReadTeam, _) => read_teams(actor)?,
+            (Operation::CreateTeam, _) => manage_teams(actor)?,
+            (Operation::ChangeTeam, Subject::Team(team)) => {
+                read_teams(actor)?;
+                change_team(actor, team)?;
+            }
+            (Operation::DeleteTeam, Subject::Team(_)) => {
+                read_teams(actor)?;
+                manage_teams(actor)?;
+            }
+            (Operation::ReadMembers, Subject::Team(team)) => {
+                read_teams(actor)?;
+                read_members(actor, team)?;
+            }
+            (Operation::ManageMembers, Subject::Team(team)) => {
+                read_teams(actor)?;
+                manage_members(actor, team)?;
+            }
+            (
+                Operation::ReadUser
+                | Operation::ChangeUser
+                | Operation::DeleteUser
+                | Operation::RestoreUser
+                | Operation::ManageSessions
+                | Operation::ChangeTeam
+                | Operation::DeleteTeam
+                | Operation::ReadMembers
+                | Operation::ManageMembers,
+                Subject::Nothing | Subject::Account(_) | Subject::Team(_),
+            ) => return Err(Denial::Hidden.into()),
+        }
+        Ok(())
+    }
+}
+
+/// What sort of thing an operation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Nothing that exists yet.
+    Nothing,
+    /// An account.
+    Account,
+    /// A team.
+    Team,
+}
+
+/// What `actor` is to the subject, by name: `self`, `lead`, `supervisor`, `member`, `admin`, `agent` or `customer`.
+#[must_use]
+pub fn relation(actor: &Actor, subject: Subject<'_>) -> &'static str {
+    let (person, of_role) = match standing(actor) {
+        Standing::Server => return "server",
+        Standing::Admin(person) => (person, "admin"),
+        Standing::Agent(person) => (person, "agent"),
+        Standing::Customer(person) => (person, "customer"),
+    };
+    match subject {
+        Subject::Account(user) if user.id == person.id => "self",
+        Subject::Team(team) if person.role == Role::Agent => match person.rank_in(team) {
+            Some(TeamRole::Lead) => "lead",
+            Some(TeamRole::Supervisor) => "supervisor",
+            Some(TeamRole::Agent) => "member",
+            None => of_role,
+        },
+        Subject::Nothing | Subject::Account(_) | Subject::Team(_) => of_role,
+    }
+}
+
+/// Whether `actor` may ask what another may do, and why not.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins.
+pub fn ask_for_others(actor: &Actor) -> Result<(), Denial> {
+    administrate(actor)
+}
+
 #[cfg(test)]
 mod tests {
     use kernel::{Membership, SystemActor};
@@ -333,6 +618,7 @@ mod tests {
         let only_admins = [hidden, hidden, hidden, hidden, hidden, hidden, Ok(())];
         assert_rule(&cast, |actor| read_person(actor, &deleted).map(drop), only_admins);
         assert_rule(&cast, |actor| manage_sessions(actor, other.id), only_admins);
+        assert_rule(&cast, |actor| manage_api_keys(actor, other.id), only_admins);
     }
 
     #[test]
@@ -395,6 +681,77 @@ mod tests {
                 expected,
             );
         }
+    }
+
+    #[test]
+    fn an_explanation_refuses_what_the_rules_refuse_and_names_the_state() {
+        let cast = cast();
+        let other = user(Role::User);
+        let deleted = User {
+            deleted_at: Some(start()),
+            ..other.clone()
+        };
+        let (account, gone, team) = (
+            Subject::Account(&other),
+            Subject::Account(&deleted),
+            Subject::Team(cast.team),
+        );
+        for (name, actor) in &cast.everyone {
+            let judge = |operation: Operation, subject| operation.judge(actor, subject);
+            let denied = |rule: Result<(), Denial>| rule.map_err(Refusal::from);
+            assert_eq!(
+                judge(Operation::ChangeUser, account),
+                denied(change_person(actor, &other).map(drop)),
+                "{name}"
+            );
+            assert_eq!(
+                judge(Operation::ReadMembers, team),
+                denied(read_members(actor, cast.team)),
+                "{name}"
+            );
+            assert_eq!(
+                judge(Operation::ManageMembers, team),
+                denied(manage_members(actor, cast.team)),
+                "{name}"
+            );
+            for operation in Operation::ALL {
+                let refused_elsewhere = match operation.is_about() {
+                    About::Nothing => continue,
+                    About::Account => judge(operation, team),
+                    About::Team => judge(operation, account),
+                };
+                let of_role_alone = operation == Operation::ReadTeam;
+                assert!(
+                    refused_elsewhere.is_err() || of_role_alone,
+                    "{name} {operation:?}"
+                );
+            }
+        }
+        let (_, admin) = &cast.everyone[6];
+        let state = |operation: Operation, subject| operation.judge(admin, subject);
+        assert_eq!(
+            state(Operation::ChangeUser, gone),
+            Err(Refusal::State(StateRefusal::Deleted))
+        );
+        assert_eq!(
+            state(Operation::RestoreUser, account),
+            Err(Refusal::State(StateRefusal::NotDeleted))
+        );
+        assert_eq!(state(Operation::RestoreUser, gone), Ok(()));
+        let Actor::Person(person) = admin else {
+            unreachable!("the cast's administrator is a person")
+        };
+        let own = User {
+            id: person.id,
+            ..user(Role::Admin)
+        };
+        assert_eq!(
+            state(Operation::DeleteUser, Subject::Account(&own)),
+            Err(Refusal::State(StateRefusal::OwnAccount))
+        );
+        assert_eq!(relation(admin, Subject::Account(&own)), "self");
+        assert_eq!(relation(&cast.everyone[5].1, team), "lead");
+        assert_eq!(relation(&cast.everyone[2].1, team), "agent");
     }
 
     #[test]

@@ -16,24 +16,24 @@ use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
 use http::operator::MetricsText;
 use identity::ports::{
-    AccessTokens, AuditStore, Mailer, OneTimeTokens, PasswordHasher, Secrets, SecurityStore, SessionStore,
-    SetupStore, TeamStore, UserStore,
+    AccessTokens, ApiKeyStore, AuditStore, Mailer, OneTimeTokens, PasswordHasher, People, Secrets,
+    SecurityStore, SessionStore, SetupStore, TeamStore, UserStore,
 };
 use identity::service::{
-    AccountPorts, SecondFactor, SecondFactorPorts, SecurityPorts, SessionPorts, TeamPorts, Throttle,
-    TwoFactorPorts,
+    AccountPorts, ApiKeyPorts, SecondFactor, SecondFactorPorts, SecurityPorts, SessionControlPorts,
+    SessionPorts, TeamPorts, Throttle, TwoFactorPorts, WhyNotPorts,
 };
 use identity::{
-    AccountMails, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache, Reauthentication, Security,
-    Sessions, Teams, TwoFactor,
+    AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, PrincipalCache, Reauthentication,
+    Security, SessionControl, Sessions, Teams, TwoFactor, WhyNot,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgAudit, PgDirectory, PgFacts, PgNotifications,
-    PgOutbox, PgRateLimits, PgSecurity, PgSessions, PgSetup, PgTeams, PgTickets, PgTokens, PgTwoFactor,
-    PgUsers, Role, RolesError,
+    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts,
+    PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSecurity, PgSessions, PgSetup, PgTeams, PgTickets,
+    PgTokens, PgTwoFactor, PgUsers, Role, RolesError,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
@@ -125,6 +125,12 @@ pub struct Desk {
     pub two_factor: Arc<TwoFactor>,
     /// The security settings.
     pub security: Arc<Security>,
+    /// Ends people's sessions.
+    pub session_control: Arc<SessionControl>,
+    /// Programs' keys.
+    pub api_keys: Arc<ApiKeys>,
+    /// Explains the rules of accounts and teams.
+    pub why_not: Arc<WhyNot>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Who a request comes from.
@@ -335,7 +341,7 @@ impl Desk {
                 users: Arc::clone(&users),
                 setup,
                 tokens: one_time_tokens,
-                reauthentication,
+                reauthentication: Arc::clone(&reauthentication),
                 hasher: Arc::clone(&hasher),
                 secrets: Arc::clone(&secrets),
                 clock: Arc::clone(&clock),
@@ -348,9 +354,9 @@ impl Desk {
             SessionPorts {
                 users: Arc::clone(&users),
                 sessions: Arc::clone(&session_store),
-                hasher,
+                hasher: Arc::clone(&hasher),
                 tokens: Arc::clone(&tokens),
-                secrets,
+                secrets: Arc::clone(&secrets),
                 second_factor,
                 throttle,
                 clock: Arc::clone(&clock),
@@ -359,6 +365,27 @@ impl Desk {
             },
             config.sessions,
         );
+        let key_store: Arc<dyn ApiKeyStore> = Arc::new(PgApiKeys::new(database.clone()));
+        let api_keys = ApiKeys::new(ApiKeyPorts {
+            keys: Arc::clone(&key_store),
+            reauthentication: Arc::clone(&reauthentication),
+            secrets: Arc::clone(&secrets),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
+        let session_control = SessionControl::new(SessionControlPorts {
+            sessions: Arc::clone(&session_store),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
+        let people: Arc<dyn People> = Arc::new(PgPeople::new(database.clone()));
+        let why_not = WhyNot::new(WhyNotPorts {
+            users: Arc::clone(&users),
+            teams: Arc::clone(&team_store),
+            people,
+        });
         let teams = Teams::new(TeamPorts {
             teams: team_store,
             users: Arc::clone(&users),
@@ -366,7 +393,8 @@ impl Desk {
             ids: Arc::clone(&ids),
             cache: Arc::clone(&cache),
         });
-        let authenticator = Authenticator::new(tokens, session_store, Arc::clone(&clock), cache);
+        let authenticator = Authenticator::new(tokens, session_store, Arc::clone(&clock), cache)
+            .accepting_keys(key_store, secrets);
 
         let audit_store: Arc<dyn AuditStore> = Arc::new(PgAudit::new(database.clone()));
         let audit_log = AuditLog::new(Arc::clone(&audit_store));
@@ -402,6 +430,9 @@ impl Desk {
             sessions: Arc::new(sessions),
             two_factor: Arc::new(two_factor),
             security: Arc::new(security),
+            session_control: Arc::new(session_control),
+            api_keys: Arc::new(api_keys),
+            why_not: Arc::new(why_not),
             teams: Arc::new(teams),
             authenticator: Arc::new(authenticator),
             users,
@@ -445,6 +476,9 @@ impl Desk {
             sessions: Arc::clone(&self.sessions),
             two_factor: Arc::clone(&self.two_factor),
             security: Arc::clone(&self.security),
+            session_control: Arc::clone(&self.session_control),
+            api_keys: Arc::clone(&self.api_keys),
+            why_not: Arc::clone(&self.why_not),
             teams: Arc::clone(&self.teams),
             audit_log: Arc::clone(&self.audit_log),
             limits: Arc::clone(&self.limits) as Arc<dyn RateLimits>,

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::Settings;
 use crate::error::TicketError;
 use crate::machine::ClosedBy;
-use crate::policy::{Operation, Relation, permits};
+use crate::policy::Relation;
 use crate::port::{Markup, TicketCommit, TicketWrite};
+use crate::ruling::{Action, Case};
 use crate::ticket::{Activity, ActivityId, Audience, Message, Note, NoteId, Ticket, Visibility, action};
 use crate::value::{Body, CustomFields, Description, Remark, Subject, Tags};
 
@@ -103,15 +104,25 @@ impl<'a> Draft<'a> {
         self.circumstances.now
     }
 
-    /// Refuses unless the actor may carry out `operation`; `what` completes "you may not …".
-    pub(crate) fn require(&self, operation: Operation, what: &'static str) -> Result<(), TicketError> {
-        // The rights are those that the actor has on the ticket as it was: a change cannot grant the next one.
-        let ticket = self.before.as_ref().unwrap_or(&self.ticket);
-        if permits(self.relation, operation, ticket, self.circumstances.settings) {
-            Ok(())
-        } else {
-            Err(TicketError::Forbidden(what))
+    /// The ticket as it was, to be judged by: a change cannot grant the next one.
+    fn case(&self) -> Case<'_> {
+        Case {
+            actor: self.circumstances.actor,
+            relation: self.relation,
+            ticket: self.before.as_ref().unwrap_or(&self.ticket),
+            now: self.circumstances.now,
+            settings: self.circumstances.settings,
         }
+    }
+
+    /// Refuses unless the actor has the right to the action and the ticket is in a state for it.
+    pub(crate) fn allow(&self, action: Action) -> Result<(), TicketError> {
+        Ok(action.judge(&self.case())?)
+    }
+
+    /// Refuses unless the actor has the right to the action, whatever state the ticket is in.
+    pub(crate) fn require(&self, action: Action) -> Result<(), TicketError> {
+        Ok(action.right(&self.case())?)
     }
 
     fn trace(

@@ -1,7 +1,8 @@
 //! Tickets of the InsightDesk help desk: the state machine, who may do what, the use cases, and the ports they need.
 //!
 //! The crate knows nothing of HTTP or of a database, so that another service can link it alone:
-//! [`Standing`] is the state machine by itself, [`policy`] answers who may do what, and [`Tickets`] runs whole use
+//! [`Standing`] is the state machine by itself, [`policy`] answers who may do what, [`Action`] whether something may be
+//! done now and why not, and [`Tickets`] runs whole use
 //! cases over whatever implements [`TicketStore`], [`Directory`] and [`Markup`] (with the feature `testing`,
 //! [`testing::MemoryTickets`] does, in memory).
 //!
@@ -15,6 +16,7 @@ mod machine;
 pub mod policy;
 mod port;
 mod query;
+mod ruling;
 mod service;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -33,9 +35,10 @@ pub use port::{
 pub use query::{
     COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery,
 };
+pub use ruling::{Action, Case, Reason, Refusal};
 pub use service::{
-    AutoClose, Edit, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, NewTicket,
-    RawRow, Related, RelatedWish, Reply, TicketView, Tickets, Written,
+    AutoClose, Edit, Explanation, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
+    LongSubject, NewTicket, RawRow, Related, RelatedWish, Reply, TicketView, Tickets, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

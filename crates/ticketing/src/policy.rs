@@ -38,6 +38,19 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Relation::None => "none",
+            Relation::Requester => "requester",
+            Relation::Agent => "agent",
+            Relation::Supervisor => "supervisor",
+            Relation::Lead => "lead",
+            Relation::Admin => "admin",
+        }
+    }
+
     /// What `actor` is to `ticket`.
     #[must_use]
     pub fn of(actor: &Actor, ticket: &Ticket) -> Self {
@@ -85,6 +98,8 @@ impl Relation {
 /// Something that can be done with a ticket, as the decision needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
+    /// Read it.
+    Read,
     /// Write what the customer reads.
     Reply,
     /// Write or read internal messages and notes.
@@ -115,12 +130,18 @@ pub enum Operation {
     Restore,
 }
 
-/// Whether `relation` may carry out `operation` on `ticket`. Reading needs no operation: it follows from
+/// Whether `relation` may carry out `operation` on `ticket`. What of it may be read follows from
 /// [`Relation::audience`].
 #[must_use]
 pub fn permits(relation: Relation, operation: Operation, ticket: &Ticket, settings: &Settings) -> bool {
-    let needed = match operation {
-        Operation::Reply => Relation::Requester,
+    relation >= needed(operation, ticket, settings)
+}
+
+/// The least that one must be to `ticket` to carry out `operation`: the table above.
+#[must_use]
+pub fn needed(operation: Operation, ticket: &Ticket, settings: &Settings) -> Relation {
+    match operation {
+        Operation::Read | Operation::Reply => Relation::Requester,
         Operation::EditText | Operation::EditCustomFields => {
             if ticket.first_response_at.is_none() {
                 Relation::Requester
@@ -140,8 +161,7 @@ pub fn permits(relation: Relation, operation: Operation, ticket: &Ticket, settin
         Operation::AssignOther => Relation::Supervisor,
         Operation::Delete | Operation::Restore => Relation::Lead,
         Operation::EditMetadata => Relation::Admin,
-    };
-    relation >= needed
+    }
 }
 
 #[cfg(test)]

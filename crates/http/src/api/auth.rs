@@ -262,8 +262,7 @@ async fn refresh(
     path = "/auth/logout",
     operation_id = "logout",
     tag = "auth",
-    responses((status = 204, description = "The session has ended.")),
-    security(("bearer" = []))
+    responses((status = 204, description = "The session has ended."))
 )]
 async fn logout(app: Data<AppState>, Command(call, Nothing {}): Command) -> Result<HttpResponse, Problem> {
     app.sessions.logout(&call.caller.0).await?;
@@ -276,8 +275,7 @@ async fn logout(app: Data<AppState>, Command(call, Nothing {}): Command) -> Resu
     path = "/auth/logout-all",
     operation_id = "logoutAll",
     tag = "auth",
-    responses((status = 204, description = "All sessions have ended.")),
-    security(("bearer" = []))
+    responses((status = 204, description = "All sessions have ended."))
 )]
 async fn logout_all(
     app: Data<AppState>,
@@ -371,8 +369,7 @@ async fn setup(
     operation_id = "getMe",
     tag = "auth",
     responses((status = 200, description = "The account.", body = UserBody,
-        headers(("ETag" = String, description = "The account's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The account's version."))))
 )]
 async fn me(app: Data<AppState>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let profile = app.accounts.me(&caller.0).await?;
@@ -403,8 +400,7 @@ struct UpdateMeBody {
     params(IfMatchHeader),
     request_body = UpdateMeBody,
     responses((status = 200, description = "The account after the change.", body = UserBody,
-        headers(("ETag" = String, description = "The account's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The account's version."))))
 )]
 async fn update_me(
     app: Data<AppState>,

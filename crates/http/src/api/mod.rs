@@ -2,15 +2,18 @@
 //! service, and turns what came of it into a DTO; rules live in the domains.
 
 mod account_links;
+mod api_keys;
 mod audit;
 mod auth;
 mod notifications;
+mod sessions;
 mod settings;
 mod teams;
 mod tickets;
 mod two_factor;
 mod user_actions;
 mod users;
+pub(crate) mod why_not;
 
 use crate::routes::Operation;
 
@@ -23,6 +26,9 @@ pub fn operations() -> Vec<Operation> {
         auth::operations(),
         account_links::operations(),
         two_factor::operations(),
+        sessions::operations(),
+        api_keys::operations(),
+        why_not::operations(),
         users::operations(),
         user_actions::operations(),
         teams::operations(),

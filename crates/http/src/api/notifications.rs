@@ -133,8 +133,7 @@ struct NotificationListParams {
     operation_id = "listNotifications",
     tag = "notifications",
     params(NotificationListParams, PageParams),
-    responses((status = 200, description = "A page of notifications.", body = ListBody<NotificationBody>)),
-    security(("bearer" = []))
+    responses((status = 200, description = "A page of notifications.", body = ListBody<NotificationBody>))
 )]
 async fn list(app: Data<AppState>, caller: Caller, mut query: Query) -> Result<impl Responder, Problem> {
     let unread_only = query.flag("unread");
@@ -169,8 +168,7 @@ async fn list(app: Data<AppState>, caller: Caller, mut query: Query) -> Result<i
     operation_id = "readNotification",
     tag = "notifications",
     params(("id" = Uuid, Path, description = "The notification.")),
-    responses((status = 200, description = "The notification, read.", body = NotificationBody)),
-    security(("bearer" = []))
+    responses((status = 200, description = "The notification, read.", body = NotificationBody))
 )]
 async fn read(
     app: Data<AppState>,
@@ -198,8 +196,7 @@ struct ReadAllBody {
     path = "/notifications/read-all",
     operation_id = "readAllNotifications",
     tag = "notifications",
-    responses((status = 200, description = "How many were marked.", body = ReadAllBody)),
-    security(("bearer" = []))
+    responses((status = 200, description = "How many were marked.", body = ReadAllBody))
 )]
 async fn read_all(app: Data<AppState>, Command(call, Nothing {}): Command) -> Result<HttpResponse, Problem> {
     let Marked(marked) = app.inbox.mark_all_read(&call.actor()).await?;

@@ -89,8 +89,7 @@ impl From<Team> for TeamBody {
     operation_id = "listTeams",
     tag = "teams",
     params(PageParams),
-    responses((status = 200, description = "A page of teams.", body = ListBody<TeamBody>)),
-    security(("bearer" = []))
+    responses((status = 200, description = "A page of teams.", body = ListBody<TeamBody>))
 )]
 async fn list(app: Data<AppState>, caller: Caller, mut query: Query) -> Result<impl Responder, Problem> {
     let page = query.page_uncounted(caller.id());
@@ -128,8 +127,7 @@ impl From<CreateTeamBody> for CreateTeam {
     request_body = CreateTeamBody,
     responses((status = 201, description = "The new team.", body = TeamBody,
         headers(("ETag" = String, description = "The team's version."),
-            ("Location" = String, description = "Where it is.")))),
-    security(("bearer" = []))
+            ("Location" = String, description = "Where it is."))))
 )]
 async fn create(
     app: Data<AppState>,
@@ -154,8 +152,7 @@ async fn create(
     tag = "teams",
     params(("id" = Uuid, Path, description = "The team.")),
     responses((status = 200, description = "The team.", body = TeamBody,
-        headers(("ETag" = String, description = "The team's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The team's version."))))
 )]
 async fn get(
     app: Data<AppState>,
@@ -198,8 +195,7 @@ impl From<UpdateTeamBody> for UpdateTeam {
     params(("id" = Uuid, Path, description = "The team."), IfMatchHeader),
     request_body = UpdateTeamBody,
     responses((status = 200, description = "The team after the change.", body = TeamBody,
-        headers(("ETag" = String, description = "The team's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The team's version."))))
 )]
 async fn update(
     app: Data<AppState>,
@@ -223,8 +219,7 @@ async fn update(
     operation_id = "deleteTeam",
     tag = "teams",
     params(("id" = Uuid, Path, description = "The team."), IfMatchHeader),
-    responses((status = 204, description = "The team is gone.")),
-    security(("bearer" = []))
+    responses((status = 204, description = "The team is gone."))
 )]
 async fn delete(
     app: Data<AppState>,
@@ -288,8 +283,7 @@ impl From<MemberRecord> for MemberBody {
     operation_id = "listTeamMembers",
     tag = "teams",
     params(("id" = Uuid, Path, description = "The team."), PageParams),
-    responses((status = 200, description = "A page of members.", body = ListBody<MemberBody>)),
-    security(("bearer" = []))
+    responses((status = 200, description = "A page of members.", body = ListBody<MemberBody>))
 )]
 async fn members(
     app: Data<AppState>,
@@ -329,8 +323,7 @@ struct JoinBody {
     params(("id" = Uuid, Path, description = "The team.")),
     request_body = JoinBody,
     responses((status = 201, description = "The membership.", body = MemberBody,
-        headers(("Location" = String, description = "Where it is.")))),
-    security(("bearer" = []))
+        headers(("Location" = String, description = "Where it is."))))
 )]
 async fn join(
     app: Data<AppState>,
@@ -376,8 +369,7 @@ struct RankBody {
         ("userId" = Uuid, Path, description = "The member."),
     ),
     request_body = RankBody,
-    responses((status = 200, description = "The membership after the change.", body = MemberBody)),
-    security(("bearer" = []))
+    responses((status = 200, description = "The membership after the change.", body = MemberBody))
 )]
 async fn rank(
     app: Data<AppState>,
@@ -403,8 +395,7 @@ async fn rank(
         ("id" = Uuid, Path, description = "The team."),
         ("userId" = Uuid, Path, description = "The member."),
     ),
-    responses((status = 204, description = "The person is no longer a member.")),
-    security(("bearer" = []))
+    responses((status = 204, description = "The person is no longer a member."))
 )]
 async fn remove(
     app: Data<AppState>,

@@ -236,8 +236,7 @@ pub(crate) struct PageParams {
     operation_id = "listUsers",
     tag = "users",
     params(UserListParams, PageParams),
-    responses((status = 200, description = "A page of accounts.", body = ListBody<UserViewBody>)),
-    security(("bearer" = []))
+    responses((status = 200, description = "A page of accounts.", body = ListBody<UserViewBody>))
 )]
 async fn list(app: Data<AppState>, caller: Caller, mut query: Query) -> Result<impl Responder, Problem> {
     let role = query.choice("role", &Role::ALL, Role::as_str);
@@ -310,8 +309,7 @@ impl From<CreateUserBody> for CreateUser {
     request_body = CreateUserBody,
     responses((status = 201, description = "The new account.", body = UserBody,
         headers(("ETag" = String, description = "The account's version."),
-            ("Location" = String, description = "Where it is.")))),
-    security(("bearer" = []))
+            ("Location" = String, description = "Where it is."))))
 )]
 async fn create(
     app: Data<AppState>,
@@ -348,8 +346,7 @@ struct UserGetParams {
     tag = "users",
     params(("id" = Uuid, Path, description = "The account."), UserGetParams),
     responses((status = 200, description = "The account, as far as you may see it.", body = UserViewBody,
-        headers(("ETag" = String, description = "The account's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The account's version."))))
 )]
 async fn get(
     app: Data<AppState>,
@@ -431,8 +428,7 @@ fn convert<T: Into<U>, U>(patch: Patch<T>) -> Patch<U> {
     params(("id" = Uuid, Path, description = "The account."), IfMatchHeader),
     request_body = UpdateUserBody,
     responses((status = 200, description = "The account after the change.", body = UserBody,
-        headers(("ETag" = String, description = "The account's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The account's version."))))
 )]
 async fn update(
     app: Data<AppState>,
@@ -460,8 +456,7 @@ async fn update(
     operation_id = "deleteUser",
     tag = "users",
     params(("id" = Uuid, Path, description = "The account."), IfMatchHeader),
-    responses((status = 204, description = "The account is deleted.")),
-    security(("bearer" = []))
+    responses((status = 204, description = "The account is deleted."))
 )]
 async fn delete(
     app: Data<AppState>,
@@ -484,8 +479,7 @@ async fn delete(
     tag = "users",
     params(("id" = Uuid, Path, description = "The account."), IfMatchHeader),
     responses((status = 200, description = "The restored account.", body = UserBody,
-        headers(("ETag" = String, description = "The account's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The account's version."))))
 )]
 async fn restore(
     app: Data<AppState>,

@@ -4,6 +4,7 @@ mod accounts;
 mod commands;
 mod edge;
 mod inbox;
+mod keys;
 mod listening;
 mod reference;
 
@@ -85,6 +86,9 @@ impl World {
             vault: _,
             security,
             teams,
+            api_keys,
+            session_control,
+            why_not,
             authenticator,
             ..
         } = desk;
@@ -107,6 +111,9 @@ impl World {
             sessions: Arc::new(sessions),
             two_factor: Arc::new(two_factor),
             security: Arc::new(security),
+            session_control: Arc::new(session_control),
+            api_keys: Arc::new(api_keys),
+            why_not: Arc::new(why_not),
             teams: Arc::new(teams),
             audit_log: Arc::new(AuditLog::new(Arc::new(MemoryAudit::new()))),
             limits: Arc::new(MemoryRateLimits::new(clock.clone())),

@@ -6,8 +6,10 @@
 //!
 //! Every list is in the order that its method names, begins after `after`, and holds at most `limit` rows.
 
+mod api_keys;
 mod audit;
 mod mail;
+mod people;
 mod security;
 mod tokens;
 mod totp;
@@ -30,11 +32,19 @@ use crate::user::{PersonCard, User, UserStatus};
 use crate::value::{EmailAddress, Password, PasswordAttempt, PasswordHash};
 
 #[cfg(any(test, feature = "testing"))]
+pub use api_keys::MockApiKeyStore;
+pub use api_keys::{
+    ApiKeyCommit, ApiKeyCommitError, ApiKeyRecord, ApiKeyRevocation, ApiKeyStore, SignOfUse, WhichKey,
+};
+#[cfg(any(test, feature = "testing"))]
 pub use audit::MockAuditStore;
 pub use audit::{ActionFilter, AuditFilter, AuditPage, AuditStore, Recorded};
 #[cfg(any(test, feature = "testing"))]
 pub use mail::MockMailer;
 pub use mail::{Mail, MailContent, MailError, Mailer};
+#[cfg(any(test, feature = "testing"))]
+pub use people::MockPeople;
+pub use people::People;
 pub use security::MockSecurityStore;
 pub use security::{SecurityCommit, SecurityCommitError, SecurityStore};
 #[cfg(any(test, feature = "testing"))]

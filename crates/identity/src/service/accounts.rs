@@ -424,9 +424,7 @@ impl Accounts {
                 .ok_or(ChangeAccountError::NotFound)?;
             let capacity = policy::change_person(actor, &user)?;
             check_version(&user, expected)?;
-            if user.deleted_at.is_some() {
-                return Err(ChangeAccountError::Deleted);
-            }
+            policy::changeable(&user)?;
             let patch = parse_update(&update, capacity)?;
             let now = self.ports.clock.now();
             let (changed, fields) = decide_update(user.clone(), patch, capacity, now)?;
@@ -490,12 +488,7 @@ impl Accounts {
                 .ok_or(ChangeAccountError::NotFound)?;
             policy::delete_person(actor, &user)?;
             check_version(&user, expected)?;
-            if user.deleted_at.is_some() {
-                return Err(ChangeAccountError::Deleted);
-            }
-            if actor.user_id() == Some(id) {
-                return Err(ChangeAccountError::OwnAccount);
-            }
+            policy::deletable(actor, &user)?;
             let now = self.ports.clock.now();
             let expected = Expected::Version(user.version);
             let deleted = User {
@@ -544,9 +537,7 @@ impl Accounts {
                 .ok_or(ChangeAccountError::NotFound)?;
             policy::delete_person(actor, &user)?;
             check_version(&user, expected)?;
-            if user.deleted_at.is_none() {
-                return Err(ChangeAccountError::NotDeleted);
-            }
+            policy::restorable(&user)?;
             if user.is_anonymized() {
                 return Err(ChangeAccountError::Anonymized);
             }

@@ -529,6 +529,9 @@ pub enum AuthError {
     /// The session was ended, or its account shut out.
     #[error("the session has ended")]
     SessionRevoked,
+    /// It looks like a key and opens nothing: unknown, expired, taken back, or its owner is shut out.
+    #[error("the API key is not valid")]
+    KeyInvalid,
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -537,9 +540,10 @@ pub enum AuthError {
 impl Classify for AuthError {
     fn kind(&self) -> FailureKind {
         match self {
-            AuthError::TokenInvalid | AuthError::TokenExpired | AuthError::SessionRevoked => {
-                FailureKind::Unauthenticated
-            }
+            AuthError::TokenInvalid
+            | AuthError::TokenExpired
+            | AuthError::SessionRevoked
+            | AuthError::KeyInvalid => FailureKind::Unauthenticated,
             AuthError::Port(error) => error.kind(),
         }
     }
@@ -549,6 +553,7 @@ impl Classify for AuthError {
             AuthError::TokenInvalid => "auth.token_invalid",
             AuthError::TokenExpired => "auth.token_expired",
             AuthError::SessionRevoked => "auth.session_revoked",
+            AuthError::KeyInvalid => "auth.key_invalid",
             AuthError::Port(error) => error.code(),
         }
     }
@@ -558,6 +563,7 @@ impl Classify for AuthError {
             AuthError::TokenInvalid => "The token is not valid.".into(),
             AuthError::TokenExpired => "The token has expired.".into(),
             AuthError::SessionRevoked => "The session has ended; log in again.".into(),
+            AuthError::KeyInvalid => "The API key is not valid; its owner can make a new one.".into(),
             AuthError::Port(error) => error.detail(),
         }
     }

@@ -6,6 +6,8 @@
 
 mod account_mails;
 mod accounts;
+mod api_key_error;
+mod api_keys;
 mod audit;
 mod audit_error;
 mod authenticator;
@@ -18,6 +20,7 @@ mod mailed_links_error;
 mod reauthentication;
 mod second_factor;
 mod security;
+mod session_control;
 mod sessions;
 mod teams;
 #[cfg(test)]
@@ -25,12 +28,15 @@ mod tests;
 mod throttle;
 mod two_factor;
 mod two_factor_error;
+mod why_not;
 
 pub use account_mails::AccountMails;
 pub use accounts::{
     AccountLimits, AccountPorts, Accounts, ChangePassword, CreateUser, ListUsers, Registration, UpdateUser,
     VerifiedEmail,
 };
+pub use api_key_error::{ApiKeyError, CreateApiKeyError};
+pub use api_keys::{ApiKeyPorts, ApiKeys, CreateApiKey, NewApiKey};
 pub use audit::{AuditLog, AuditTrail};
 pub use audit_error::ReadAuditError;
 pub use authenticator::{Authenticator, PrincipalCache};
@@ -45,11 +51,13 @@ pub use mailed_links_error::{AskError, ChangeEmailError, TokenUseError};
 pub use reauthentication::{Reauthentication, ReauthenticationError};
 pub use second_factor::{SecondFactor, SecondFactorPorts, TwoFactorLimits};
 pub use security::{Security, SecurityPorts, UpdateSecurity};
+pub use session_control::{SessionControl, SessionControlPorts};
 pub use sessions::{Credentials, SessionInfo, SessionLimits, SessionPorts, Sessions, SignedIn};
 pub use teams::{CreateTeam, MemberWish, TeamPorts, Teams, UpdateTeam};
 pub use throttle::{Throttle, ThrottleLimits};
 pub use two_factor::{NewTwoFactor, Resealed, TwoFactor, TwoFactorPorts, TwoFactorStatus};
 pub use two_factor_error::{ResetTwoFactorError, SecurityError, TwoFactorError};
+pub use why_not::{Explained, Question, WhyNot, WhyNotError, WhyNotPorts};
 
 /// How often a decision is made before its caller hears that others kept coming between.
 const DECISIONS_MAX: u32 = 4;

@@ -4,6 +4,8 @@ use chrono::{DateTime, Duration, Utc};
 use kernel::{Actor, Membership, Person, Role, TeamId, TeamRole, UserId, Version};
 use uuid::Uuid;
 
+use crate::access::{ApiKeyId, Scope};
+use crate::api_key::{ApiKey, ApiKeyName, Scopes};
 use crate::session::{Session, SessionId, SignInMethod, TokenHash};
 use crate::team::{MemberId, Team, TeamMember};
 use crate::user::{User, UserStatus};
@@ -106,6 +108,24 @@ pub fn session(user: &User) -> Session {
         expires_at: start() + Duration::days(30),
         created_at: start(),
         last_used_at: start(),
+        revoked_at: None,
+    }
+}
+
+/// A key of the account that reads tickets, was made at [`start`] and lasts 90 days.
+#[must_use]
+pub fn api_key(owner: UserId) -> ApiKey {
+    ApiKey {
+        id: ApiKeyId(unique_id()),
+        user_id: owner,
+        name: valid(ApiKeyName::parse("/name", "Nightly report")),
+        prefix: "idk_abcd".to_owned(),
+        key_sha256: token_hash(),
+        scopes: Scopes::of(vec![Scope::TicketsRead]),
+        expires_at: start() + Duration::days(90),
+        created_at: start(),
+        last_used_at: None,
+        last_used_ip: None,
         revoked_at: None,
     }
 }

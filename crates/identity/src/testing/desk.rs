@@ -12,10 +12,10 @@ use super::{FakeAccessTokens, FakeHasher, FakeSecrets, FakeTotp, FakeVault, Memo
 use crate::access::Principal;
 use crate::ports::Mail;
 use crate::service::{
-    AccountLimits, AccountMails, AccountPorts, Accounts, Authenticator, CreateUser, Credentials,
-    PrincipalCache, Reauthentication, SecondFactor, SecondFactorPorts, Security, SecurityPorts,
-    SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams, Throttle, ThrottleLimits, TwoFactor,
-    TwoFactorLimits, TwoFactorPorts,
+    AccountLimits, AccountMails, AccountPorts, Accounts, ApiKeyPorts, ApiKeys, Authenticator, CreateUser,
+    Credentials, PrincipalCache, Reauthentication, SecondFactor, SecondFactorPorts, Security, SecurityPorts,
+    SessionControl, SessionControlPorts, SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
+    Throttle, ThrottleLimits, TwoFactor, TwoFactorLimits, TwoFactorPorts, WhyNot, WhyNotPorts,
 };
 use crate::testing::builders::origin;
 use crate::user::{Profile, UserStatus};
@@ -47,6 +47,12 @@ pub struct Desk {
     pub security: Security,
     /// Teams.
     pub teams: Teams,
+    /// Programs' keys.
+    pub api_keys: ApiKeys,
+    /// Ends sessions.
+    pub session_control: SessionControl,
+    /// Explains.
+    pub why_not: WhyNot,
     /// Who is who.
     pub authenticator: Authenticator,
 }
@@ -109,7 +115,7 @@ impl Desk {
         let two_factor_ports = TwoFactorPorts {
             users: world.clone(),
             security: world.clone(),
-            reauthentication,
+            reauthentication: reauthentication.clone(),
             second_factor: second_factor.clone(),
             throttle: throttle.clone(),
             clock: clock.clone(),
@@ -138,9 +144,30 @@ impl Desk {
             teams: world.clone(),
             users: world.clone(),
             clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
+        let key_ports = ApiKeyPorts {
+            keys: world.clone(),
+            reauthentication: reauthentication.clone(),
+            secrets: session_ports.secrets.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
+        let control_ports = SessionControlPorts {
+            sessions: world.clone(),
+            clock: clock.clone(),
             ids,
             cache: cache.clone(),
         };
+        let why_not_ports = WhyNotPorts {
+            users: world.clone(),
+            teams: world.clone(),
+            people: world.clone(),
+        };
+        let authenticator = Authenticator::new(tokens, world.clone(), clock.clone(), cache)
+            .accepting_keys(world.clone(), session_ports.secrets.clone());
         Self {
             mails: AccountMails::new(
                 world.clone(),
@@ -157,7 +184,10 @@ impl Desk {
             vault,
             security: Security::new(security_ports),
             teams: Teams::new(team_ports),
-            authenticator: Authenticator::new(tokens, world.clone(), clock, cache),
+            api_keys: ApiKeys::new(key_ports),
+            session_control: SessionControl::new(control_ports),
+            why_not: WhyNot::new(why_not_ports),
+            authenticator,
             world,
             clock: manual_clock,
             hasher,

@@ -1,5 +1,6 @@
 //! A world in memory: every store over one lock, so that each commit is whole.
 
+mod api_keys;
 mod tokens;
 mod two_factor;
 
@@ -13,6 +14,8 @@ use events::{Event, Fact, IdentityFact};
 use kernel::{Client, Membership, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, UserId};
 use uuid::Uuid;
 
+use crate::access::ApiKeyId;
+use crate::api_key::ApiKey;
 use crate::ports::{
     AccountCommit, AccountCommitError, BeginError, CredentialsAfter, Deleted, Expected, LoginChallenge,
     MemberChange, MemberCommit, MemberCommitError, MemberRecord, MembershipsAfter, OneTimeToken,
@@ -43,6 +46,7 @@ struct World {
     /// With how often each was tried.
     challenges: HashMap<TokenHash, (LoginChallenge, u16)>,
     security: SecuritySettings,
+    api_keys: HashMap<ApiKeyId, ApiKey>,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
 }

@@ -7,6 +7,7 @@
 mod audit;
 pub mod builders;
 pub mod contract;
+pub mod contract_keys;
 mod desk;
 mod doubles;
 mod mails;

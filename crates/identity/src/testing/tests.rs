@@ -1,6 +1,6 @@
 //! The world in memory keeps what it promises.
 
-use super::{MemoryAudit, MemoryIdentity, contract};
+use super::{MemoryAudit, MemoryIdentity, contract, contract_keys};
 
 #[tokio::test]
 async fn the_store_of_accounts_in_memory_keeps_its_contract() {
@@ -46,4 +46,11 @@ async fn an_empty_desk_in_memory_keeps_its_contract() {
 #[tokio::test]
 async fn the_record_of_acts_in_memory_keeps_its_contract() {
     super::audit_store(&MemoryAudit::new()).await;
+}
+
+#[tokio::test]
+async fn the_store_of_keys_in_memory_keeps_its_contract() {
+    let world = MemoryIdentity::new();
+    contract_keys::api_key_store(&world, &world, &world).await;
+    contract_keys::people(&world, &world, &world).await;
 }

@@ -1,11 +1,12 @@
-//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTwoFactor`], [`PgSecurity`], [`PgTeams`], [`PgTokens`],
-//! [`PgSetup`] and [`PgAudit`].
+//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTwoFactor`], [`PgSecurity`], [`PgApiKeys`], [`PgTeams`],
+//! [`PgPeople`], [`PgTokens`], [`PgSetup`] and [`PgAudit`].
 //!
 //! A commit is one statement: its own row is written first, in a part named `changed` that gives a row only when the
-//! decision still stands, and everything else follows from that row. Two things need more, because a statement sees
+//! decision still stands, and everything else follows from that row. Three things need more, because a statement sees
 //! the tables as they were when it began:
 //! - An account that leaves its teams is locked by a statement before, so that the one which removes the memberships
 //!   also sees those that were committed meanwhile. Whoever joins a team holds the account's row, too.
+//! - Whoever gets a key is locked by a statement before, so that the one which counts their keys sees all of them.
 //! - The first administrator is made behind a lock of its own, which every commit of an acting administrator shares.
 //!
 //! A one-time token is only looked at, and spent by whoever changes its account: two who show the same one decided on
@@ -18,6 +19,7 @@
 //! To store another field, add it to its row in [`rows`] and to the statement beside the destructuring that no longer
 //! compiles.
 
+mod api_keys;
 mod audit;
 mod rows;
 mod security;
@@ -28,6 +30,7 @@ mod tokens;
 mod two_factor;
 mod users;
 
+pub use api_keys::{PgApiKeys, PgPeople};
 pub use audit::{AuditRow, PgAudit};
 pub use security::PgSecurity;
 pub use sessions::PgSessions;

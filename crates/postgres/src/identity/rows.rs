@@ -9,8 +9,9 @@ use diesel::prelude::*;
 use diesel::sql_types as types;
 use identity::ports::{MemberRecord, PrincipalRecord};
 use identity::{
-    AvatarUrl, Client, EmailAddress, MemberId, PasswordHash, PersonCard, PersonName, Session, SessionId,
-    SignInMethod, Team, TeamDescription, TeamMember, TeamName, TokenHash, User, UserStatus,
+    ApiKey, ApiKeyId, ApiKeyName, AvatarUrl, Client, EmailAddress, MemberId, PasswordHash, PersonCard,
+    PersonName, Scope, Scopes, Session, SessionId, SignInMethod, Team, TeamDescription, TeamMember, TeamName,
+    TokenHash, User, UserStatus,
 };
 use ipnetwork::IpNetwork;
 use kernel::id::Uuid;
@@ -286,6 +287,17 @@ pub(super) struct PrincipalRow {
 }
 
 impl PrincipalRow {
+    /// The columns, of `users u`, of the memberships `m`, and of what the person shows: a session or a key, `s`.
+    pub(super) const COLUMNS: &str = "u.id AS user_id, u.role, u.status, u.deleted_at, s.expires_at, s.revoked_at, u.two_factor_enabled, \
+         (SELECT value ->> 'requireTwoFactor' FROM desk_settings WHERE name = 'security') AS two_factor_rule, \
+         m.teams, m.ranks";
+    /// The memberships `m` of whom `s` is.
+    pub(super) const MEMBERSHIPS: &str = "CROSS JOIN LATERAL (\
+           SELECT array_agg(team_id) AS teams, array_agg(role_in_team) AS ranks FROM (\
+             SELECT team_id, role_in_team FROM team_members WHERE user_id = s.user_id ORDER BY team_id\
+           ) sorted\
+         ) m";
+
     /// Who it is.
     pub(super) fn into_record(self) -> PrincipalRecord {
         let Self {
@@ -327,6 +339,84 @@ impl PrincipalRow {
 /// Another writer's own word tells of no more than a password.
 fn sign_in_method(stored: &str) -> SignInMethod {
     SignInMethod::parse(stored).unwrap_or(SignInMethod::Password)
+}
+
+/// A row of `api_keys`, under names that no other table's columns have.
+#[derive(QueryableByName)]
+pub(super) struct ApiKeyRow {
+    #[diesel(sql_type = types::Uuid)]
+    key_id: Uuid,
+    #[diesel(sql_type = types::Uuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = types::Text)]
+    key_name: String,
+    #[diesel(sql_type = types::Text)]
+    prefix: String,
+    #[diesel(sql_type = types::Text)]
+    key_sha256: String,
+    #[diesel(sql_type = types::Array<types::Text>)]
+    scopes: Vec<String>,
+    #[diesel(sql_type = types::Timestamptz)]
+    expires_at: DateTime<Utc>,
+    #[diesel(sql_type = types::Timestamptz)]
+    made_at: DateTime<Utc>,
+    #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    last_used_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = types::Nullable<types::Inet>)]
+    last_used_ip: Option<IpNetwork>,
+    #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+impl ApiKeyRow {
+    /// The columns, of `api_keys k`.
+    pub(super) const COLUMNS: &str = "k.id AS key_id, k.user_id, k.name AS key_name, k.prefix, k.key_sha256, \
+        k.scopes, k.expires_at, k.created_at AS made_at, k.last_used_at, k.last_used_ip, k.revoked_at";
+
+    /// The key.
+    pub(super) fn into_key(self) -> Result<ApiKey, PortError> {
+        let Self {
+            key_id,
+            user_id,
+            key_name,
+            prefix,
+            key_sha256,
+            scopes,
+            expires_at,
+            made_at,
+            last_used_at,
+            last_used_ip,
+            revoked_at,
+        } = self;
+        let corrupt = |column, detail: &str| PortError::Corrupt {
+            table: "api_keys",
+            column,
+            id: key_id.to_string(),
+            detail: detail.to_owned(),
+        };
+        let name =
+            ApiKeyName::parse("", &key_name).map_err(|violation| corrupt("name", &violation.message))?;
+        let hash = TokenHash::from_hex(&key_sha256)
+            .ok_or_else(|| corrupt("key_sha256", "not a SHA-256 in hexadecimal digits"))?;
+        Ok(ApiKey {
+            id: ApiKeyId(key_id),
+            user_id: UserId(user_id),
+            name,
+            prefix,
+            key_sha256: hash,
+            scopes: known_scopes(&scopes),
+            expires_at,
+            created_at: made_at,
+            last_used_at,
+            last_used_ip: last_used_ip.map(|network| network.ip()),
+            revoked_at,
+        })
+    }
+}
+
+/// The scopes of these names. A name that this program does not know, of a newer one, opens nothing.
+pub(super) fn known_scopes(names: &[String]) -> Scopes {
+    Scopes::of(names.iter().filter_map(|name| Scope::parse(name)).collect())
 }
 
 fn person_name(id: Uuid, stored: &str) -> Result<PersonName, PortError> {

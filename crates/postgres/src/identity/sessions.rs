@@ -368,17 +368,12 @@ pub(super) fn select_shown(token: &TokenHash) -> Sql {
 
 /// All that authentication asks. Every request runs it: four walks of an index, and few columns.
 pub(super) fn select_principal(session: SessionId) -> Sql {
-    Sql::new(
-        "SELECT u.id AS user_id, u.role, u.status, u.deleted_at, s.expires_at, s.revoked_at, s.method, \
-         u.two_factor_enabled, (SELECT value ->> 'requireTwoFactor' FROM desk_settings WHERE name = 'security') \
-         AS two_factor_rule, m.teams, m.ranks \
-         FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN LATERAL (\
-           SELECT array_agg(team_id) AS teams, array_agg(role_in_team) AS ranks FROM (\
-             SELECT team_id, role_in_team FROM team_members WHERE user_id = s.user_id ORDER BY team_id\
-           ) sorted\
-         ) m WHERE s.id = ",
-    )
-    .bind(session.0)
+    Sql::new("SELECT ")
+        .push(PrincipalRow::COLUMNS)
+        .push(", s.method FROM sessions s JOIN users u ON u.id = s.user_id ")
+        .push(PrincipalRow::MEMBERSHIPS)
+        .push(" WHERE s.id = ")
+        .bind(session.0)
 }
 
 /// One page of live sessions and a row, newest first.

@@ -8,23 +8,26 @@ use diesel::QueryableByName;
 use diesel_async::RunQueryDsl as _;
 use events::{Cause, Event, Fact, IdentityFact};
 use identity::ports::{
-    AccountCommit, AccountCommitError, BeginError, Confirmation, Deleted, Enrolment, Expected, FactorUse,
-    LoginChallenge, MemberChange, MemberCommit, MemberCommitError, MembershipsAfter, Proof, RemovalProof,
-    Revocation, Rotation, Sealed, SearchFields, SessionBegin, SessionStore as _, SessionsAfter, SetupCommit,
-    SetupCommitError, SetupOffer, SetupStore as _, TeamStore as _, TwoFactorCommitError, TwoFactorRemoval,
-    TwoFactorStore as _, UserFilter, UserSearch, UserStore as _, WhichSessions,
+    AccountCommit, AccountCommitError, ApiKeyCommit, ApiKeyStore as _, BeginError, Confirmation, Deleted,
+    Enrolment, Expected, FactorUse, LoginChallenge, MemberChange, MemberCommit, MemberCommitError,
+    MembershipsAfter, Proof, RemovalProof, Revocation, Rotation, Sealed, SearchFields, SessionBegin,
+    SessionStore as _, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore as _,
+    TeamStore as _, TwoFactorCommitError, TwoFactorRemoval, TwoFactorStore as _, UserFilter, UserSearch,
+    UserStore as _, WhichKey, WhichSessions,
 };
-use identity::testing::builders::{email, member, name, session, start, team, token_hash, unique_id, user};
-use identity::testing::contract;
-use identity::{Session, SessionId, TokenHash, User, UserStatus};
+use identity::testing::builders::{
+    api_key, email, member, name, session, start, team, token_hash, unique_id, user,
+};
+use identity::testing::{contract, contract_keys};
+use identity::{ApiKeyId, Session, SessionId, TokenHash, User, UserStatus};
 use kernel::{EventId, PageLimit, Position, Role, SystemActor, TeamId, TeamRole, UserId, Version};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
 
 use super::{
-    FIRST_ADMIN_LOCK, PgSecurity, PgSessions, PgSetup, PgTeams, PgTokens, PgTwoFactor, PgUsers, sessions,
-    teams, two_factor, users,
+    FIRST_ADMIN_LOCK, PgApiKeys, PgPeople, PgSecurity, PgSessions, PgSetup, PgTeams, PgTokens, PgTwoFactor,
+    PgUsers, api_keys, sessions, teams, two_factor, users,
 };
 use crate::sql::Sql;
 use crate::testing::TestDatabase;
@@ -137,6 +140,36 @@ fn event(fact: IdentityFact) -> Event {
 }
 
 // ------------------------------------------------------------------------------------------------ contracts
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_of_keys_keeps_its_contract() {
+    let world = world().await;
+    let database = world.test.database();
+    let keys = PgApiKeys::new(database.clone());
+    contract_keys::api_key_store(&world.users, &world.teams, &keys).await;
+    contract_keys::people(&world.users, &world.teams, &PgPeople::new(database.clone())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_keys_that_are_made_at_once_no_more_are_stored_than_may_live() {
+    let world = world().await;
+    let owner = world.made(user(Role::Agent)).await;
+    let keys = PgApiKeys::new(world.test.database().clone());
+    let made = futures_util::future::join_all((0..12).map(|_| {
+        let commit = ApiKeyCommit {
+            key: api_key(owner.id),
+            proof: owner.password_hash.clone(),
+            live_max: 5,
+            events: Vec::new(),
+        };
+        keys.create(commit)
+    }))
+    .await;
+    let stored = made.iter().filter(|made| made.is_ok()).count();
+    assert_eq!(stored, 5, "{made:?}");
+    let count = "SELECT count(*) FROM api_keys";
+    assert_eq!(world.test.number(count).await, 5);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_of_accounts_keeps_its_contract() {
@@ -860,7 +893,9 @@ async fn fill(test: &TestDatabase) {
          INSERT INTO team_members (team_id, user_id) \
          SELECT t.id, u.id FROM (SELECT id, row_number() OVER (ORDER BY id) % 50 AS lot FROM teams) t \
          JOIN (SELECT id, row_number() OVER (ORDER BY id) % 50 AS lot FROM users WHERE role <> 'user') u USING (lot); \
-         ANALYZE users, sessions, session_rotated_tokens, teams, team_members",
+         INSERT INTO api_keys (id, user_id, name, prefix, key_sha256, scopes, expires_at) \
+         SELECT gen_random_uuid(), id, 'k', 'idk_', encode(sha256(id::text::bytea), 'hex'), '{}', now() FROM users; \
+         ANALYZE api_keys, users, sessions, session_rotated_tokens, teams, team_members",
     )
     .await;
 }
@@ -897,6 +932,8 @@ async fn what_requests_read_is_found_by_an_index() {
             "known 6",
             sessions::select_known(UserId(id), std::net::Ipv6Addr::LOCALHOST.into(), start()),
         ),
+        ("bearer", api_keys::select_bearer(&WhichKey::Shown(token_hash()))),
+        ("bearer", api_keys::select_bearer(&WhichKey::Known(ApiKeyId(id)))),
     ];
     let search = UserSearch {
         text: "person".to_owned(),
@@ -904,6 +941,7 @@ async fn what_requests_read_is_found_by_an_index() {
     };
     for after in [None, after] {
         reads.push(("live", sessions::select_live(UserId(id), start(), after, limit)));
+        reads.push(("keys", api_keys::list(UserId(id), after, limit)));
         reads.push(("teams", teams::list(after, limit)));
         reads.push(("members", teams::list_members(TeamId(id), after, limit)));
         for role in [None, Some(Role::User), Some(Role::Agent), Some(Role::Admin)] {

@@ -1,12 +1,12 @@
 //! Writing and reading a ticket's messages, notes and history.
 
-use events::TicketStatus;
-use kernel::{Actor, MessageId, Page, PageLimit, Position, Violation};
+use kernel::{Actor, MessageId, Page, PageLimit, Position};
 
 use super::{Guard, STALE_TRIES_MAX, Tickets};
 use crate::draft::Draft;
 use crate::error::TicketError;
-use crate::policy::{Operation, Relation, permits};
+use crate::policy::Relation;
+use crate::ruling::Action;
 use crate::service::view::Written;
 use crate::ticket::{Activity, Audience, Message, Note, TicketKey, Visibility};
 use crate::value::Body;
@@ -35,17 +35,10 @@ impl Tickets {
     ) -> Result<Written<Message>, TicketError> {
         let sender = actor.user_id().ok_or(TicketError::Forbidden("write messages"))?;
         self.change(actor, key, guard, |draft| {
-            draft.require(Operation::Reply, "reply to this ticket")?;
-            match reply.visibility {
-                Visibility::Internal if draft.require(Operation::Internal, "").is_err() => {
-                    let message = "is for staff who work on the ticket";
-                    return Err(Violation::new("/isInternal", "not_allowed", message).into());
-                }
-                Visibility::Public if draft.ticket().status() == TicketStatus::Closed => {
-                    return Err(TicketError::Closed);
-                }
-                Visibility::Internal | Visibility::Public => {}
-            }
+            draft.allow(match reply.visibility {
+                Visibility::Internal => Action::MessageInternally,
+                Visibility::Public => Action::Reply,
+            })?;
             draft.add_message(sender, reply.body.clone(), reply.visibility)
         })
         .await
@@ -100,9 +93,7 @@ impl Tickets {
     ) -> Result<Written<Note>, TicketError> {
         let author = actor.user_id().ok_or(TicketError::Forbidden("write notes"))?;
         self.change(actor, key, guard, |draft| {
-            draft
-                .require(Operation::Internal, "")
-                .map_err(|_| TicketError::NotFound)?;
+            draft.allow(Action::AddNote)?;
             Ok(draft.add_note(author, body.clone()))
         })
         .await
@@ -153,9 +144,7 @@ impl Tickets {
         limit: PageLimit,
     ) -> Result<Page<Note>, TicketError> {
         let (ticket, relation) = self.shown(actor, key).await?;
-        if !permits(relation, Operation::Internal, &ticket, &self.settings) {
-            return Err(TicketError::NotFound);
-        }
+        Action::ReadNotes.judge(&self.case(actor, relation, &ticket))?;
         Ok(self.store.notes(ticket.id, after, limit).await?)
     }
 

@@ -8,7 +8,7 @@ use super::{Existence, Guard, Tickets};
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::machine::ClosedBy;
-use crate::policy::{Operation, Relation};
+use crate::ruling::Action;
 use crate::service::view::Written;
 use crate::ticket::TicketKey;
 use crate::value::{Description, Subject, Tags, within_document_bound};
@@ -60,7 +60,7 @@ impl Tickets {
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
         self.change(actor, key, guard, |draft| {
-            draft.require(Operation::Delete, "delete this ticket")?;
+            draft.allow(Action::Delete)?;
             draft.delete();
             Ok(())
         })
@@ -77,13 +77,8 @@ impl Tickets {
         key: &TicketKey,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        let window = self.settings.restore_window;
         self.change_if(actor, key, guard, Existence::Any, |draft| {
-            draft.require(Operation::Restore, "restore this ticket")?;
-            let deleted_at = draft.ticket().deleted_at.ok_or(TicketError::NotDeleted)?;
-            if draft.relation() != Relation::Admin && draft.now() - deleted_at > window {
-                return Err(TicketError::NotFound);
-            }
+            draft.allow(Action::Restore)?;
             draft.restore();
             Ok(())
         })
@@ -102,29 +97,18 @@ fn apply(draft: &mut Draft<'_>, edit: &Edit) -> Result<(), TicketError> {
         metadata,
     } = edit.clone();
     // Every right is checked before anything is decided: the order of the fields must not matter.
-    if subject.is_some() || description.is_some() {
-        draft.require(
-            Operation::EditText,
-            "edit the subject or description of this ticket",
-        )?;
-    }
-    if priority.is_some() {
-        draft.require(Operation::SetPriority, "set the priority of this ticket")?;
-    }
-    if let Some(status) = status {
-        draft.require(Operation::SetStatus(status), "give this ticket that status")?;
-    }
-    if tags.is_some() {
-        draft.require(Operation::EditTags, "edit the tags of this ticket")?;
-    }
-    if custom_fields.is_some() {
-        draft.require(
-            Operation::EditCustomFields,
-            "edit the custom fields of this ticket",
-        )?;
-    }
-    if metadata.is_some() {
-        draft.require(Operation::EditMetadata, "edit the metadata of this ticket")?;
+    let wishes = [
+        (subject.is_some() || description.is_some(), Action::Edit),
+        (priority.is_some(), Action::SetPriority),
+        (tags.is_some(), Action::EditTags),
+        (custom_fields.is_some(), Action::EditCustomFields),
+        (metadata.is_some(), Action::EditMetadata),
+    ];
+    let wishes = wishes
+        .into_iter()
+        .filter_map(|(wished, action)| wished.then_some(action));
+    for action in wishes.chain(status.map(Action::SetStatus)) {
+        draft.require(action)?;
     }
     let metadata = metadata
         .map(|changes| merged(&draft.ticket().metadata, changes))

@@ -8,6 +8,7 @@ mod auto_close;
 mod conversation;
 mod create;
 mod edit;
+mod explain;
 mod import;
 mod read;
 mod view;
@@ -29,6 +30,7 @@ pub use auto_close::AutoClose;
 pub use conversation::Reply;
 pub use create::NewTicket;
 pub use edit::Edit;
+pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
 pub use view::{Related, RelatedWish, TicketView, Written};
 

@@ -1,12 +1,12 @@
 //! What a use case gives back: a ticket as its caller may see it.
 
 use chrono::{DateTime, Utc};
-use events::TicketStatus;
 use kernel::{Actor, Version};
 
 use crate::Settings;
-use crate::policy::{Operation, Relation, permits};
+use crate::policy::Relation;
 use crate::port::{PersonCard, TeamCard};
+use crate::ruling::{Action, Case};
 use crate::ticket::{Audience, Face, Ticket};
 
 /// A ticket with what its caller may see of it and do with it.
@@ -87,52 +87,16 @@ fn allowed_actions(
     now: DateTime<Utc>,
     settings: &Settings,
 ) -> Vec<&'static str> {
-    let may = |operation| permits(relation, operation, ticket, settings);
-    if ticket.deleted_at.is_some() {
-        return if may(Operation::Restore) {
-            vec!["restore"]
-        } else {
-            vec![]
-        };
-    }
-    let status = ticket.status();
-    let reachable = ticket.standing.allowed(now, settings.reopen_window);
-    let can_become = |status| reachable.contains(&status) && may(Operation::SetStatus(status));
-    let mine = actor.user_id().is_some() && ticket.assignee == actor.user_id();
-    let offers = [
-        ("reply", status != TicketStatus::Closed && may(Operation::Reply)),
-        ("edit", may(Operation::EditText)),
-        ("message_internally", may(Operation::Internal)),
-        ("add_note", may(Operation::Internal)),
-        ("set_priority", may(Operation::SetPriority)),
-        ("edit_tags", may(Operation::EditTags)),
-        ("claim", ticket.assignee.is_none() && may(Operation::AssignSelf)),
-        ("assign", may(Operation::AssignOther)),
-        (
-            "unassign",
-            ticket.assignee.is_some()
-                && may(if mine {
-                    Operation::UnassignSelf
-                } else {
-                    Operation::AssignOther
-                }),
-        ),
-        ("transfer", may(Operation::Transfer)),
-        ("set_pending", can_become(TicketStatus::Pending)),
-        ("resolve", can_become(TicketStatus::Resolved)),
-        ("close", can_become(TicketStatus::Closed)),
-        (
-            "reopen",
-            status != TicketStatus::Pending && can_become(TicketStatus::Open),
-        ),
-        (
-            "set_open",
-            status == TicketStatus::Pending && can_become(TicketStatus::Open),
-        ),
-        ("delete", may(Operation::Delete)),
-    ];
-    offers
+    let case = Case {
+        actor,
+        relation,
+        ticket,
+        now,
+        settings,
+    };
+    Action::ALL
         .into_iter()
-        .filter_map(|(name, offered)| offered.then_some(name))
+        .filter(|action| action.is_offered(ticket) && action.judge(&case).is_ok())
+        .map(Action::as_str)
         .collect()
 }

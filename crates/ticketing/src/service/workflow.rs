@@ -7,8 +7,8 @@ use super::{Guard, STALE_TRIES_MAX, Tickets, dangling};
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::machine::ClosedBy;
-use crate::policy::Operation;
 use crate::port::{AssigneeFacts, Reference};
+use crate::ruling::Action;
 use crate::service::view::Written;
 use crate::ticket::{Ticket, TicketKey};
 use crate::value::{Body, Remark};
@@ -26,18 +26,12 @@ impl Tickets {
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
         self.change(actor, key, guard, |draft| {
-            draft.require(Operation::AssignSelf, "claim this ticket")?;
+            draft.allow(Action::Claim)?;
             let claimer = actor
                 .user_id()
                 .ok_or(TicketError::Forbidden("claim this ticket"))?;
-            match draft.ticket().assignee {
-                Some(other) if other != claimer => Err(TicketError::AlreadyClaimed(other)),
-                Some(_) => Ok(()),
-                None => {
-                    draft.set_assignee(Some(claimer));
-                    Ok(())
-                }
-            }
+            draft.set_assignee(Some(claimer));
+            Ok(())
         })
         .await
     }
@@ -58,12 +52,11 @@ impl Tickets {
             let facts = self.directory.assignee(assignee).await?;
             let decide = |draft: &mut Draft<'_>| {
                 let oneself = actor.user_id() == Some(assignee);
-                let operation = if oneself {
-                    Operation::AssignSelf
+                draft.allow(if oneself {
+                    Action::AssignSelf
                 } else {
-                    Operation::AssignOther
-                };
-                draft.require(operation, "assign this ticket to someone else")?;
+                    Action::Assign
+                })?;
                 let facts = facts.ok_or_else(|| dangling(Reference::Assignee))?;
                 if !works_on(&facts, draft.ticket()) {
                     let message = "must be a member of the ticket's team";
@@ -90,16 +83,7 @@ impl Tickets {
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
         self.change(actor, key, guard, |draft| {
-            let own = draft
-                .ticket()
-                .assignee
-                .is_none_or(|assignee| actor.user_id() == Some(assignee));
-            let operation = if own {
-                Operation::UnassignSelf
-            } else {
-                Operation::AssignOther
-            };
-            draft.require(operation, "take this ticket from its assignee")?;
+            draft.allow(Action::Unassign)?;
             draft.set_assignee(None);
             Ok(())
         })
@@ -127,7 +111,7 @@ impl Tickets {
                 None => None,
             };
             let decide = |draft: &mut Draft<'_>| {
-                draft.require(Operation::Transfer, "transfer this ticket")?;
+                draft.allow(Action::Transfer)?;
                 if !team_exists {
                     return Err(dangling(Reference::Team).into());
                 }
@@ -160,15 +144,8 @@ impl Tickets {
         resolution: Option<&Remark>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        self.move_to(
-            actor,
-            key,
-            TicketStatus::Resolved,
-            "resolve this ticket",
-            resolution,
-            guard,
-        )
-        .await
+        let to = (Action::Resolve, TicketStatus::Resolved);
+        self.move_to(actor, key, to, resolution, guard).await
     }
 
     /// Closes a ticket.
@@ -181,8 +158,8 @@ impl Tickets {
         key: &TicketKey,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        self.move_to(actor, key, TicketStatus::Closed, "close this ticket", None, guard)
-            .await
+        let to = (Action::Close, TicketStatus::Closed);
+        self.move_to(actor, key, to, None, guard).await
     }
 
     /// Opens a resolved or closed ticket again; the reason is kept in its history, for staff.
@@ -196,28 +173,20 @@ impl Tickets {
         reason: Option<&Remark>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        self.move_to(
-            actor,
-            key,
-            TicketStatus::Open,
-            "reopen this ticket",
-            reason,
-            guard,
-        )
-        .await
+        let to = (Action::Reopen, TicketStatus::Open);
+        self.move_to(actor, key, to, reason, guard).await
     }
 
     async fn move_to(
         &self,
         actor: &Actor,
         key: &TicketKey,
-        to: TicketStatus,
-        what: &'static str,
+        (action, to): (Action, TicketStatus),
         remark: Option<&Remark>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
         self.change(actor, key, guard, |draft| {
-            draft.require(Operation::SetStatus(to), what)?;
+            draft.allow(action)?;
             draft.set_status(to, ClosedBy::Person, remark)
         })
         .await

@@ -40,8 +40,7 @@ pub(super) fn operations() -> Vec<Operation> {
     tag = "tickets",
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     responses((status = 200, description = "The ticket, yours.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn claim(
     app: Data<AppState>,
@@ -76,8 +75,7 @@ struct AssignBody {
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     request_body = AssignBody,
     responses((status = 200, description = "The ticket afterwards.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn assign(
     app: Data<AppState>,
@@ -105,8 +103,7 @@ async fn assign(
     tag = "tickets",
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     responses((status = 200, description = "The ticket, nobody's.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn unassign(
     app: Data<AppState>,
@@ -148,8 +145,7 @@ struct TransferBody {
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     request_body = TransferBody,
     responses((status = 200, description = "The ticket afterwards.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn transfer(
     app: Data<AppState>,
@@ -195,8 +191,7 @@ struct ResolveBody {
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     request_body = ResolveBody,
     responses((status = 200, description = "The ticket, resolved.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn resolve(
     app: Data<AppState>,
@@ -225,8 +220,7 @@ async fn resolve(
     tag = "tickets",
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     responses((status = 200, description = "The ticket, closed.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn close(
     app: Data<AppState>,
@@ -262,8 +256,7 @@ struct ReopenBody {
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     request_body = ReopenBody,
     responses((status = 200, description = "The ticket, open.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn reopen(
     app: Data<AppState>,

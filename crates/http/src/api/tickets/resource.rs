@@ -121,8 +121,7 @@ impl CreateTicketBody {
     request_body = CreateTicketBody,
     responses((status = 201, description = "The new ticket.", body = TicketBody,
         headers(("ETag" = String, description = "The ticket's version."),
-            ("Location" = String, description = "Where it is.")))),
-    security(("bearer" = []))
+            ("Location" = String, description = "Where it is."))))
 )]
 async fn create(
     app: Data<AppState>,
@@ -239,8 +238,7 @@ struct TicketListParams {
     operation_id = "listTickets",
     tag = "tickets",
     params(TicketListParams, ShapeParams, PageParams),
-    responses((status = 200, description = "A page of tickets.", body = ListBody<TicketBody>)),
-    security(("bearer" = []))
+    responses((status = 200, description = "A page of tickets.", body = ListBody<TicketBody>))
 )]
 async fn list(app: Data<AppState>, caller: Caller, mut query: Query) -> Result<impl Responder, Problem> {
     let shape = shape(&mut query);
@@ -353,8 +351,7 @@ async fn related(app: &AppState, shape: &Shape, views: &[TicketView]) -> Result<
     tag = "tickets",
     params(("id" = String, Path, description = "The ticket's id or number.", example = "TKT-00001"), ShapeParams),
     responses((status = 200, description = "The ticket.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn get(
     app: Data<AppState>,
@@ -459,8 +456,7 @@ impl UpdateTicketBody {
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     request_body = UpdateTicketBody,
     responses((status = 200, description = "The ticket after the change.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn update(
     app: Data<AppState>,
@@ -489,8 +485,7 @@ async fn update(
     operation_id = "deleteTicket",
     tag = "tickets",
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
-    responses((status = 204, description = "The ticket is deleted.")),
-    security(("bearer" = []))
+    responses((status = 204, description = "The ticket is deleted."))
 )]
 async fn delete(
     app: Data<AppState>,
@@ -519,8 +514,7 @@ async fn delete(
     tag = "tickets",
     params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
     responses((status = 200, description = "The ticket, back again.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version.")))),
-    security(("bearer" = []))
+        headers(("ETag" = String, description = "The ticket's version."))))
 )]
 async fn restore(
     app: Data<AppState>,

@@ -2,6 +2,7 @@
 
 mod account_mails;
 mod accounts;
+mod api_keys;
 mod authenticator;
 mod lifecycle;
 mod mailed_links;
