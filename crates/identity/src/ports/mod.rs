@@ -45,6 +45,7 @@ pub use mail::{Mail, MailContent, MailError, Mailer};
 #[cfg(any(test, feature = "testing"))]
 pub use people::MockPeople;
 pub use people::People;
+#[cfg(any(test, feature = "testing"))]
 pub use security::MockSecurityStore;
 pub use security::{SecurityCommit, SecurityCommitError, SecurityStore};
 #[cfg(any(test, feature = "testing"))]
