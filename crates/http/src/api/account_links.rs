@@ -66,11 +66,11 @@ impl AcceptedBody {
 }
 
 /// Where the request comes from, once it passed the gate of what goes by mail.
-fn admitted(app: &AppState, request: &HttpRequest) -> Result<Arc<Origin>, Problem> {
+async fn admitted(app: &AppState, request: &HttpRequest) -> Result<Arc<Origin>, Problem> {
     let origin = Arc::new(auth::origin(app, request));
     if let Some(address) = origin.client.ip() {
         let context = RequestContext::of(request);
-        app.gates.mailed_links.pass_address(&context, address)?;
+        app.gates.mailed_links.pass_address(&context, address).await?;
     }
     Ok(origin)
 }
@@ -120,7 +120,7 @@ async fn verify_email(
     request: HttpRequest,
     Json(body): Json<TokenBody>,
 ) -> Result<HttpResponse, Problem> {
-    let origin = admitted(&app, &request)?;
+    let origin = admitted(&app, &request).await?;
     // The link works also where the session has ended meanwhile.
     let caller = caller_if_any(&request).await.ok().flatten();
     let principal = caller.as_ref().map(|caller| &caller.0);
@@ -156,7 +156,7 @@ async fn resend_verification(
     request: HttpRequest,
     Json(body): Json<ResendBody>,
 ) -> Result<HttpResponse, Problem> {
-    let origin = admitted(&app, &request)?;
+    let origin = admitted(&app, &request).await?;
     match (caller_if_any(&request).await?, body.email) {
         (Some(caller), None) => app.accounts.resend_own_verification(&caller.0).await?,
         (_, Some(email)) => app.accounts.resend_verification(&email, origin).await?,
@@ -199,7 +199,7 @@ async fn forgot_password(
     request: HttpRequest,
     Json(body): Json<ForgotBody>,
 ) -> Result<HttpResponse, Problem> {
-    let origin = admitted(&app, &request)?;
+    let origin = admitted(&app, &request).await?;
     app.accounts.forgot_password(&body.email, origin).await?;
     AcceptedBody::answer()
 }
@@ -239,7 +239,7 @@ async fn reset_password(
     request: HttpRequest,
     Json(body): Json<ResetBody>,
 ) -> Result<HttpResponse, Problem> {
-    let origin = admitted(&app, &request)?;
+    let origin = admitted(&app, &request).await?;
     let ResetBody { token, password } = body;
     app.accounts.reset_password(&token, &password, origin).await?;
     Rendered::no_content().into_response()
@@ -299,13 +299,13 @@ async fn accept_invitation(
     request: HttpRequest,
     Json(body): Json<AcceptBody>,
 ) -> Result<HttpResponse, Problem> {
-    let origin = admitted(&app, &request)?;
+    let origin = admitted(&app, &request).await?;
     app.accounts.accept_invitation(body.into(), origin).await?;
     Rendered::no_content().into_response()
 }
 
 /// Counts a try of the caller to prove again who they are: as often as one may try to log in.
-pub(crate) fn pass_reauthentication(
+pub(crate) async fn pass_reauthentication(
     app: &AppState,
     request: &HttpRequest,
     caller: &Caller,
@@ -314,6 +314,7 @@ pub(crate) fn pass_reauthentication(
     app.gates
         .login_account
         .pass_account(&context, &caller.id().to_string())
+        .await
 }
 
 /// A new password, and the present one.
@@ -356,7 +357,7 @@ async fn change_password(
         current_password,
         new_password,
     } = body;
-    pass_reauthentication(&app, &request, &call.caller)?;
+    pass_reauthentication(&app, &request, &call.caller).await?;
     let change = ChangePassword {
         current: current_password,
         new: new_password,
@@ -406,8 +407,8 @@ async fn change_email(
         email,
         current_password,
     } = body;
-    admitted(&app, &request)?;
-    pass_reauthentication(&app, &request, &call.caller)?;
+    admitted(&app, &request).await?;
+    pass_reauthentication(&app, &request, &call.caller).await?;
     let change = ChangeEmail {
         email,
         current: current_password,

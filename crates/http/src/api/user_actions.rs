@@ -195,7 +195,7 @@ async fn anonymize(
     Path(id): Path<UserId>,
     Command(mut call, body): Command<AnonymizeBody>,
 ) -> Result<HttpResponse, Problem> {
-    pass_reauthentication(&app, &request, &call.caller)?;
+    pass_reauthentication(&app, &request, &call.caller).await?;
     let (principal, expected) = (call.caller.0.clone(), call.expected(KIND));
     let password = body.current_password.as_deref();
     call.run(
