@@ -117,6 +117,7 @@ CREATE TABLE audit_log (
 CREATE UNIQUE INDEX audit_log_event_id_key ON audit_log (event_id);
 CREATE INDEX audit_log_actor_idx ON audit_log (actor_id, number DESC);
 CREATE INDEX audit_log_target_idx ON audit_log (target_id, number DESC);
+CREATE INDEX audit_log_occurred_at_idx ON audit_log (occurred_at);
 CREATE INDEX audit_log_action_idx ON audit_log (action, number DESC);
 
 -- What a row's digest is taken over: each field with its length in bytes in front, absent ones as '-'.

@@ -14,7 +14,7 @@ async fn the_contracts_checker_finds_no_difference() {
         return;
     }
     let test = test_database().await;
-    let output = Command::new(checker).arg(test.url()).output().unwrap();
+    let output = Command::new(checker).arg(test.owner_url()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("308 of 308 items match"),

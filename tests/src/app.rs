@@ -4,18 +4,19 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credentials::MasterSecret;
+use credentials::{MasterSecret, SystemClock, UuidIds};
 use http::rate::RateSettings;
 use http::server::{Listeners, ServerSettings, serve};
+use identity::ThrottleLimits;
 use identity::ports::{Mail, Mailer};
 use identity::service::{CreateUser, Registration};
 use identity::testing::{SentMails, token_of};
-use kernel::{Actor, Person, Role, TeamId, TeamRole, UserId};
+use kernel::{Actor, Clock, Person, Role, TeamId, TeamRole, UserId};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use server::config::Config;
-use server::desk::Desk;
+use server::desk::{Basis, Desk};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -28,6 +29,18 @@ pub const PASSWORD: &str = "nine yellow kettles";
 /// So long may the head of a connection's first request take here: no test sends one in pieces but to be
 /// refused.
 const HEAD_DEADLINE: Duration = Duration::from_secs(2);
+/// The secret of every desk here.
+pub const SECRET: [u8; 32] = [7; 32];
+
+/// A configuration without limits on logins.
+#[must_use]
+pub fn lifted() -> Config {
+    Config {
+        rates: RateSettings::lifted(),
+        throttle: ThrottleLimits::lifted(),
+        ..Config::default()
+    }
+}
 
 /// A running desk. Its API ends when it is dropped.
 pub struct TestDesk {
@@ -230,10 +243,7 @@ impl TestDesk {
     }
 
     async fn start_set(database: impl Into<Arc<TestDatabase>>, set: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config {
-            rates: RateSettings::lifted(),
-            ..Config::default()
-        };
+        let mut config = lifted();
         set(&mut config);
         Self::start_configured(database, config).await
     }
@@ -242,17 +252,34 @@ impl TestDesk {
     ///
     /// # Panics
     /// When it cannot be had.
+    pub async fn start_configured(database: impl Into<Arc<TestDatabase>>, config: Config) -> Self {
+        Self::start_as(database, config, Arc::new(SystemClock)).await
+    }
+
+    /// A desk on this database, of this configuration, in this time.
+    ///
+    /// # Panics
+    /// When it cannot be had.
     #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
     #[expect(
         clippy::disallowed_methods,
         reason = "the API runs beside the test and ends with it"
     )]
-    pub async fn start_configured(database: impl Into<Arc<TestDatabase>>, config: Config) -> Self {
+    pub async fn start_as(
+        database: impl Into<Arc<TestDatabase>>,
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let database = database.into();
-        let secret = MasterSecret::from_bytes([7; 32]);
         let sent = Arc::new(SentMails::default());
-        let mailer: Arc<dyn Mailer> = Arc::clone(&sent) as _;
-        let desk = Desk::from_database(database.database().clone(), secret, &config, mailer).unwrap();
+        let basis = Basis {
+            database: database.database().clone(),
+            secret: MasterSecret::from_bytes(SECRET).into(),
+            clock,
+            ids: Arc::new(UuidIds),
+            mailer: Arc::clone(&sent) as Arc<dyn Mailer>,
+        };
+        let desk = Desk::assemble(basis, &config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();

@@ -13,20 +13,22 @@ use identity::{Password, PasswordAttempt, PasswordHash};
 use kernel::PortError;
 use kernel::failure::BoxError;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+
+use crate::pool::Pool;
 
 const PORT: &str = "password hasher";
 
 /// Hashes with Argon2id: 19 MiB, two passes, one lane, as OWASP recommends.
 ///
 /// Each hash holds a core for tens of milliseconds. So only so many run at once, and only so many wait; the rest are
-/// turned away at once instead of all being late.
+/// turned away at once instead of all being late. They run on threads of their own and of lower priority, so that the
+/// threads that answer other requests come first.
 pub struct Argon2Hasher {
     argon2: Argon2<'static>,
     /// Admits whoever may run or wait.
     queue: Arc<Semaphore>,
-    /// Admits whoever may run.
-    cores: Arc<Semaphore>,
+    /// Runs so many at once, in turn.
+    pool: Pool,
 }
 
 impl Argon2Hasher {
@@ -44,7 +46,7 @@ impl Argon2Hasher {
     /// A hasher that runs as many at once as there are cores.
     ///
     /// # Errors
-    /// None with these parameters; the library's signature has one.
+    /// When the system gives no threads.
     pub fn new() -> Result<Self, PortError> {
         Self::with_running_max(cores())
     }
@@ -52,7 +54,7 @@ impl Argon2Hasher {
     /// A hasher that runs up to `running_max` at once, held within 1 and 4 for each core.
     ///
     /// # Errors
-    /// None with these parameters; the library's signature has one.
+    /// When the system gives no threads.
     pub fn with_running_max(running_max: usize) -> Result<Self, PortError> {
         Self::bounded(
             running_max.clamp(1, cores() * Self::RUNNING_PER_CORE_MAX),
@@ -70,25 +72,21 @@ impl Argon2Hasher {
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             queue: Arc::new(Semaphore::new(running_max + waiting_max)),
-            cores: Arc::new(Semaphore::new(running_max)),
+            pool: Pool::new(running_max).map_err(unavailable)?,
         })
     }
 
-    /// Runs `work` on the blocking pool when its turn comes. The permits go with the work: a caller that gives up does
-    /// not let another in while the work still runs.
+    /// Runs `work` when its turn comes. The permit goes with the work: a caller that gives up does not let another in
+    /// while the work still runs.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Argon2<'static>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, PortError> {
         let place = Arc::clone(&self.queue).try_acquire_owned().map_err(unavailable)?;
-        let turn = Arc::clone(&self.cores)
-            .acquire_owned()
-            .await
-            .map_err(unavailable)?;
         let argon2 = self.argon2.clone();
-        let outcome = spawn_blocking(move || {
+        let outcome = self.pool.run(move || {
             let outcome = work(&argon2);
-            drop((turn, place));
+            drop(place);
             outcome
         });
         outcome
@@ -224,6 +222,53 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_password_opens_an_account_without_one() {
+        let hasher = Argon2Hasher::new().unwrap();
+        let none = PasswordHash::from_phc("!");
+        for tried in ["!", "", "anything"] {
+            assert!(!hasher.verify(&none, &attempt(tried)).await.unwrap(), "{tried}");
+        }
+        // It waits for its turn like any other.
+        let hasher = Argon2Hasher::bounded(1, 0).unwrap();
+        let _place = Arc::clone(&hasher.queue).try_acquire_owned().unwrap();
+        let refused = hasher.verify(&none, &attempt("anything")).await;
+        assert!(
+            matches!(refused, Err(PortError::Unavailable { .. })),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_gives_up_holds_its_place_until_its_work_is_over() {
+        let hasher = Argon2Hasher::bounded(1, 1).unwrap();
+        let (begin, begun) = std::sync::mpsc::channel::<()>();
+        let mut work = Box::pin(hasher.run(move |_| {
+            let _ = begun.recv();
+            Ok(())
+        }));
+        let first = poll_once(work.as_mut()).await;
+        assert!(first.is_none(), "it runs");
+        drop(work);
+        assert_eq!(hasher.queue.available_permits(), 1);
+        begin.send(()).unwrap();
+        hasher.verify_nothing(&attempt("anything")).await.unwrap();
+        assert_eq!(hasher.queue.available_permits(), 2);
+    }
+
+    /// Looks at a future once.
+    async fn poll_once<F: Future + Unpin>(future: F) -> Option<F::Output> {
+        let mut future = future;
+        std::future::poll_fn(|context| {
+            let polled = std::pin::Pin::new(&mut future).poll(context);
+            std::task::Poll::Ready(match polled {
+                std::task::Poll::Ready(value) => Some(value),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    #[tokio::test]
     async fn what_is_no_hash_is_a_fault_and_not_a_wrong_password() {
         let hasher = Argon2Hasher::new().unwrap();
         for text in ["", "plain", "$argon2id$broken", "$2b$12$abcdefghijklmnopqrstuv"] {
@@ -249,10 +294,7 @@ mod tests {
         );
         drop(places);
         hasher.verify_nothing(&nothing).await.unwrap();
-        assert_eq!(
-            (hasher.queue.available_permits(), hasher.cores.available_permits()),
-            (2, 1)
-        );
+        assert_eq!(hasher.queue.available_permits(), 2);
     }
 
     #[test]
@@ -260,10 +302,7 @@ mod tests {
         let most = cores() * Argon2Hasher::RUNNING_PER_CORE_MAX;
         for (asked, given) in [(0, 1), (1, 1), (usize::MAX, most)] {
             assert_eq!(
-                Argon2Hasher::with_running_max(asked)
-                    .unwrap()
-                    .cores
-                    .available_permits(),
+                Argon2Hasher::with_running_max(asked).unwrap().pool.threads(),
                 given
             );
         }

@@ -39,7 +39,8 @@ pub struct Hs256AccessTokens {
     header: Header,
     validation: Validation,
     encoding_key: EncodingKey,
-    decoding_key: DecodingKey,
+    /// The present one first; the others verify what was signed before the secret changed.
+    decoding_keys: Vec<DecodingKey>,
 }
 
 impl fmt::Debug for Hs256AccessTokens {
@@ -87,8 +88,20 @@ impl Hs256AccessTokens {
             header,
             validation,
             encoding_key: EncodingKey::from_secret(key.bytes()),
-            decoding_key: DecodingKey::from_secret(key.bytes()),
+            decoding_keys: vec![DecodingKey::from_secret(key.bytes())],
         }
+    }
+
+    /// The same, accepting also what these secrets signed: tokens from before a change of the secret stay good until
+    /// they expire.
+    #[must_use]
+    pub fn accepting(mut self, previous: &[MasterSecret]) -> Self {
+        let keys = previous.iter().map(|master| {
+            let key = master.derive(KeyUse::AccessToken);
+            DecodingKey::from_secret(key.bytes())
+        });
+        self.decoding_keys.extend(keys);
+        self
     }
 }
 
@@ -115,8 +128,10 @@ impl AccessTokens for Hs256AccessTokens {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(TokenError::Invalid);
         }
-        let data =
-            decode::<Body>(token, &self.decoding_key, &self.validation).map_err(|_| TokenError::Invalid)?;
+        // No token names its key: each of the few is tried.
+        let mut keys = self.decoding_keys.iter();
+        let data = keys.find_map(|key| decode::<Body>(token, key, &self.validation).ok());
+        let data = data.ok_or(TokenError::Invalid)?;
         if data.header != self.header {
             return Err(TokenError::Invalid);
         }
@@ -363,6 +378,34 @@ mod tests {
             "insightdesk",
         );
         assert_invalid(other.issue(&claims()).unwrap().expose());
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_secret_is_accepted_where_that_is_known() {
+        let now_secret = MasterSecret::from_bytes([9; 32]);
+        let rotated = Hs256AccessTokens::new(&now_secret, "https://desk.example.com", "insightdesk");
+        let before = tokens().issue(&claims()).unwrap();
+        assert_eq!(rotated.verify(before.expose(), now()), Err(TokenError::Invalid));
+        let rotated = rotated.accepting(&[MasterSecret::from_bytes([8; 32]), master()]);
+        assert_eq!(rotated.verify(before.expose(), now()), Ok(claims()));
+        assert_eq!(
+            rotated.verify(before.expose(), claims().expires_at),
+            Err(TokenError::Expired)
+        );
+        // What is issued is signed by the present one alone, and nothing else of the header is let through.
+        let after = rotated.issue(&claims()).unwrap();
+        assert_invalid(after.expose());
+        assert_eq!(rotated.verify(after.expose(), now()), Ok(claims()));
+        for header in [
+            json!({ "typ": "JWT", "alg": "HS256" }),
+            json!({ "typ": "at+jwt", "alg": "HS256", "kid": "previous" }),
+            json!({ "typ": "at+jwt", "alg": "none" }),
+        ] {
+            assert_eq!(
+                rotated.verify(&signed(&header, &body()), now()),
+                Err(TokenError::Invalid)
+            );
+        }
     }
 
     #[test]

@@ -22,15 +22,18 @@ pub enum KeyUse {
     Cursor,
     /// Derives the tokens of mailed links.
     MailedToken,
+    /// Seals what must not lie in the database as it is.
+    Seal,
 }
 
 impl KeyUse {
     /// Every use.
-    pub const ALL: [KeyUse; 4] = [
+    pub const ALL: [KeyUse; 5] = [
         KeyUse::AccessToken,
         KeyUse::RefreshSuccessor,
         KeyUse::Cursor,
         KeyUse::MailedToken,
+        KeyUse::Seal,
     ];
 
     /// What the key is derived with. A label that changes makes everything signed before worthless.
@@ -40,6 +43,7 @@ impl KeyUse {
             KeyUse::RefreshSuccessor => b"refresh-successor",
             KeyUse::Cursor => b"cursor",
             KeyUse::MailedToken => b"mailed-token",
+            KeyUse::Seal => b"seal",
         }
     }
 }
@@ -116,6 +120,45 @@ impl MasterSecret {
 impl fmt::Debug for MasterSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MasterSecret(redacted)")
+    }
+}
+
+/// The secrets of an installation: the present one, with which everything is signed and sealed, and those before it, by
+/// which what they signed and sealed is still known.
+#[derive(Debug, Clone)]
+pub struct KeyRing {
+    present: MasterSecret,
+    previous: Vec<MasterSecret>,
+}
+
+impl KeyRing {
+    /// A ring of these secrets.
+    #[must_use]
+    pub fn new(present: MasterSecret, previous: Vec<MasterSecret>) -> Self {
+        Self { present, previous }
+    }
+
+    /// The present secret.
+    #[must_use]
+    pub fn present(&self) -> &MasterSecret {
+        &self.present
+    }
+
+    /// The secrets before it.
+    #[must_use]
+    pub fn previous(&self) -> &[MasterSecret] {
+        &self.previous
+    }
+
+    /// All of them, the present one first.
+    pub fn all(&self) -> impl Iterator<Item = &MasterSecret> {
+        std::iter::once(&self.present).chain(&self.previous)
+    }
+}
+
+impl From<MasterSecret> for KeyRing {
+    fn from(present: MasterSecret) -> Self {
+        Self::new(present, Vec::new())
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use identity::{Accounts, AuditLog, Authenticator, Sessions, Teams};
+use identity::{Accounts, AuditLog, Authenticator, Security, Sessions, Teams, TwoFactor};
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
 use ticketing::Tickets;
@@ -57,6 +57,8 @@ impl Default for Deadlines {
 /// How the API is configured.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
+    /// What the desk is called.
+    pub desk_name: String,
     /// Whether clients reach the server by HTTPS alone; then browsers are told to stay with it.
     pub behind_tls: bool,
     /// Proxies whose `X-Forwarded-For` counts.
@@ -82,6 +84,7 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 2_000;
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
+            desk_name: "InsightDesk".to_owned(),
             behind_tls: false,
             trusted_proxies: Vec::new(),
             deadlines: Deadlines::default(),
@@ -108,6 +111,10 @@ pub struct AppParts {
     pub accounts: Arc<Accounts>,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Second factors.
+    pub two_factor: Arc<TwoFactor>,
+    /// The security settings.
+    pub security: Arc<Security>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// The record of acts.

@@ -42,6 +42,7 @@ const TAGS: &[(&str, &str)] = &[
     ("auth", "Registration, login and sessions."),
     ("users", "Accounts."),
     ("teams", "Teams and their members."),
+    ("settings", "What administrators set for the whole desk."),
     ("tickets", "Tickets and their conversations."),
     ("notifications", "What the desk tells its people."),
     ("audit", "The record of who did what to whom from where."),
@@ -286,13 +287,21 @@ const DESCRIPTION: &str = "The API of the InsightDesk help desk. Every failure i
     stable `code`. Lists are `{ data, page }`; `page.nextCursor` begins the next page. `PATCH` is JSON merge patch: \
     absent keeps, null clears. Times are RFC 3339 in UTC.";
 
-/// Whether an operation keeps no answers: ending sessions and marking as read can be repeated as they are; and of a body
-/// with a password no quick digest is to lie anywhere, nor can what it did happen twice.
+/// Whether an operation keeps no answers: ending sessions and marking as read can be repeated as they are; what gives
+/// secrets is shown once and stored nowhere; and of a body with a password no quick digest is to lie anywhere.
 fn is_harmless(operation: &Document) -> bool {
     let keeps_none = operation.operation_id.as_deref().is_some_and(|id| {
         matches!(
             id,
-            "logout" | "logoutAll" | "changePassword" | "changeEmail" | "anonymizeUser"
+            "logout"
+                | "logoutAll"
+                | "changePassword"
+                | "changeEmail"
+                | "anonymizeUser"
+                | "enrollTwoFactor"
+                | "confirmTwoFactor"
+                | "disableTwoFactor"
+                | "replaceRecoveryCodes"
         )
     });
     let of_notifications = operation.tags.iter().flatten().any(|tag| tag == "notifications");

@@ -16,6 +16,7 @@ use actix_web::{HttpResponse, ResponseError};
 use kernel::failure::BoxError;
 use kernel::{Classify, FailureKind, Version, Violation};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// The media type of every problem document.
@@ -100,6 +101,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("server.deadline", 503, "The server did not finish in time"),
     entry("server.outcome_unknown", 504, "The server did not finish in time"),
     entry("access.forbidden", 403, "You may not do this"),
+    entry("auth.challenge_invalid", 401, "The login has to begin anew"),
+    entry("auth.code_invalid", 403, "The code is wrong"),
     entry("auth.email_unverified", 403, "The address must be verified first"),
     entry("auth.invalid_credentials", 401, "Address or password is wrong"),
     entry("auth.reauthentication_failed", 403, "Prove again that it is you"),
@@ -111,10 +114,23 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("auth.token_spent", 410, "The link was used or has expired"),
     entry("auth.token_unknown", 404, "There is no such link"),
     entry(
+        "auth.two_factor_already_enabled",
+        409,
+        "A second factor is set up",
+    ),
+    entry("auth.two_factor_invalid", 401, "The code is wrong"),
+    entry(
         "auth.two_factor_missing",
         403,
         "A second factor must be set up first",
     ),
+    entry("auth.two_factor_not_enabled", 409, "No second factor is set up"),
+    entry(
+        "auth.two_factor_not_enrolled",
+        409,
+        "No second factor is being set up",
+    ),
+    entry("auth.two_factor_required", 401, "A code is asked for"),
     entry(
         "message.edit_window_over",
         409,
@@ -234,6 +250,7 @@ struct Inner {
     current: Option<Version>,
     cause: Option<BoxError>,
     closes: bool,
+    members: serde_json::Map<String, Value>,
 }
 
 impl Problem {
@@ -248,6 +265,7 @@ impl Problem {
             current: None,
             cause: None,
             closes: false,
+            members: serde_json::Map::new(),
         }));
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -359,6 +377,13 @@ impl Problem {
         self
     }
 
+    /// The same with a member of its own (RFC 9457, 3.2). It must not have the name of one that every document has.
+    #[must_use]
+    pub fn with_member(mut self, name: &'static str, value: Value) -> Self {
+        self.0.members.insert(name.to_owned(), value);
+        self
+    }
+
     /// The same with `Retry-After`.
     #[must_use]
     pub fn with_retry_after(mut self, secs: u32) -> Self {
@@ -431,6 +456,7 @@ impl Problem {
             code: inner.code.to_owned(),
             request_id: request_id.map(str::to_owned),
             errors: inner.faults.iter().map(FaultBody::from).collect(),
+            members: inner.members.clone(),
         };
         let mut response = HttpResponse::build(inner.status);
         response.content_type(PROBLEM_JSON);
@@ -546,6 +572,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FaultBody>,
+    /// What some codes have more.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    members: serde_json::Map<String, Value>,
 }
 
 /// One fault of a request, and where it lies: in the body, in a query parameter or in a header.
@@ -592,7 +622,6 @@ impl From<&Fault> for FaultBody {
 mod tests {
     use actix_web::body::to_bytes;
     use kernel::failure::PortError;
-    use serde_json::Value;
 
     use super::*;
 

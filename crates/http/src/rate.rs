@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use kernel::{Bucket, PortError, Rate, RateLimits, Taken};
-use ring::digest;
 use uuid::Uuid;
 
 use crate::context::RequestContext;
@@ -43,8 +42,6 @@ const RETRY_AFTER_UNCOUNTED_SECS: u32 = 2;
 pub struct RateSettings {
     /// Logins from one address.
     pub login_per_address: Option<Rate>,
-    /// Logins into one account.
-    pub login_per_account: Option<Rate>,
     /// Registrations from one address.
     pub register_per_address: Option<Rate>,
 
@@ -70,7 +67,6 @@ impl RateSettings {
     pub const fn lifted() -> Self {
         Self {
             login_per_address: None,
-            login_per_account: None,
             register_per_address: None,
             verify_code_per_address: None,
             sign_on_per_address: None,
@@ -87,7 +83,6 @@ impl Default for RateSettings {
     fn default() -> Self {
         Self {
             login_per_address: Rate::per_minute(30),
-            login_per_account: Rate::per_minute(10),
             register_per_address: Rate::per_minute(10),
             verify_code_per_address: Rate::per_minute(30),
             sign_on_per_address: Rate::per_minute(60),
@@ -105,8 +100,6 @@ impl Default for RateSettings {
 pub struct Gates {
     /// Logins by address.
     pub login_address: Gate,
-    /// Logins by account.
-    pub login_account: Gate,
     /// Registrations by address.
     pub register: Gate,
 
@@ -132,7 +125,6 @@ impl Gates {
     pub fn new(settings: &RateSettings, limits: &Arc<dyn RateLimits>) -> Self {
         let RateSettings {
             login_per_address,
-            login_per_account,
             register_per_address,
             verify_code_per_address,
             sign_on_per_address,
@@ -146,7 +138,6 @@ impl Gates {
         let prepaid = |name, rate| PrepaidGate::new(name, rate, Arc::clone(limits));
         Self {
             login_address: gate("login", login_per_address),
-            login_account: gate("login-account", login_per_account),
             register: gate("register", register_per_address),
             verify_code: gate("verify-code", verify_code_per_address),
             sign_on: gate("sign-on", sign_on_per_address),
@@ -190,19 +181,6 @@ impl Gate {
             IpAddr::V6(address) => address.to_bits() >> 64 << 64,
         };
         self.pass(context, key.to_be_bytes()).await
-    }
-
-    /// Counts a request about an account, without regard to how its address is written.
-    ///
-    /// # Errors
-    /// 429 beyond the rate, 503 when it cannot be counted.
-    pub async fn pass_account(&self, context: &RequestContext, email: &str) -> Result<(), Problem> {
-        let hash = digest::digest(&digest::SHA256, email.trim().to_lowercase().as_bytes());
-        let mut key = [0; 16];
-        for (byte, of_hash) in key.iter_mut().zip(hash.as_ref()) {
-            *byte = *of_hash;
-        }
-        self.pass(context, key).await
     }
 
     async fn pass(&self, context: &RequestContext, key: [u8; 16]) -> Result<(), Problem> {
@@ -531,7 +509,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn one_network_of_ipv6_counts_as_one_and_so_does_one_account() {
+    async fn one_network_of_ipv6_counts_as_one() {
         let (gate, _) = gate(1);
         for (address, passes) in [
             ("2001:db8::1", true),
@@ -543,8 +521,6 @@ mod tests {
             let passed = gate.pass_address(&context(), address.parse().unwrap()).await;
             assert_eq!(passed.is_ok(), passes, "{address}");
         }
-        assert!(gate.pass_account(&context(), "Ann@example.com").await.is_ok());
-        assert!(gate.pass_account(&context(), " ann@EXAMPLE.com").await.is_err());
     }
 
     #[actix_web::test]
@@ -554,7 +530,9 @@ mod tests {
         let gate = Gate::new("login", None, store.clone());
         let prepaid = PrepaidGate::new("caller", None, store.clone());
         for _ in 0..1000 {
-            gate.pass_account(&told, "a").await.unwrap();
+            gate.pass_address(&told, std::net::Ipv4Addr::LOCALHOST.into())
+                .await
+                .unwrap();
             prepaid.pass(&told, caller(1)).await.unwrap();
         }
         assert!(told.take_headers().is_empty());
@@ -565,7 +543,10 @@ mod tests {
     async fn without_the_store_strangers_wait_and_callers_pass() {
         let (gate, store) = gate(5);
         store.down.store(true, Ordering::Relaxed);
-        let problem = gate.pass_account(&context(), "a").await.unwrap_err();
+        let problem = gate
+            .pass_address(&context(), std::net::Ipv4Addr::LOCALHOST.into())
+            .await
+            .unwrap_err();
         assert_eq!(
             (problem.status().as_u16(), problem.code()),
             (503, "server.unavailable")

@@ -2,11 +2,11 @@
 //!
 //! - [`audit`] says what is on record of an act.
 //! - [`access`] says through what a person speaks (a session, a program's key) and what that is good for.
-//! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`] and [`team`] hold what is
-//!   stored; [`policy`] alone decides who may see and do what.
+//! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`], [`team`] and
+//!   [`two_factor`] hold what is stored; [`policy`] alone decides who may see and do what.
 //! - [`ports`] are the traits through which this crate reaches a store, a password hash, a token and randomness, and
 //!   the values that it commits through them, each whole or not at all.
-//! - [`service`] has the use cases: [`Accounts`], [`Sessions`], [`Teams`], and the [`Authenticator`] that every
+//! - [`service`] has the use cases: [`Accounts`], [`Sessions`], [`TwoFactor`], [`Security`], [`Teams`], and the [`Authenticator`] that every
 //!   request passes.
 //! - `testing` (feature of that name) has a world in memory that implements every store, and the suites that any
 //!   other implementation must pass too.
@@ -26,6 +26,7 @@ pub mod session;
 pub mod team;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod two_factor;
 pub mod user;
 pub mod value;
 
@@ -34,10 +35,12 @@ pub use audit::{AuditActor, AuditEntry, AuditNumber, AuditTarget};
 pub use kernel::Client;
 pub use service::{
     AccountLimits, AccountMails, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache,
-    Reauthentication, SessionLimits, Sessions, SignedIn, Teams, VerifiedEmail,
+    Reauthentication, Security, SessionLimits, Sessions, SignedIn, Teams, ThrottleLimits, TwoFactor,
+    TwoFactorLimits, VerifiedEmail,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};
+pub use two_factor::{FactorAttempt, RecoveryCode, SecuritySettings, TotpSecret, TwoFactorRule};
 pub use user::{PersonCard, Profile, User, UserStatus, UserView};
 pub use value::{
     AvatarUrl, EmailAddress, Password, PasswordAttempt, PasswordHash, PasswordPolicy, PersonName,

@@ -6,6 +6,7 @@
 //! | another's profile | hidden | card | card | card | full, deleted too |
 //! | list of people | no | cards | cards | cards | full, deleted too |
 //! | make, change, delete, restore accounts; role and status | no | no | no | no | yes |
+//! | another's second factor: take away; security settings | no | no | no | no | yes |
 //! | own sessions: list, end | yes | yes | yes | yes | any person's |
 //! | teams: list, read | no | yes | yes | yes | yes |
 //! | a team's members: list | no | own teams | yes | yes | yes |
@@ -144,6 +145,24 @@ pub fn see_deleted(actor: &Actor) -> Result<(), Denial> {
 /// # Errors
 /// [`Denial::Forbidden`] for all but admins.
 pub fn read_audit_log(actor: &Actor) -> Result<(), Denial> {
+    administrate(actor)
+}
+
+/// Whether `actor` may take the account's second factor away. That nobody does so to themselves is not this rule's
+/// matter.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for whoever sees the account, [`Denial::Hidden`] for the others.
+pub fn reset_two_factor(actor: &Actor, target: &User) -> Result<(), Denial> {
+    read_person(actor, target)?;
+    administrate(actor)
+}
+
+/// Whether `actor` may see and change the desk's security settings.
+///
+/// # Errors
+/// [`Denial::Forbidden`] for all but admins.
+pub fn manage_security(actor: &Actor) -> Result<(), Denial> {
     administrate(actor)
 }
 
@@ -295,6 +314,7 @@ mod tests {
         assert_rule(&cast, see_deleted, expected);
         assert_rule(&cast, read_audit_log, expected);
         assert_rule(&cast, manage_teams, expected);
+        assert_rule(&cast, manage_security, expected);
     }
 
     #[test]
@@ -305,6 +325,7 @@ mod tests {
         let expected = [hidden, hidden, no, no, no, no, Ok(())];
         assert_rule(&cast, |actor| change_person(actor, &other).map(drop), expected);
         assert_rule(&cast, |actor| delete_person(actor, &other), expected);
+        assert_rule(&cast, |actor| reset_two_factor(actor, &other), expected);
         let deleted = User {
             deleted_at: Some(start()),
             ..other.clone()

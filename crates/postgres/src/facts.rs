@@ -64,4 +64,22 @@ impl PgFacts {
             .await;
         stated.map_err(|failure| failure.at(PORT))
     }
+
+    /// Puts `to` in the place of the fact `from`; gives the one that holds then.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn replace(&self, name: &str, from: &str, to: &str) -> Result<Option<String>, PortError> {
+        let replaced = self
+            .database
+            .run(async |connection| {
+                diesel::update(desk_facts::table.find(name).filter(desk_facts::value.eq(from)))
+                    .set(desk_facts::value.eq(to))
+                    .execute(connection)
+                    .await
+            })
+            .await;
+        replaced.map_err(|failure| failure.at(PORT))?;
+        self.read(name).await
+    }
 }

@@ -30,7 +30,9 @@ mod tls;
 mod wake_ups;
 
 pub use facts::PgFacts;
-pub use identity::{AuditRow, PgAudit, PgSessions, PgSetup, PgTeams, PgTokens, PgUsers};
+pub use identity::{
+    AuditRow, PgAudit, PgSecurity, PgSessions, PgSetup, PgTeams, PgTokens, PgTwoFactor, PgUsers,
+};
 pub use migrations::MigrateError;
 pub use notifications::PgNotifications;
 pub use outbox::PgOutbox;

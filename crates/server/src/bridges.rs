@@ -50,4 +50,8 @@ impl DeskFacts for PgFacts {
     async fn state(&self, name: &str, value: &str) -> Result<String, PortError> {
         PgFacts::state(self, name, value).await
     }
+
+    async fn replace(&self, name: &str, from: &str, to: &str) -> Result<Option<String>, PortError> {
+        PgFacts::replace(self, name, from, to).await
+    }
 }

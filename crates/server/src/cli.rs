@@ -15,7 +15,7 @@ use crate::config::{self, Loaded, show};
 use crate::embedded::Company;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::stop::Stop;
-use crate::{admin, demo, import, logging, serve, verify};
+use crate::{admin, demo, import, logging, rotate, serve, verify};
 
 /// What is logged of work that goes on by itself. Of what strangers send that is no request, the API has a
 /// line of its own; the framework would call it an error of ours.
@@ -55,6 +55,11 @@ enum Command {
     Verify {
         #[command(subcommand)]
         command: verify::VerifyCommand,
+    },
+    /// Manage the desk's secret key.
+    Secret {
+        #[command(subcommand)]
+        command: rotate::SecretCommand,
     },
     /// Bring data in from elsewhere.
     Import(import::ImportArgs),
@@ -114,6 +119,7 @@ fn run(cli: Cli) -> Outcome {
         | Command::Migrate
         | Command::Admin { .. }
         | Command::Verify { .. }
+        | Command::Secret { .. }
         | Command::Import(_)
         | Command::Demo(_) => {}
     }
@@ -157,6 +163,7 @@ async fn on_runtime(command: Command, loaded: Loaded) -> Outcome {
             Command::Migrate => say("The database is up to date."),
             Command::Admin { command } => admin::run(command, &desk).await,
             Command::Verify { command } => verify::run(command, &desk).await,
+            Command::Secret { command } => rotate::run(command, &desk).await,
             Command::Import(args) => import::run(args, &desk).await,
             Command::Demo(args) => demo::run(args, &desk).await,
             Command::Serve(_) | Command::Work | Command::Openapi | Command::Config(_) | Command::Version => {

@@ -8,26 +8,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use credentials::{Argon2Hasher, Hs256AccessTokens, KeyUse, MasterSecret, RingSecrets, SystemClock, UuidIds};
+use credentials::{
+    AesVault, Argon2Hasher, Hs256AccessTokens, KeyRing, KeyUse, RingSecrets, RingTotp, SystemClock, UuidIds,
+};
 use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
 use http::operator::MetricsText;
 use identity::ports::{
-    AccessTokens, AuditStore, Mailer, OneTimeTokens, PasswordHasher, Secrets, SessionStore, SetupStore,
-    TeamStore, UserStore,
+    AccessTokens, AuditStore, Mailer, OneTimeTokens, PasswordHasher, Secrets, SecurityStore, SessionStore,
+    SetupStore, TeamStore, UserStore,
 };
-use identity::service::{AccountPorts, SessionPorts, TeamPorts};
+use identity::service::{
+    AccountPorts, SecondFactor, SecondFactorPorts, SecurityPorts, SessionPorts, TeamPorts, Throttle,
+    TwoFactorPorts,
+};
 use identity::{
-    AccountMails, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache, Reauthentication, Sessions,
-    Teams,
+    AccountMails, Accounts, AuditLog, AuditTrail, Authenticator, PrincipalCache, Reauthentication, Security,
+    Sessions, Teams, TwoFactor,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgAudit, PgDirectory, PgFacts, PgNotifications,
-    PgOutbox, PgRateLimits, PgSessions, PgSetup, PgTeams, PgTickets, PgTokens, PgUsers, Role, RolesError,
+    PgOutbox, PgRateLimits, PgSecurity, PgSessions, PgSetup, PgTeams, PgTickets, PgTokens, PgTwoFactor,
+    PgUsers, Role, RolesError,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
@@ -91,8 +97,8 @@ pub enum OpenError {
 pub struct Basis {
     /// The database, with the present schema.
     pub database: Database,
-    /// The secret of the installation.
-    pub secret: MasterSecret,
+    /// The secret of the installation, and those before it.
+    pub secret: KeyRing,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
@@ -115,6 +121,10 @@ pub struct Desk {
     pub accounts: Arc<Accounts>,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Second factors.
+    pub two_factor: Arc<TwoFactor>,
+    /// The security settings.
+    pub security: Arc<Security>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Who a request comes from.
@@ -233,13 +243,13 @@ impl Desk {
     /// When passwords cannot be hashed.
     pub fn from_database(
         database: Database,
-        secret: MasterSecret,
+        secret: impl Into<KeyRing>,
         config: &Config,
         mailer: Arc<dyn Mailer>,
     ) -> Result<Self, PortError> {
         let basis = Basis {
             database,
-            secret,
+            secret: secret.into(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
             mailer,
@@ -266,17 +276,53 @@ impl Desk {
         let setup: Arc<dyn SetupStore> = Arc::new(PgSetup::new(database.clone()));
         let one_time_tokens: Arc<dyn OneTimeTokens> = Arc::new(PgTokens::new(database.clone()));
         let hasher: Arc<dyn PasswordHasher> = Arc::new(Argon2Hasher::new()?);
-        let tokens: Arc<dyn AccessTokens> =
-            Arc::new(Hs256AccessTokens::new(&secret, TOKEN_ISSUER, TOKEN_AUDIENCE));
-        let secrets: Arc<dyn Secrets> = Arc::new(RingSecrets::new(&secret));
+        let tokens = Hs256AccessTokens::new(secret.present(), TOKEN_ISSUER, TOKEN_AUDIENCE);
+        let tokens: Arc<dyn AccessTokens> = Arc::new(tokens.accepting(secret.previous()));
+        let secrets: Arc<dyn Secrets> = Arc::new(RingSecrets::new(secret.present()));
         let cache = Arc::new(PrincipalCache::new());
-
+        let limits = Arc::new(PgRateLimits::new(database.clone()));
+        let rates: Arc<dyn RateLimits> = Arc::clone(&limits) as _;
+        let throttle = Arc::new(Throttle::new(
+            rates,
+            Arc::clone(&session_store),
+            Arc::clone(&secrets),
+            Arc::clone(&clock),
+            config.throttle,
+        ));
         let reauthentication = Arc::new(Reauthentication::new(
             Arc::clone(&users),
             Arc::clone(&session_store),
             Arc::clone(&hasher),
+            Arc::clone(&throttle),
             Arc::clone(&clock),
         ));
+        let second_factor = Arc::new(SecondFactor::new(
+            SecondFactorPorts {
+                store: Arc::new(PgTwoFactor::new(database.clone())),
+                vault: Arc::new(AesVault::new(&secret)?),
+                totp: Arc::new(RingTotp),
+                secrets: Arc::clone(&secrets),
+            },
+            config.two_factor,
+        ));
+        let security_store: Arc<dyn SecurityStore> = Arc::new(PgSecurity::new(database.clone()));
+        let two_factor = TwoFactor::new(TwoFactorPorts {
+            users: Arc::clone(&users),
+            security: Arc::clone(&security_store),
+            reauthentication: Arc::clone(&reauthentication),
+            second_factor: Arc::clone(&second_factor),
+            throttle: Arc::clone(&throttle),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
+        let security = Security::new(SecurityPorts {
+            store: security_store,
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
+
         let account_mails = AccountMails::new(
             Arc::clone(&users),
             Arc::clone(&one_time_tokens),
@@ -305,6 +351,8 @@ impl Desk {
                 hasher,
                 tokens: Arc::clone(&tokens),
                 secrets,
+                second_factor,
+                throttle,
                 clock: Arc::clone(&clock),
                 ids: Arc::clone(&ids),
                 cache: Arc::clone(&cache),
@@ -323,7 +371,6 @@ impl Desk {
         let audit_store: Arc<dyn AuditStore> = Arc::new(PgAudit::new(database.clone()));
         let audit_log = AuditLog::new(Arc::clone(&audit_store));
         let audit_trail = AuditTrail::new(audit_store);
-        let limits = PgRateLimits::new(database.clone());
 
         let pg_tickets = Arc::new(PgTickets::new(database.clone()));
         let ticket_store: Arc<dyn TicketStore> = Arc::clone(&pg_tickets) as _;
@@ -353,18 +400,20 @@ impl Desk {
             ids,
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
+            two_factor: Arc::new(two_factor),
+            security: Arc::new(security),
             teams: Arc::new(teams),
             authenticator: Arc::new(authenticator),
             users,
             audit_log: Arc::new(audit_log),
             audit_trail: Arc::new(audit_trail),
-            limits: Arc::new(limits),
+            limits,
             tickets: Arc::new(tickets),
             import: Arc::new(import),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
             account_mails: Arc::new(account_mails),
-            cursors: CursorKey::new(&secret.derive(KeyUse::Cursor).sign(b"cursors")),
+            cursors: CursorKey::new(&secret.present().derive(KeyUse::Cursor).sign(b"cursors")),
             cluster: None,
         })
     }
@@ -374,6 +423,7 @@ impl Desk {
     pub fn http_state(&self, metrics: Option<Arc<dyn MetricsText>>) -> Arc<AppState> {
         let config = &self.config;
         let settings = HttpSettings {
+            desk_name: config.desk_name.clone(),
             behind_tls: config.behind_tls,
             trusted_proxies: config.trusted_proxies.blocks().to_vec(),
             rates: config.rates,
@@ -393,6 +443,8 @@ impl Desk {
             authenticator: Arc::clone(&self.authenticator),
             accounts: Arc::clone(&self.accounts),
             sessions: Arc::clone(&self.sessions),
+            two_factor: Arc::clone(&self.two_factor),
+            security: Arc::clone(&self.security),
             teams: Arc::clone(&self.teams),
             audit_log: Arc::clone(&self.audit_log),
             limits: Arc::clone(&self.limits) as Arc<dyn RateLimits>,
@@ -425,7 +477,7 @@ impl Desk {
 
         let auto_close = Arc::new(AutoClose::new(Arc::clone(&self.tickets)));
         let (sessions, answers) = (Arc::clone(&self.sessions), Arc::clone(&self.answers));
-        let accounts = Arc::clone(&self.accounts);
+        let (accounts, two_factor) = (Arc::clone(&self.accounts), Arc::clone(&self.two_factor));
         let (delivered, clock) = (Arc::clone(&outbox), Arc::clone(&self.clock));
         let clock_of_answers = Arc::clone(&clock);
         let limits = Arc::clone(&self.limits);
@@ -445,6 +497,10 @@ impl Desk {
             .with_sweep(Sweep::new("expired_tokens", FORGET_EVERY, move || {
                 let accounts = Arc::clone(&accounts);
                 async move { accounts.forget_expired_tokens(FORGET_ROWS_MAX).await }
+            }))
+            .with_sweep(Sweep::new("login_challenges", FORGET_EVERY, move || {
+                let two_factor = Arc::clone(&two_factor);
+                async move { two_factor.forget_challenges(FORGET_ROWS_MAX).await }
             }))
             .with_sweep(Sweep::new("delivered_events", FORGET_EVERY, move || {
                 let outbox = Arc::clone(&delivered);

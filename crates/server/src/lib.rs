@@ -16,6 +16,7 @@ pub mod failure;
 pub mod import;
 pub mod logging;
 pub mod mail;
+pub mod rotate;
 pub mod secret;
 pub mod serve;
 mod stop;

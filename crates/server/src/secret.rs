@@ -1,14 +1,15 @@
 //! The secret of the installation: found, made at the first start, and told apart from another's.
 //!
 //! All nodes must share it: a token that one signs is verified by another. The fingerprint of the first node's secret
-//! is a fact of the desk, and a node with another secret does not start.
+//! is a fact of the desk, and a node with another secret does not start. To change the secret, each node is given the new
+//! one, and the one before among its previous ones: the first that starts so records the new fingerprint.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use credentials::{MasterSecret, MasterSecretError};
+use credentials::{KeyRing, MasterSecret, MasterSecretError};
 use kernel::PortError;
 
 use crate::config::Config;
@@ -70,11 +71,12 @@ pub enum SecretError {
     Port(#[from] PortError),
 }
 
-/// The secret of this node, which is the desk's. The first node states it, and makes one if it has none.
+/// The secret of this node, which is the desk's, with those before it. The first node states it, and makes one if it has
+/// none. A node with another secret takes over if it knows the desk's among its previous ones.
 ///
 /// # Errors
 /// When there is none though the desk has one, or it is another than the desk's.
-pub async fn agree(config: &Config, facts: &dyn DeskFacts) -> Result<MasterSecret, SecretError> {
+pub async fn agree(config: &Config, facts: &dyn DeskFacts) -> Result<KeyRing, SecretError> {
     let Located { secret, place } = match find(config)? {
         Some(located) => located,
         None => match facts.read(FACT).await? {
@@ -86,12 +88,47 @@ pub async fn agree(config: &Config, facts: &dyn DeskFacts) -> Result<MasterSecre
         },
     };
     let own = secret.fingerprint();
-    let recorded = facts.state(FACT, &own).await?;
+    let previous = previous(config)?;
+    let mut recorded = facts.state(FACT, &own).await?;
+    let knows = |recorded: &str| previous.iter().any(|secret| secret.fingerprint() == recorded);
+    if recorded != own && knows(&recorded) {
+        let replaced = facts.replace(FACT, &recorded, &own).await?;
+        recorded = replaced.unwrap_or(recorded);
+        if recorded == own {
+            tracing::warn!(
+                fingerprint = own,
+                "this node has taken the desk over to another secret key; give it to all nodes, then run \
+                 `insightdesk secret rotate`"
+            );
+        }
+    }
     if recorded == own {
-        Ok(secret)
+        Ok(KeyRing::new(secret, previous))
     } else {
         Err(SecretError::Foreign { place, own, recorded })
     }
+}
+
+/// The secrets before the present one, which still verify and open.
+fn previous(config: &Config) -> Result<Vec<MasterSecret>, SecretError> {
+    let texts = config
+        .previous_secret_keys
+        .as_ref()
+        .map_or("", |keys| keys.expose());
+    let unusable = |source| SecretError::Unusable {
+        place: "the setting previous-secret-keys".to_owned(),
+        source,
+    };
+    parse_list(texts).map_err(unusable)
+}
+
+/// Reads secrets with commas between.
+///
+/// # Errors
+/// When one of them is none.
+pub fn parse_list(text: &str) -> Result<Vec<MasterSecret>, MasterSecretError> {
+    let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+    texts.map(parse).collect()
 }
 
 /// Reads a secret as people have it: base64 of either alphabet, padded or not.
@@ -228,6 +265,14 @@ mod tests {
                 .or_insert_with(|| value.to_owned())
                 .clone())
         }
+
+        async fn replace(&self, name: &str, from: &str, to: &str) -> Result<Option<String>, PortError> {
+            let mut facts = self.0.lock().unwrap();
+            if let Some(value) = facts.get_mut(name).filter(|value| *value == from) {
+                *value = to.to_owned();
+            }
+            Ok(facts.get(name).cloned())
+        }
     }
 
     fn node(secret: Option<&MasterSecret>) -> (tempfile::TempDir, Config) {
@@ -247,8 +292,9 @@ mod tests {
         let stated = agree(&first, &facts).await.unwrap();
         assert!(dir.path().join(SECRET_FILE).exists());
         let again = agree(&first, &facts).await.unwrap();
-        assert_eq!(stated.fingerprint(), again.fingerprint());
-        let (_dir, same) = node(Some(&stated));
+        let fingerprint = |ring: &KeyRing| ring.present().fingerprint();
+        assert_eq!(fingerprint(&stated), fingerprint(&again));
+        let (_dir, same) = node(Some(stated.present()));
         agree(&same, &facts).await.unwrap();
 
         let (_dir, other) = node(Some(&MasterSecret::generate().unwrap()));
@@ -257,6 +303,42 @@ mod tests {
             message.contains("give every node the same secret-key"),
             "{message}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_node_that_knows_the_secret_before_takes_over_and_others_must_follow() {
+        let facts = MemoryFacts::default();
+        let [before, after, foreign] = [(); 3].map(|()| MasterSecret::generate().unwrap());
+        let with_previous = |secret: &MasterSecret, previous: &[&MasterSecret]| {
+            let (dir, config) = node(Some(secret));
+            let texts: Vec<String> = previous.iter().map(|secret| secret.to_text()).collect();
+            let previous_secret_keys = Some(Secret::new(texts.join(", ")));
+            (
+                dir,
+                Config {
+                    previous_secret_keys,
+                    ..config
+                },
+            )
+        };
+        let (_dir, first) = node(Some(&before));
+        agree(&first, &facts).await.unwrap();
+        let (_dir, unknowing) = with_previous(&after, &[&foreign]);
+        assert!(matches!(
+            agree(&unknowing, &facts).await,
+            Err(SecretError::Foreign { .. })
+        ));
+        let (_dir, next) = with_previous(&after, &[&foreign, &before]);
+        for _ in 0..2 {
+            let ring = agree(&next, &facts).await.unwrap();
+            assert_eq!(ring.present().fingerprint(), after.fingerprint());
+            assert_eq!(ring.previous().len(), 2);
+        }
+        // A node that was not told does not start any more.
+        assert!(matches!(
+            agree(&first, &facts).await,
+            Err(SecretError::Foreign { .. })
+        ));
     }
 
     #[tokio::test]

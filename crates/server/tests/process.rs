@@ -362,6 +362,7 @@ fn a_desk_is_made_used_stopped_and_found_again() {
     );
     let token = server.log_in();
     assert_eq!(server.me(&token), EMAIL);
+    the_audit_log_is_verified(&folder.data_dir());
     assert_eq!(server.stop(), [""; 0]);
     assert_eq!(folder.postmaster(), None, "its PostgreSQL stops with it");
 
@@ -381,6 +382,25 @@ fn a_desk_is_made_used_stopped_and_found_again() {
         "insightdesk: no administrator was made: There is an account with this address already\n"
     );
     assert_eq!(folder.postmaster(), None);
+}
+
+/// Beside the server: what was done is on record before long, and the head that is printed is an anchor.
+fn the_audit_log_is_verified(data_dir: &str) {
+    let verify = |more: &[&str]| run(&[&["verify", "audit", "--data-dir", data_dir], more].concat(), "");
+    let mut head = String::new();
+    wait_until("an entry of the audit log", || {
+        let output = verify(&[]);
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        let found = said.lines().find_map(|line| line.strip_prefix("head "));
+        head = found.unwrap_or_default().to_owned();
+        !head.is_empty()
+    });
+    assert!(verify(&["--expect", &head]).status.success());
+    let later = format!("9999:{}", "0a".repeat(32));
+    let said = refusal(&verify(&["--expect", &later]));
+    assert!(said.contains("entry 9999 is missing"), "{said}");
+    assert_eq!(verify(&["--expect", "x"]).status.code(), Some(2));
 }
 
 #[test]

@@ -304,19 +304,6 @@ async fn accept_invitation(
     Rendered::no_content().into_response()
 }
 
-/// Counts a try of the caller to prove again who they are: as often as one may try to log in.
-pub(crate) async fn pass_reauthentication(
-    app: &AppState,
-    request: &HttpRequest,
-    caller: &Caller,
-) -> Result<(), Problem> {
-    let context = RequestContext::of(request);
-    app.gates
-        .login_account
-        .pass_account(&context, &caller.id().to_string())
-        .await
-}
-
 /// A new password, and the present one.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -350,14 +337,12 @@ struct ChangePasswordBody {
 )]
 async fn change_password(
     app: Data<AppState>,
-    request: HttpRequest,
     Command(call, body): Command<ChangePasswordBody>,
 ) -> Result<HttpResponse, Problem> {
     let ChangePasswordBody {
         current_password,
         new_password,
     } = body;
-    pass_reauthentication(&app, &request, &call.caller).await?;
     let change = ChangePassword {
         current: current_password,
         new: new_password,
@@ -408,7 +393,6 @@ async fn change_email(
         current_password,
     } = body;
     admitted(&app, &request).await?;
-    pass_reauthentication(&app, &request, &call.caller).await?;
     let change = ChangeEmail {
         email,
         current: current_password,

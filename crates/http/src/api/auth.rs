@@ -9,7 +9,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use identity::SignedIn;
-use identity::service::{Credentials, Registration, UpdateUser};
+use identity::service::{Credentials, LoginError, Registration, UpdateUser};
 use kernel::Patch;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -109,13 +109,18 @@ struct LoginBody {
     /// Its password.
     #[schema(format = Password, examples("seven purple lanterns"))]
     password: String,
+    /// The six digits of the authenticator app, or a recovery code, where the account has a second factor and it is to
+    /// come along.
+    #[serde(default)]
+    #[schema(nullable = false, examples("492039"))]
+    totp: Option<String>,
 }
 
 /// A pair of tokens, and whose they are.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SignedIn)]
-struct SignedInBody {
+pub(super) struct SignedInBody {
     /// For the header `Authorization: Bearer …`.
     access_token: String,
     /// To be exchanged for the next pair, once.
@@ -149,7 +154,32 @@ impl From<SignedIn> for SignedInBody {
     }
 }
 
+/// What a refused login is told; one that waits for its code gets the challenge along.
+pub(super) fn refused(error: LoginError) -> Problem {
+    let challenge = match &error {
+        LoginError::TwoFactorRequired {
+            challenge,
+            expires_in,
+        } => Some((challenge.expose().to_owned(), expires_in.as_secs())),
+        LoginError::InvalidCredentials
+        | LoginError::TwoFactorInvalid
+        | LoginError::ChallengeInvalid
+        | LoginError::TooMany { .. }
+        | LoginError::Port(_) => None,
+    };
+    let problem = Problem::from(error);
+    match challenge {
+        Some((challenge, expires_in)) => problem
+            .with_member("challenge", challenge.into())
+            .with_member("expiresIn", expires_in.into()),
+        None => problem,
+    }
+}
+
 /// Log in
+///
+/// Where the account has a second factor and no code comes along, the answer is 401 `auth.two_factor_required` with the
+/// members `challenge` and `expiresIn` (seconds): finish with `POST /auth/2fa/verify`.
 #[utoipa::path(
     post,
     path = "/auth/login",
@@ -158,8 +188,8 @@ impl From<SignedIn> for SignedInBody {
     request_body = LoginBody,
     responses(
         (status = 200, description = "A pair of tokens.", body = SignedInBody),
-        (status = 401, description = "The address or the password is not right.", body = crate::problem::ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 401, description = "The address or the password is not right, or a code is asked for.",
+            body = crate::problem::ProblemBody, content_type = "application/problem+json"),
     )
 )]
 async fn login(
@@ -167,17 +197,22 @@ async fn login(
     request: HttpRequest,
     Json(body): Json<LoginBody>,
 ) -> Result<HttpResponse, Problem> {
-    let LoginBody { email, password } = body;
+    let LoginBody {
+        email,
+        password,
+        totp,
+    } = body;
     let context = RequestContext::of(&request);
     let origin = Arc::new(auth::origin(&app, &request));
     if let Some(address) = origin.client.ip() {
         app.gates.login_address.pass_address(&context, address).await?;
     }
-    app.gates.login_account.pass_account(&context, &email).await?;
-    let signed_in = app
-        .sessions
-        .login(Credentials { email, password }, origin)
-        .await?;
+    let credentials = Credentials {
+        email,
+        password,
+        totp,
+    };
+    let signed_in = app.sessions.login(credentials, origin).await.map_err(refused)?;
     context.set_caller(signed_in.profile.id.0);
     Rendered::of(StatusCode::OK, &SignedInBody::from(signed_in)).into_response()
 }

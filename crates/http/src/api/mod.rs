@@ -5,8 +5,10 @@ mod account_links;
 mod audit;
 mod auth;
 mod notifications;
+mod settings;
 mod teams;
 mod tickets;
+mod two_factor;
 mod user_actions;
 mod users;
 
@@ -20,10 +22,12 @@ pub fn operations() -> Vec<Operation> {
         notifications::operations(),
         auth::operations(),
         account_links::operations(),
+        two_factor::operations(),
         users::operations(),
         user_actions::operations(),
         teams::operations(),
         audit::operations(),
+        settings::operations(),
     ]
     .concat()
 }

@@ -1,13 +1,13 @@
 //! What administrators do to an account as a whole.
 
+use actix_web::HttpResponse;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use identity::{Scope, UserStatus};
 use kernel::UserId;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::account_links::{AcceptedBody, pass_reauthentication};
+use super::account_links::AcceptedBody;
 use super::users::{KIND, UserBody};
 use crate::app::AppState;
 use crate::command::{Command, Nothing, Rendered};
@@ -191,11 +191,9 @@ struct AnonymizeBody {
 )]
 async fn anonymize(
     app: Data<AppState>,
-    request: HttpRequest,
     Path(id): Path<UserId>,
     Command(mut call, body): Command<AnonymizeBody>,
 ) -> Result<HttpResponse, Problem> {
-    pass_reauthentication(&app, &request, &call.caller).await?;
     let (principal, expected) = (call.caller.0.clone(), call.expected(KIND));
     let password = body.current_password.as_deref();
     call.run(

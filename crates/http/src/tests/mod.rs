@@ -81,6 +81,9 @@ impl World {
             hasher: _,
             accounts,
             sessions,
+            two_factor,
+            vault: _,
+            security,
             teams,
             authenticator,
             ..
@@ -102,6 +105,8 @@ impl World {
             authenticator: Arc::new(authenticator),
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
+            two_factor: Arc::new(two_factor),
+            security: Arc::new(security),
             teams: Arc::new(teams),
             audit_log: Arc::new(AuditLog::new(Arc::new(MemoryAudit::new()))),
             limits: Arc::new(MemoryRateLimits::new(clock.clone())),

@@ -8,7 +8,13 @@
 
 mod audit;
 mod mail;
+mod security;
 mod tokens;
+mod totp;
+mod two_factor;
+mod vault;
+
+use std::net::IpAddr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -17,8 +23,9 @@ use kernel::{
     Client, Page, PageLimit, Person, PortError, Position, Receipt, Role, TeamId, TeamRole, UserId, Version,
 };
 
-use crate::session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, TokenHash};
+use crate::session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 use crate::team::{Team, TeamMember};
+use crate::two_factor::TwoFactorRule;
 use crate::user::{PersonCard, User, UserStatus};
 use crate::value::{EmailAddress, Password, PasswordAttempt, PasswordHash};
 
@@ -28,11 +35,25 @@ pub use audit::{ActionFilter, AuditFilter, AuditPage, AuditStore, Recorded};
 #[cfg(any(test, feature = "testing"))]
 pub use mail::MockMailer;
 pub use mail::{Mail, MailContent, MailError, Mailer};
+pub use security::MockSecurityStore;
+pub use security::{SecurityCommit, SecurityCommitError, SecurityStore};
 #[cfg(any(test, feature = "testing"))]
 pub use tokens::MockOneTimeTokens;
 pub use tokens::{
     IssueBound, OneTimeToken, OneTimeTokenId, OneTimeTokens, OtherTokens, TokenIssue, TokenKind, TokenSpend,
 };
+#[cfg(any(test, feature = "testing"))]
+pub use totp::MockTotp;
+pub use totp::Totp;
+#[cfg(any(test, feature = "testing"))]
+pub use two_factor::MockTwoFactorStore;
+pub use two_factor::{
+    CodesReplacement, Confirmation, Enrolment, FactorUse, LoginChallenge, RemovalProof, TwoFactorCommitError,
+    TwoFactorRecord, TwoFactorRemoval, TwoFactorStore,
+};
+#[cfg(any(test, feature = "testing"))]
+pub use vault::MockVault;
+pub use vault::{SealPurpose, Sealed, Vault};
 
 // ------------------------------------------------------------------------------------------------- accounts
 
@@ -247,13 +268,34 @@ pub enum AccountCommitError {
 pub trait SessionStore: Send + Sync {
     /// Stores a new session and sets its account's `last_login_at` to the session's `created_at`.
     ///
-    /// Must refuse, in the same transaction, when the account no longer admits its owner ([`User::may_sign_in`]) or its stored
-    /// hash is no longer that of a [`Proof::Password`]: a login that ran beside a suspension or a change of password leaves no
-    /// session behind. Setting `last_login_at` may move the account's version.
+    /// Must refuse, in the same transaction, when the account no longer admits its owner ([`User::may_sign_in`]) or its
+    /// stored hash is no longer that of the proof, or a password alone was shown though a second factor is enabled: a
+    /// login that ran beside a suspension, a change of password or the enabling of a second factor leaves no session
+    /// behind. A second factor's use must hold once more ([`FactorUse`]) and be moved, and a challenge be known, not over
+    /// and not spent, and be spent with it: of any number of logins with the same code, or the same challenge, exactly one
+    /// begins a session. Setting `last_login_at` may move the account's version.
     ///
     /// # Errors
     /// See [`BeginError`]; nothing is stored then.
     async fn begin(&self, begin: SessionBegin) -> Result<(), BeginError>;
+
+    /// Stores the events of a sign-in that was refused.
+    ///
+    /// # Errors
+    /// When the store cannot be reached; nothing is stored then.
+    async fn refuse(&self, events: Vec<Event>) -> Result<(), PortError>;
+
+    /// Whether a session of the account, ended or not, that was used at `since` or later was last used from `ip`. An
+    /// address of IPv6 stands for its /64.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn has_signed_in_from(
+        &self,
+        user: UserId,
+        ip: IpAddr,
+        since: DateTime<Utc>,
+    ) -> Result<bool, PortError>;
 
     /// What the store knows of a refresh token: whether it is a session's live one, or one that was exchanged. Must
     /// find ended sessions, too, and those of unusable accounts.
@@ -328,6 +370,15 @@ pub struct SessionBegin {
 pub enum Proof {
     /// The password: the hash that it was compared with, which must still be the account's.
     Password(PasswordHash),
+    /// The password and a second factor.
+    PasswordAndFactor {
+        /// The hash that the password was compared with.
+        password: PasswordHash,
+        /// What is used up for it.
+        factor: FactorUse,
+        /// The challenge that was answered, unless the code came with the password.
+        challenge: Option<TokenHash>,
+    },
     /// A provider's word; the account's password does not matter.
     SignOn,
 }
@@ -433,6 +484,12 @@ pub struct PrincipalRecord {
     pub session_expires_at: DateTime<Utc>,
     /// When the session was revoked, if it was.
     pub session_revoked_at: Option<DateTime<Utc>>,
+    /// How the person proved who they are when it began.
+    pub method: SignInMethod,
+    /// Whether the account has a second factor.
+    pub two_factor_enabled: bool,
+    /// Of whom the desk asks one.
+    pub two_factor_rule: TwoFactorRule,
 }
 
 // ---------------------------------------------------------------------------------------------------- teams

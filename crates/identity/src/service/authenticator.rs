@@ -9,7 +9,7 @@ use kernel::{Clock, Origin, PortError};
 use crate::access::{Access, Principal, Restriction};
 use crate::ports::{AccessTokens, PrincipalRecord, SessionStore};
 use crate::service::AuthError;
-use crate::session::SessionId;
+use crate::session::{SessionId, SignInMethod};
 use crate::user::UserStatus;
 
 /// Finds out who a bearer of an access token is. Fails closed: when the store does not answer, nobody is known.
@@ -118,10 +118,22 @@ impl PrincipalRecord {
             return Err(AuthError::SessionRevoked);
         }
         match self.status {
-            UserStatus::Active => Ok(None),
+            UserStatus::Active => Ok(self.lacks_two_factor().then_some(Restriction::TwoFactorMissing)),
             UserStatus::Pending => Ok(Some(Restriction::EmailUnverified)),
             UserStatus::Suspended => Err(AuthError::SessionRevoked),
         }
+    }
+
+    /// Whether the desk asks the person for a second factor that they have not set up. Who came through a sign-on
+    /// provider proved as much there as the provider asks.
+    fn lacks_two_factor(&self) -> bool {
+        let proved_elsewhere = match self.method {
+            SignInMethod::SignOn => true,
+            SignInMethod::Password
+            | SignInMethod::PasswordAndCode
+            | SignInMethod::PasswordAndRecoveryCode => false,
+        };
+        !self.two_factor_enabled && !proved_elsewhere && self.two_factor_rule.applies_to(self.person.role)
     }
 }
 

@@ -435,6 +435,14 @@ impl Classify for ChangePasswordError {
         }
     }
 
+    fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            ChangePasswordError::Reauthentication(error) => error.retry_after(),
+            ChangePasswordError::Port(error) => error.retry_after(),
+            ChangePasswordError::Invalid(_) | ChangePasswordError::Busy => None,
+        }
+    }
+
     fn violations(&self) -> &[Violation] {
         match self {
             ChangePasswordError::Invalid(violations) => violations.as_slice(),
@@ -448,40 +456,6 @@ impl Classify for ChangePasswordError {
 impl From<Violations> for ChangePasswordError {
     fn from(violations: Violations) -> Self {
         ChangePasswordError::Invalid(violations)
-    }
-}
-
-/// Why nobody was logged in. It never tells an unknown address from a wrong password or a shut-out account.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// Address and password do not belong to an account that may log in.
-    #[error("address and password open no account")]
-    InvalidCredentials,
-    /// A port failed.
-    #[error(transparent)]
-    Port(#[from] PortError),
-}
-
-impl Classify for LoginError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            LoginError::InvalidCredentials => FailureKind::Unauthenticated,
-            LoginError::Port(error) => error.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            LoginError::InvalidCredentials => "auth.invalid_credentials",
-            LoginError::Port(error) => error.code(),
-        }
-    }
-
-    fn detail(&self) -> String {
-        match self {
-            LoginError::InvalidCredentials => "The address or the password is not right.".into(),
-            LoginError::Port(error) => error.detail(),
-        }
     }
 }
 

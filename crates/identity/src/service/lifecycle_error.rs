@@ -45,6 +45,13 @@ impl Classify for AnonymizeError {
         }
     }
 
+    fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            AnonymizeError::Reauthentication(error) => error.retry_after(),
+            AnonymizeError::Change(_) | AnonymizeError::ActingAdmin => None,
+        }
+    }
+
     fn violations(&self) -> &[Violation] {
         match self {
             AnonymizeError::Change(error) => error.violations(),

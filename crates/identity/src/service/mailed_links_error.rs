@@ -90,6 +90,14 @@ impl Classify for ChangeEmailError {
         }
     }
 
+    fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            ChangeEmailError::Reauthentication(error) => error.retry_after(),
+            ChangeEmailError::Port(error) => error.retry_after(),
+            ChangeEmailError::Invalid(_) => None,
+        }
+    }
+
     fn violations(&self) -> &[Violation] {
         match self {
             ChangeEmailError::Invalid(violations) => violations.as_slice(),

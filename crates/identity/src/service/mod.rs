@@ -12,13 +12,19 @@ mod authenticator;
 mod error;
 mod lifecycle;
 mod lifecycle_error;
+mod login_error;
 mod mailed_links;
 mod mailed_links_error;
 mod reauthentication;
+mod second_factor;
+mod security;
 mod sessions;
 mod teams;
 #[cfg(test)]
 mod tests;
+mod throttle;
+mod two_factor;
+mod two_factor_error;
 
 pub use account_mails::AccountMails;
 pub use accounts::{
@@ -29,15 +35,21 @@ pub use audit::{AuditLog, AuditTrail};
 pub use audit_error::ReadAuditError;
 pub use authenticator::{Authenticator, PrincipalCache};
 pub use error::{
-    AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, LoginError,
-    MemberError, ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,
+    AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, MemberError,
+    ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,
 };
 pub use lifecycle_error::AnonymizeError;
+pub use login_error::LoginError;
 pub use mailed_links::{Acceptance, ChangeEmail, MAILS_PER_HOUR_MAX};
 pub use mailed_links_error::{AskError, ChangeEmailError, TokenUseError};
 pub use reauthentication::{Reauthentication, ReauthenticationError};
+pub use second_factor::{SecondFactor, SecondFactorPorts, TwoFactorLimits};
+pub use security::{Security, SecurityPorts, UpdateSecurity};
 pub use sessions::{Credentials, SessionInfo, SessionLimits, SessionPorts, Sessions, SignedIn};
 pub use teams::{CreateTeam, MemberWish, TeamPorts, Teams, UpdateTeam};
+pub use throttle::{Throttle, ThrottleLimits};
+pub use two_factor::{NewTwoFactor, Resealed, TwoFactor, TwoFactorPorts, TwoFactorStatus};
+pub use two_factor_error::{ResetTwoFactorError, SecurityError, TwoFactorError};
 
 /// How often a decision is made before its caller hears that others kept coming between.
 const DECISIONS_MAX: u32 = 4;

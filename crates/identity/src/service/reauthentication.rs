@@ -4,10 +4,13 @@
 //! To guard a use case by it, call [`Reauthentication::prove`] first and decide on the account that it gives.
 
 use std::sync::Arc;
+use std::time::Duration as StdDuration;
 
 use chrono::Duration;
 use kernel::{Classify, Clock, FailureKind, PortError};
 
+use super::throttle::{Guess, Target, Throttle, Throttled};
+use super::two_factor_error::{too_many, whole_secs};
 use crate::access::Principal;
 use crate::ports::{PasswordHasher, SessionStore, UserStore};
 use crate::user::User;
@@ -18,6 +21,7 @@ pub struct Reauthentication {
     users: Arc<dyn UserStore>,
     sessions: Arc<dyn SessionStore>,
     hasher: Arc<dyn PasswordHasher>,
+    throttle: Arc<Throttle>,
     clock: Arc<dyn Clock>,
 }
 
@@ -31,12 +35,14 @@ impl Reauthentication {
         users: Arc<dyn UserStore>,
         sessions: Arc<dyn SessionStore>,
         hasher: Arc<dyn PasswordHasher>,
+        throttle: Arc<Throttle>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             users,
             sessions,
             hasher,
+            throttle,
             clock,
         }
     }
@@ -63,7 +69,7 @@ impl Reauthentication {
             session.user_id == user.id && self.clock.now() < fresh_until
         } else {
             match current_password.and_then(PasswordAttempt::new) {
-                Some(attempt) => self.hasher.verify(&user.password_hash, &attempt).await?,
+                Some(attempt) => self.is_password(principal, &user, &attempt).await?,
                 None => false,
             }
         };
@@ -73,6 +79,35 @@ impl Reauthentication {
             Err(ReauthenticationError::Failed)
         }
     }
+
+    /// Whether it is the account's password. Guesses are counted with those at logins: who stole a session is not to
+    /// find the password out by it.
+    async fn is_password(
+        &self,
+        principal: &Principal,
+        user: &User,
+        attempt: &PasswordAttempt,
+    ) -> Result<bool, ReauthenticationError> {
+        let target = Target::of(&user.email, Some(user.id));
+        let client = principal
+            .person
+            .origin
+            .as_ref()
+            .map(|origin| origin.client.clone());
+        let admitted = self
+            .throttle
+            .admit(Guess::Password, &target, &client.unwrap_or_default())
+            .await;
+        let tokens = admitted.map_err(|throttled| match throttled {
+            Throttled::TooMany { retry_after } => ReauthenticationError::TooMany { retry_after },
+            Throttled::Port(error) => error.into(),
+        })?;
+        let is_right = self.hasher.verify(&user.password_hash, attempt).await?;
+        if is_right {
+            self.throttle.give_back(tokens).await;
+        }
+        Ok(is_right)
+    }
 }
 
 /// Why someone did not prove who they are.
@@ -81,6 +116,12 @@ pub enum ReauthenticationError {
     /// The password is another or was not given, or, of an account without one, the session began too long ago.
     #[error("the caller did not prove again who they are")]
     Failed,
+    /// Too many wrong passwords were tried.
+    #[error("too many passwords were tried")]
+    TooMany {
+        /// When the next one is looked at.
+        retry_after: StdDuration,
+    },
     /// The account was shut out meanwhile.
     #[error("the account can no longer be used")]
     NoAccount,
@@ -93,6 +134,7 @@ impl Classify for ReauthenticationError {
     fn kind(&self) -> FailureKind {
         match self {
             ReauthenticationError::Failed => FailureKind::Forbidden,
+            ReauthenticationError::TooMany { .. } => FailureKind::TooMany,
             ReauthenticationError::NoAccount => FailureKind::Unauthenticated,
             ReauthenticationError::Port(error) => error.kind(),
         }
@@ -101,6 +143,7 @@ impl Classify for ReauthenticationError {
     fn code(&self) -> &'static str {
         match self {
             ReauthenticationError::Failed => "auth.reauthentication_failed",
+            ReauthenticationError::TooMany { .. } => "request.rate_limited",
             ReauthenticationError::NoAccount => "auth.session_revoked",
             ReauthenticationError::Port(error) => error.code(),
         }
@@ -111,8 +154,17 @@ impl Classify for ReauthenticationError {
             ReauthenticationError::Failed => {
                 "The current password is not right; an account without one needs a fresh sign-in.".into()
             }
+            ReauthenticationError::TooMany { retry_after } => too_many(*retry_after),
             ReauthenticationError::NoAccount => "The session has ended; log in again.".into(),
             ReauthenticationError::Port(error) => error.detail(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<StdDuration> {
+        match self {
+            ReauthenticationError::TooMany { retry_after } => Some(whole_secs(*retry_after)),
+            ReauthenticationError::Port(error) => error.retry_after(),
+            ReauthenticationError::Failed | ReauthenticationError::NoAccount => None,
         }
     }
 }

@@ -10,13 +10,15 @@ use kernel::{Actor, Client, Clock, EventId, IdSource, Origin, Page, PageLimit, P
 use crate::access::Principal;
 use crate::policy;
 use crate::ports::{
-    AccessTokens, BeginError, PasswordHasher, Proof, Revocation, RotateError, Rotation, Secrets,
-    SessionBegin, SessionStore, ShownToken, TokenPlace, UserStore, WhichSessions,
+    AccessTokens, BeginError, LoginChallenge, PasswordHasher, Proof, Revocation, RotateError, Rotation,
+    SealPurpose, Secrets, SessionBegin, SessionStore, ShownToken, TokenPlace, UserStore, WhichSessions,
 };
+use crate::service::second_factor::{Judged, SecondFactor, TwoFactorLimits};
+use crate::service::throttle::{Guess, Target, Throttle, Throttled, Tokens};
 use crate::service::{DECISIONS_MAX, LoginError, PrincipalCache, RefreshError, SessionError};
 use crate::session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 use crate::user::{Profile, User};
-use crate::value::{EmailAddress, PasswordAttempt};
+use crate::value::{EmailAddress, PasswordAttempt, PasswordHash};
 
 /// What [`Sessions`] works with.
 #[derive(Clone)]
@@ -31,6 +33,10 @@ pub struct SessionPorts {
     pub tokens: Arc<dyn AccessTokens>,
     /// Makes refresh tokens.
     pub secrets: Arc<dyn Secrets>,
+    /// Judges codes; keeps the challenges of logins that wait for one.
+    pub second_factor: Arc<SecondFactor>,
+    /// Counts guesses.
+    pub throttle: Arc<Throttle>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives ids.
@@ -80,6 +86,8 @@ pub struct Credentials {
     pub email: String,
     /// The password, as typed.
     pub password: String,
+    /// A code of the second factor or a recovery code, as typed, where it comes along.
+    pub totp: Option<String>,
 }
 
 impl fmt::Debug for Credentials {
@@ -135,6 +143,28 @@ enum Verdict {
     Revoked,
 }
 
+/// Why nobody was signed in, for the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Password,
+    Unknown,
+    ShutOut,
+    SecondFactor,
+    Rate,
+}
+
+impl Refusal {
+    fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Password => "password",
+            Refusal::Unknown => "unknown",
+            Refusal::ShutOut => "shut_out",
+            Refusal::SecondFactor => "second_factor",
+            Refusal::Rate => "rate",
+        }
+    }
+}
+
 /// The use cases of sessions.
 pub struct Sessions {
     ports: SessionPorts,
@@ -149,39 +179,219 @@ impl Sessions {
     }
 
     /// Logs a person in. An unknown address, a wrong password and an account that cannot be used get the same answer
-    /// at the same cost.
+    /// at the same cost. Where the account has a second factor, its code may come along; else it is asked for.
     ///
     /// # Errors
-    /// [`LoginError::InvalidCredentials`] for all of these.
+    /// [`LoginError::InvalidCredentials`] for all of these, [`LoginError::TwoFactorRequired`] with what
+    /// [`Sessions::verify`] takes, and as [`LoginError`] says.
     pub async fn login(&self, credentials: Credentials, origin: Arc<Origin>) -> Result<SignedIn, LoginError> {
-        let attempt = PasswordAttempt::new(&credentials.password);
-        let user = match EmailAddress::parse("/email", &credentials.email) {
-            Ok(email) => self.ports.users.user_by_email(&email).await?,
-            Err(_) => None,
+        let Credentials {
+            email,
+            password,
+            totp,
+        } = credentials;
+        let attempt = PasswordAttempt::new(&password);
+        let (user, target) = match EmailAddress::parse("/email", &email) {
+            Ok(email) => {
+                let user = self.ports.users.user_by_email(&email).await?;
+                let target = Target::of(&email, user.as_ref().map(|user| user.id));
+                (user, target)
+            }
+            Err(_) => (None, Target::nobody(&email)),
         };
+        let tried = user.as_ref().map(|user| user.id);
+        let tokens = self.admit(Guess::Password, &target, &origin).await?;
         let (user, attempt) = match (user.filter(User::may_sign_in), attempt) {
             (Some(user), Some(attempt)) => (user, attempt),
-            (_, attempt) => {
+            (usable, attempt) => {
                 let attempt = attempt.unwrap_or_else(PasswordAttempt::nothing);
                 self.ports.hasher.verify_nothing(&attempt).await?;
+                let reason = match (tried, usable) {
+                    (None, _) => Refusal::Unknown,
+                    (Some(_), None) => Refusal::ShutOut,
+                    (Some(_), Some(_)) => Refusal::Password,
+                };
+                self.refuse(tried, reason, &origin).await?;
                 return Err(LoginError::InvalidCredentials);
             }
         };
         if !self.ports.hasher.verify(&user.password_hash, &attempt).await? {
+            self.refuse(tried, Refusal::Password, &origin).await?;
             return Err(LoginError::InvalidCredentials);
         }
-        let proof = Proof::Password(user.password_hash.clone());
-        self.begin(user, proof, SignInMethod::Password, &origin).await
+        self.ports.throttle.give_back(tokens).await;
+        let password = user.password_hash.clone();
+        if !user.two_factor_enabled {
+            let begun = self
+                .begin(
+                    user,
+                    Proof::Password(password),
+                    SignInMethod::Password,
+                    None,
+                    &origin,
+                )
+                .await;
+            return match begun {
+                Err(BeginError::Refused) => {
+                    self.refuse(tried, Refusal::ShutOut, &origin).await?;
+                    Err(LoginError::InvalidCredentials)
+                }
+                Err(BeginError::Port(error)) => Err(error.into()),
+                Ok(signed_in) => Ok(signed_in),
+            };
+        }
+        match totp {
+            Some(code) => self.login_by_code(user, password, None, &code, &origin).await,
+            None => Err(self.challenge(&user, &password).await?),
+        }
     }
 
-    /// Begins a session of someone who proved who they are.
+    /// Finishes a login that was asked for a code. A challenge begins one session, and is over after
+    /// [`TwoFactorLimits::CHALLENGE_TRIES_MAX`] tries.
+    ///
+    /// # Errors
+    /// [`LoginError::ChallengeInvalid`], [`LoginError::TwoFactorInvalid`], and as [`LoginError`] says.
+    pub async fn verify(
+        &self,
+        challenge: &str,
+        code: &str,
+        origin: Arc<Origin>,
+    ) -> Result<SignedIn, LoginError> {
+        let token = SecretToken::parse(challenge).ok_or(LoginError::ChallengeInvalid)?;
+        let token = self.ports.secrets.sha256(&token);
+        let factor = &self.ports.second_factor.ports;
+        let tries_max = TwoFactorLimits::CHALLENGE_TRIES_MAX;
+        let challenge = factor
+            .store
+            .try_challenge(&token, self.ports.clock.now(), tries_max)
+            .await?;
+        let challenge = challenge.ok_or(LoginError::ChallengeInvalid)?;
+        let user = self.ports.users.user(challenge.user).await?;
+        let user = user.filter(|user| user.is_usable() && user.two_factor_enabled);
+        let user = user.ok_or(LoginError::ChallengeInvalid)?;
+        let password = factor
+            .vault
+            .open(SealPurpose::LoginChallenge, user.id.0, &challenge.password)?;
+        let password = PasswordHash::from_phc(password);
+        if password != user.password_hash {
+            return Err(LoginError::ChallengeInvalid);
+        }
+        self.login_by_code(user, password, Some(token), code, &origin)
+            .await
+    }
+
+    /// Logs one in whose password was right, if the code is.
+    async fn login_by_code(
+        &self,
+        user: User,
+        password: PasswordHash,
+        challenge: Option<TokenHash>,
+        code: &str,
+        origin: &Arc<Origin>,
+    ) -> Result<SignedIn, LoginError> {
+        let id = user.id;
+        let target = Target::of(&user.email, Some(id));
+        let tokens = self.admit(Guess::Code, &target, origin).await?;
+        let now = self.ports.clock.now();
+        let Some(judged) = self.ports.second_factor.judge(id, code, now).await? else {
+            self.refuse(Some(id), Refusal::SecondFactor, origin).await?;
+            return Err(LoginError::TwoFactorInvalid);
+        };
+        let Judged {
+            factor,
+            method,
+            codes_left,
+        } = judged;
+        let proof = Proof::PasswordAndFactor {
+            password,
+            factor,
+            challenge,
+        };
+        match self.begin(user, proof, method, codes_left, origin).await {
+            Ok(signed_in) => {
+                self.ports.throttle.give_back(tokens).await;
+                Ok(signed_in)
+            }
+            Err(BeginError::Refused) => {
+                self.refuse(Some(id), Refusal::SecondFactor, origin).await?;
+                Err(LoginError::TwoFactorInvalid)
+            }
+            Err(BeginError::Port(error)) => Err(error.into()),
+        }
+    }
+
+    /// Remembers a login whose password was right, and asks for its code.
+    async fn challenge(&self, user: &User, password: &PasswordHash) -> Result<LoginError, PortError> {
+        let now = self.ports.clock.now();
+        let challenge = self.ports.secrets.token()?;
+        let factor = &self.ports.second_factor.ports;
+        let sealed = factor
+            .vault
+            .seal(SealPurpose::LoginChallenge, user.id.0, password.as_str())?;
+        let stored = LoginChallenge {
+            token: self.ports.secrets.sha256(&challenge),
+            user: user.id,
+            password: sealed,
+            created_at: now,
+            expires_at: now + Duration::seconds(TwoFactorLimits::CHALLENGE_SECS),
+        };
+        factor.store.challenge(stored).await?;
+        Ok(LoginError::TwoFactorRequired {
+            challenge,
+            expires_in: std::time::Duration::from_secs(TwoFactorLimits::CHALLENGE_SECS.unsigned_abs()),
+        })
+    }
+
+    /// Takes what a guess costs; one that is turned away is recorded.
+    async fn admit(&self, guess: Guess, target: &Target, origin: &Arc<Origin>) -> Result<Tokens, LoginError> {
+        let admitted = self.ports.throttle.admit(guess, target, &origin.client).await;
+        if let Err(Throttled::TooMany { .. }) = &admitted {
+            self.refuse(target.user(), Refusal::Rate, origin).await?;
+        }
+        Ok(admitted?)
+    }
+
+    /// Records that nobody was signed in.
+    async fn refuse(
+        &self,
+        user: Option<UserId>,
+        reason: Refusal,
+        origin: &Arc<Origin>,
+    ) -> Result<(), PortError> {
+        let fact = IdentityFact::SignInRefused {
+            user,
+            reason: reason.as_str().to_owned(),
+        };
+        let cause = Cause::System("sign_in".to_owned());
+        let event = self.event(cause, Some(origin), self.ports.clock.now(), fact);
+        self.ports.sessions.refuse(vec![event]).await
+    }
+
+    fn event(
+        &self,
+        cause: Cause,
+        origin: Option<&Arc<Origin>>,
+        at: DateTime<Utc>,
+        fact: IdentityFact,
+    ) -> Event {
+        Event {
+            id: EventId::new(self.ports.ids.as_ref()),
+            at,
+            cause,
+            origin: origin.cloned(),
+            fact: Fact::Identity(fact),
+        }
+    }
+
+    /// Begins a session of someone who proved who they are. `codes_left` is of the recovery code that was used for it.
     async fn begin(
         &self,
         user: User,
         proof: Proof,
         method: SignInMethod,
+        codes_left: Option<u32>,
         origin: &Arc<Origin>,
-    ) -> Result<SignedIn, LoginError> {
+    ) -> Result<SignedIn, BeginError> {
         let now = self.ports.clock.now();
         let token = self.ports.secrets.token()?;
         let session = Session {
@@ -200,31 +410,20 @@ impl Sessions {
             profile.last_login_at = Some(now);
             profile
         })?;
-        let fact = IdentityFact::SignedIn {
+        let used = codes_left.map(|left| IdentityFact::RecoveryCodeUsed { user: user.id, left });
+        let began = IdentityFact::SignedIn {
             user: user.id,
             session: session.id.0,
             method: method.as_str().to_owned(),
         };
-        let event = Event {
-            id: EventId::new(self.ports.ids.as_ref()),
-            at: now,
-            cause: Cause::Person(user.id),
-            origin: Some(Arc::clone(origin)),
-            fact: Fact::Identity(fact),
-        };
+        let facts = used.into_iter().chain([began]);
+        let events = facts.map(|fact| self.event(Cause::Person(user.id), Some(origin), now, fact));
         let begin = SessionBegin {
             session,
             proof,
-            events: vec![event],
+            events: events.collect(),
         };
-        self.ports
-            .sessions
-            .begin(begin)
-            .await
-            .map_err(|error| match error {
-                BeginError::Refused => LoginError::InvalidCredentials,
-                BeginError::Port(error) => error.into(),
-            })?;
+        self.ports.sessions.begin(begin).await?;
         Ok(signed_in)
     }
 
@@ -344,17 +543,18 @@ impl Sessions {
             user: session.user_id,
             session: session.id.0,
         };
-        let event = Event {
-            id: EventId::new(self.ports.ids.as_ref()),
-            at: now,
-            cause: Cause::System("session_guard".to_owned()),
-            origin: Some(Arc::clone(origin)),
-            fact: Fact::Identity(fact),
+        let ended = IdentityFact::SessionsEnded {
+            user: session.user_id,
+            session: Some(session.id.0),
         };
+        let cause = || Cause::System("session_guard".to_owned());
         let revocation = Revocation {
             which: WhichSessions::One(session.id),
             at: now,
-            events: vec![event],
+            events: vec![
+                self.event(cause(), Some(origin), now, fact),
+                self.event(cause(), Some(origin), now, ended),
+            ],
         };
         self.revoke_and_forget(revocation).await.map(|_| ())
     }
@@ -392,11 +592,7 @@ impl Sessions {
             return Ok(());
         };
         let which = WhichSessions::One(session);
-        let revocation = Revocation {
-            which,
-            at: self.ports.clock.now(),
-            events: Vec::new(),
-        };
+        let revocation = self.revocation(&principal.actor(), principal.person.id, which);
         self.revoke_and_forget(revocation).await.map(|_| ())
     }
 
@@ -406,11 +602,7 @@ impl Sessions {
     /// When the store cannot be reached.
     pub async fn logout_all(&self, principal: &Principal) -> Result<(), PortError> {
         let which = WhichSessions::AllOf(principal.person.id);
-        let revocation = Revocation {
-            which,
-            at: self.ports.clock.now(),
-            events: Vec::new(),
-        };
+        let revocation = self.revocation(&principal.actor(), principal.person.id, which);
         self.revoke_and_forget(revocation).await.map(|_| ())
     }
 
@@ -468,11 +660,7 @@ impl Sessions {
             .filter(|session| session.is_live(now));
         let session = session.ok_or(SessionError::NotFound)?;
         policy::manage_sessions(actor, session.user_id)?;
-        let revocation = Revocation {
-            which: WhichSessions::One(id),
-            at: now,
-            events: Vec::new(),
-        };
+        let revocation = self.revocation(actor, session.user_id, WhichSessions::One(id));
         self.revoke_and_forget(revocation).await?;
         Ok(())
     }
@@ -485,6 +673,21 @@ impl Sessions {
     pub async fn forget_ended(&self, rows_max: i64) -> Result<u64, PortError> {
         let before = self.ports.clock.now() - Duration::days(SessionLimits::ENDED_KEPT_DAYS);
         self.ports.sessions.forget_ended(before, rows_max).await
+    }
+
+    /// Ends sessions of `user` now, and tells of it.
+    fn revocation(&self, actor: &Actor, user: UserId, which: WhichSessions) -> Revocation {
+        let at = self.ports.clock.now();
+        let session = match which {
+            WhichSessions::One(session) => Some(session.0),
+            WhichSessions::AllOf(_) => None,
+        };
+        let fact = IdentityFact::SessionsEnded { user, session };
+        Revocation {
+            which,
+            at,
+            events: vec![self.event(Cause::from(actor), actor.origin(), at, fact)],
+        }
     }
 
     /// Revokes, and forgets who callers were: also after a failure, which may hide a success.

@@ -1,11 +1,13 @@
 //! The suites that every store must pass: the one in memory, and the one in a database.
 //!
-//! [`user_store`], [`session_store`] and [`team_store`] make their own data, unlike any other, and ask only for that:
-//! they can run on a shared database. [`empty_desk`] needs one on which there is no acting admin, and to itself.
+//! [`user_store`], [`session_store`], [`two_factor_store`] and [`team_store`] make their own data, unlike any other, and ask only for that:
+//! they can run on a shared database. [`empty_desk`] needs one on which there is no acting admin, and to itself, and
+//! [`security_store`] one whose settings were never set.
 //!
 //! Each takes the stores of one world. A failure panics and says which promise was broken.
 
 mod tokens;
+mod two_factor;
 
 pub use tokens::one_time_tokens;
 
@@ -34,6 +36,7 @@ use crate::team::{Team, TeamMember};
 use crate::user::{User, UserStatus};
 use crate::value::{AvatarUrl, PasswordHash, TeamDescription};
 use kernel::Client;
+pub use two_factor::{security_store, two_factor_store};
 
 // -------------------------------------------------------------------------------------------------- helpers
 

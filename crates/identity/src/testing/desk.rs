@@ -1,5 +1,6 @@
 //! Every service of the crate over the world in memory.
 
+use kernel::MemoryRateLimits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,12 +8,14 @@ use events::Subscriber as _;
 use kernel::{Clock, IdSource, ManualClock, Role, SequentialIds};
 
 use super::builders::start;
-use super::{FakeAccessTokens, FakeHasher, FakeSecrets, MemoryIdentity, SentMails};
+use super::{FakeAccessTokens, FakeHasher, FakeSecrets, FakeTotp, FakeVault, MemoryIdentity, SentMails};
 use crate::access::Principal;
 use crate::ports::Mail;
 use crate::service::{
     AccountLimits, AccountMails, AccountPorts, Accounts, Authenticator, CreateUser, Credentials,
-    PrincipalCache, Reauthentication, SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
+    PrincipalCache, Reauthentication, SecondFactor, SecondFactorPorts, Security, SecurityPorts,
+    SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams, Throttle, ThrottleLimits, TwoFactor,
+    TwoFactorLimits, TwoFactorPorts,
 };
 use crate::testing::builders::origin;
 use crate::user::{Profile, UserStatus};
@@ -36,6 +39,12 @@ pub struct Desk {
     pub accounts: Accounts,
     /// Sessions.
     pub sessions: Sessions,
+    /// Second factors.
+    pub two_factor: TwoFactor,
+    /// The vault of their secrets.
+    pub vault: Arc<FakeVault>,
+    /// The security settings.
+    pub security: Security,
     /// Teams.
     pub teams: Teams,
     /// Who is who.
@@ -64,18 +73,51 @@ impl Desk {
         let tokens = Arc::new(FakeAccessTokens);
         let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
         let cache = Arc::new(PrincipalCache::new());
+        let throttle = Arc::new(Throttle::new(
+            Arc::new(MemoryRateLimits::new(clock.clone())),
+            world.clone(),
+            secrets.clone(),
+            clock.clone(),
+            ThrottleLimits::default(),
+        ));
+        let reauthentication = Arc::new(Reauthentication::new(
+            world.clone(),
+            world.clone(),
+            hasher.clone(),
+            throttle.clone(),
+            clock.clone(),
+        ));
         let account_ports = AccountPorts {
             users: world.clone(),
             setup: world.clone(),
             tokens: world.clone(),
-            reauthentication: Arc::new(Reauthentication::new(
-                world.clone(),
-                world.clone(),
-                hasher.clone(),
-                clock.clone(),
-            )),
+            reauthentication: reauthentication.clone(),
             hasher: hasher.clone(),
             secrets: secrets.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
+        let vault = Arc::new(FakeVault::default());
+        let second_factor_ports = SecondFactorPorts {
+            store: world.clone(),
+            vault: vault.clone(),
+            totp: Arc::new(FakeTotp),
+            secrets: secrets.clone(),
+        };
+        let second_factor = Arc::new(SecondFactor::new(second_factor_ports, TwoFactorLimits::default()));
+        let two_factor_ports = TwoFactorPorts {
+            users: world.clone(),
+            security: world.clone(),
+            reauthentication,
+            second_factor: second_factor.clone(),
+            throttle: throttle.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
+        let security_ports = SecurityPorts {
+            store: world.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
             cache: cache.clone(),
@@ -86,6 +128,8 @@ impl Desk {
             hasher: hasher.clone(),
             tokens: tokens.clone(),
             secrets: secrets.clone(),
+            second_factor,
+            throttle,
             clock: clock.clone(),
             ids: ids.clone(),
             cache: cache.clone(),
@@ -109,6 +153,9 @@ impl Desk {
             told: AtomicUsize::new(0),
             accounts: Accounts::new(account_ports, limits),
             sessions: Sessions::new(session_ports, SessionLimits::default()),
+            two_factor: TwoFactor::new(two_factor_ports),
+            vault,
+            security: Security::new(security_ports),
             teams: Teams::new(team_ports),
             authenticator: Authenticator::new(tokens, world.clone(), clock, cache),
             world,
@@ -153,6 +200,7 @@ impl Desk {
         let credentials = Credentials {
             email: format!("{name}@example.com"),
             password: Self::PASSWORD.to_owned(),
+            totp: None,
         };
         match self.sessions.login(credentials, origin()).await {
             Ok(signed_in) => signed_in,

@@ -1,8 +1,10 @@
 //! A world in memory: every store over one lock, so that each commit is whole.
 
 mod tokens;
+mod two_factor;
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,14 +14,15 @@ use kernel::{Client, Membership, Page, PageLimit, Person, PortError, Position, R
 use uuid::Uuid;
 
 use crate::ports::{
-    AccountCommit, AccountCommitError, BeginError, CredentialsAfter, Deleted, Expected, MemberChange,
-    MemberCommit, MemberCommitError, MemberRecord, MembershipsAfter, OneTimeToken, PrincipalRecord, Proof,
-    Revocation, RotateError, Rotation, SearchFields, SessionBegin, SessionStore, SessionsAfter, SetupCommit,
-    SetupCommitError, SetupOffer, SetupStore, ShownToken, TeamCommit, TeamCommitError, TeamDeletion,
-    TeamStore, TokenPlace, UserFilter, UserStore, WhichSessions,
+    AccountCommit, AccountCommitError, BeginError, CredentialsAfter, Deleted, Expected, LoginChallenge,
+    MemberChange, MemberCommit, MemberCommitError, MemberRecord, MembershipsAfter, OneTimeToken,
+    PrincipalRecord, Proof, Revocation, RotateError, Rotation, SearchFields, SessionBegin, SessionStore,
+    SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore, ShownToken, TeamCommit,
+    TeamCommitError, TeamDeletion, TeamStore, TokenPlace, UserFilter, UserStore, WhichSessions,
 };
 use crate::session::{Session, SessionId, TokenHash};
 use crate::team::{Team, TeamMember};
+use crate::two_factor::SecuritySettings;
 use crate::user::User;
 use crate::value::EmailAddress;
 
@@ -36,6 +39,10 @@ struct World {
     members: HashMap<(TeamId, UserId), TeamMember>,
     setup: HashMap<TokenHash, SetupOffer>,
     tokens: Vec<OneTimeToken>,
+    factors: HashMap<UserId, two_factor::Factor>,
+    /// With how often each was tried.
+    challenges: HashMap<TokenHash, (LoginChallenge, u16)>,
+    security: SecuritySettings,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
 }
@@ -109,6 +116,24 @@ impl World {
     fn publish(&mut self, events: Vec<Event>, receipt: Option<Receipt>) {
         self.events.extend(events);
         self.receipts.extend(receipt);
+    }
+
+    fn end_sessions_after(&mut self, sessions: SessionsAfter, owner: UserId) {
+        match sessions {
+            SessionsAfter::Keep => {}
+            SessionsAfter::RevokeAll { at } => {
+                self.end_sessions(at, |session| session.user_id == owner);
+            }
+            SessionsAfter::RevokeOthers { keep, at } => {
+                self.end_sessions(at, |session| session.user_id == owner && session.id != keep);
+            }
+            SessionsAfter::EraseAll { at } => {
+                self.end_sessions(at, |session| session.user_id == owner);
+                for session in self.sessions.values_mut().filter(|s| s.user_id == owner) {
+                    session.client = Client::default();
+                }
+            }
+        }
     }
 
     fn end_sessions(&mut self, at: DateTime<Utc>, which: impl Fn(&Session) -> bool) -> u64 {
@@ -293,21 +318,7 @@ impl UserStore for MemoryIdentity {
             world.supersede(id, token.kind, token.created_at);
             world.tokens.push(token);
         }
-        match sessions {
-            SessionsAfter::Keep => {}
-            SessionsAfter::RevokeAll { at } => {
-                world.end_sessions(at, |session| session.user_id == id);
-            }
-            SessionsAfter::RevokeOthers { keep, at } => {
-                world.end_sessions(at, |session| session.user_id == id && session.id != keep);
-            }
-            SessionsAfter::EraseAll { at } => {
-                world.end_sessions(at, |session| session.user_id == id);
-                for session in world.sessions.values_mut().filter(|s| s.user_id == id) {
-                    session.client = Client::default();
-                }
-            }
-        }
+        world.end_sessions_after(sessions, id);
         match memberships {
             MembershipsAfter::Keep => {}
             MembershipsAfter::LeaveAll => world.members.retain(|(_, user), _| *user != id),
@@ -326,18 +337,69 @@ impl SessionStore for MemoryIdentity {
             events,
         } = begin;
         let mut world = self.world();
-        let user = world.users.get_mut(&session.user_id);
-        let proves = |user: &User| match &proof {
-            Proof::Password(hash) => user.password_hash == *hash,
+        let id = session.user_id;
+        let proves = |user: &&User| match &proof {
+            Proof::Password(hash) => user.password_hash == *hash && !user.two_factor_enabled,
+            Proof::PasswordAndFactor {
+                password,
+                factor,
+                challenge,
+            } => {
+                let now = session.created_at;
+                user.password_hash == *password
+                    && world.factor_holds(id, factor)
+                    && challenge
+                        .as_ref()
+                        .is_none_or(|token| world.challenge_holds(token, now))
+            }
             Proof::SignOn => true,
         };
-        let user = user.filter(|user| user.may_sign_in() && proves(user));
-        let user = user.ok_or(BeginError::Refused)?;
+        let user = world.users.get(&id).filter(|user| user.may_sign_in());
+        user.filter(proves).ok_or(BeginError::Refused)?;
+        match proof {
+            Proof::Password(_) | Proof::SignOn => {}
+            Proof::PasswordAndFactor {
+                password: _,
+                factor,
+                challenge,
+            } => {
+                world.use_up(id, factor);
+                if let Some(token) = challenge {
+                    world.challenges.remove(&token);
+                }
+            }
+        }
+        let user = world.users.get_mut(&id).ok_or(BeginError::Refused)?;
         user.last_login_at = Some(session.created_at);
         user.version = user.version.next();
         world.sessions.insert(session.id, session);
         world.events.extend(events);
         Ok(())
+    }
+
+    async fn refuse(&self, events: Vec<Event>) -> Result<(), PortError> {
+        self.world().publish(events, None);
+        Ok(())
+    }
+
+    async fn has_signed_in_from(
+        &self,
+        user: UserId,
+        ip: IpAddr,
+        since: DateTime<Utc>,
+    ) -> Result<bool, PortError> {
+        let network = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits() >> 64,
+        };
+        let world = self.world();
+        Ok(world.sessions.values().any(|session| {
+            let used_from = session.client.ip().map(|ip| ip.to_canonical());
+            session.user_id == user
+                && session.last_used_at >= since
+                && used_from
+                    .is_some_and(|from| from.is_ipv4() == ip.is_ipv4() && network(from) == network(ip))
+        }))
     }
 
     async fn shown(&self, token: &TokenHash) -> Result<Option<ShownToken>, PortError> {
@@ -448,6 +510,9 @@ impl SessionStore for MemoryIdentity {
                 deleted_at: user.deleted_at,
                 session_expires_at: session.expires_at,
                 session_revoked_at: session.revoked_at,
+                method: session.method,
+                two_factor_enabled: user.two_factor_enabled,
+                two_factor_rule: world.security.require_two_factor,
             })
         }))
     }

@@ -16,6 +16,6 @@ mod tests;
 
 pub use audit::{MemoryAudit, audit_entry, audit_store};
 pub use desk::Desk;
-pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets};
+pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets, FakeTotp, FakeVault};
 pub use mails::{SentMails, token_of};
 pub use memory::MemoryIdentity;

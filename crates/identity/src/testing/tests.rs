@@ -14,6 +14,18 @@ async fn the_store_of_sessions_in_memory_keeps_its_contract() {
 }
 
 #[tokio::test]
+async fn the_store_of_second_factors_in_memory_keeps_its_contract() {
+    let world = MemoryIdentity::new();
+    contract::two_factor_store(&world, &world, &world).await;
+}
+
+#[tokio::test]
+async fn the_security_settings_in_memory_keep_their_contract() {
+    let world = MemoryIdentity::new();
+    contract::security_store(&world, &world, &world).await;
+}
+
+#[tokio::test]
 async fn the_store_of_teams_in_memory_keeps_its_contract() {
     let world = MemoryIdentity::new();
     contract::team_store(&world, &world, &world).await;

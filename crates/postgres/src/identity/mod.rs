@@ -1,4 +1,5 @@
-//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`], [`PgTokens`], [`PgSetup`] and [`PgAudit`].
+//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTwoFactor`], [`PgSecurity`], [`PgTeams`], [`PgTokens`],
+//! [`PgSetup`] and [`PgAudit`].
 //!
 //! A commit is one statement: its own row is written first, in a part named `changed` that gives a row only when the
 //! decision still stands, and everything else follows from that row. Two things need more, because a statement sees
@@ -10,8 +11,8 @@
 //! A one-time token is only looked at, and spent by whoever changes its account: two who show the same one decided on
 //! the same version of the account, and the second finds that moved on.
 //!
-//! Rows are locked in this order: the lock for the first administrator, teams, accounts by id, sessions, memberships,
-//! one-time tokens.
+//! Rows are locked in this order: the lock for the first administrator, teams, accounts by id, one-time tokens,
+//! recovery codes, sessions, memberships.
 //! Locks are of the kinds that foreign keys do not wait for.
 //!
 //! To store another field, add it to its row in [`rows`] and to the statement beside the destructuring that no longer
@@ -19,17 +20,21 @@
 
 mod audit;
 mod rows;
+mod security;
 mod sessions;
 mod setup;
 mod teams;
 mod tokens;
+mod two_factor;
 mod users;
 
 pub use audit::{AuditRow, PgAudit};
+pub use security::PgSecurity;
 pub use sessions::PgSessions;
 pub use setup::PgSetup;
 pub use teams::PgTeams;
 pub use tokens::PgTokens;
+pub use two_factor::PgTwoFactor;
 pub use users::PgUsers;
 
 use diesel::QueryableByName;

@@ -17,6 +17,7 @@ use kernel::id::Uuid;
 use kernel::text::{Lines, TextRule};
 use kernel::{Membership, Person, PortError, Role, TeamId, TeamRole, UserId, Version};
 
+use super::security::rule_of;
 use crate::schema::{sql_types, team_members, teams, users};
 
 /// Stands for a name that has no letters.
@@ -246,8 +247,7 @@ impl SessionRow {
         Ok(Session {
             id: SessionId(session_id),
             user_id: UserId(user_id),
-            // Another writer's own word tells of no more than a password.
-            method: SignInMethod::parse(&method).unwrap_or(SignInMethod::Password),
+            method: sign_in_method(&method),
             refresh_token_sha256: hash,
             client: Client::new(user_agent.as_deref(), ip_address.map(|network| network.ip())),
             expires_at,
@@ -273,6 +273,12 @@ pub(super) struct PrincipalRow {
     expires_at: DateTime<Utc>,
     #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
     revoked_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = types::Text)]
+    method: String,
+    #[diesel(sql_type = types::Bool)]
+    two_factor_enabled: bool,
+    #[diesel(sql_type = types::Nullable<types::Text>)]
+    two_factor_rule: Option<String>,
     #[diesel(sql_type = types::Nullable<types::Array<types::Uuid>>)]
     teams: Option<Vec<Uuid>>,
     #[diesel(sql_type = types::Nullable<types::Array<sql_types::TeamRole>>)]
@@ -289,6 +295,9 @@ impl PrincipalRow {
             deleted_at,
             expires_at,
             revoked_at,
+            method,
+            two_factor_enabled,
+            two_factor_rule,
             teams,
             ranks,
         } = self;
@@ -308,8 +317,16 @@ impl PrincipalRow {
             deleted_at,
             session_expires_at: expires_at,
             session_revoked_at: revoked_at,
+            method: sign_in_method(&method),
+            two_factor_enabled,
+            two_factor_rule: rule_of(two_factor_rule.as_deref()),
         }
     }
+}
+
+/// Another writer's own word tells of no more than a password.
+fn sign_in_method(stored: &str) -> SignInMethod {
+    SignInMethod::parse(stored).unwrap_or(SignInMethod::Password)
 }
 
 fn person_name(id: Uuid, stored: &str) -> Result<PersonName, PortError> {

@@ -1,10 +1,13 @@
 //! Sessions.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Bytea, Nullable, Timestamptz};
+use diesel::sql_types::{Bool, Bytea, Nullable, Timestamptz};
 use diesel_async::RunQueryDsl as _;
+use events::Event;
 use identity::ports::{
     BeginError, PrincipalRecord, Proof, Revocation, RotateError, Rotation, SessionBegin, SessionStore,
     ShownToken, TokenPlace, WhichSessions,
@@ -14,7 +17,7 @@ use ipnetwork::IpNetwork;
 use kernel::{Page, PageLimit, PortError, Position, UserId};
 
 use super::rows::{PrincipalRow, SessionRow, UserRow};
-use super::{CountRow, MAY_SIGN_IN};
+use super::{CountRow, MAY_SIGN_IN, two_factor};
 use crate::Database;
 use crate::error::Failure;
 use crate::outbox::insert_events;
@@ -55,6 +58,13 @@ impl PgSessions {
     }
 }
 
+/// Whether an account was used from an address.
+#[derive(QueryableByName)]
+struct KnownRow {
+    #[diesel(sql_type = Bool)]
+    is_known: bool,
+}
+
 /// A refresh token's session, account and place. Without a time it is the live one.
 #[derive(QueryableByName)]
 struct ShownRow {
@@ -89,19 +99,40 @@ impl SessionStore for PgSessions {
             revoked_at,
         } = session;
         // `updated_at` stays: only who moves the version may leave it alone. See the triggers of the migration.
-        let sql = Sql::new("WITH admitted AS (UPDATE users SET last_login_at = ")
+        let (held, last_step) = match &proof {
+            Proof::Password(_) | Proof::SignOn => (Sql::default(), Sql::default()),
+            Proof::PasswordAndFactor {
+                password: _,
+                factor,
+                challenge,
+            } => {
+                let challenge = challenge.as_ref().map(|token| (token, created_at));
+                let held = two_factor::hold(user_id, factor, challenge).push(", ");
+                (held, two_factor::set_last_step(factor))
+            }
+        };
+        let sql = Sql::new("WITH ")
+            .append(held)
+            .push("admitted AS (UPDATE users u SET last_login_at = ")
             .bind(created_at)
-            .push(", version = version + 1 WHERE id = ")
-            .bind(user_id)
-            .push(" AND ")
-            .push(MAY_SIGN_IN);
+            .push(", version = u.version + 1")
+            .append(last_step);
         let sql = match &proof {
-            Proof::Password(hash) => sql.push(" AND password_hash = ").bind(hash.as_str()),
-            Proof::SignOn => sql,
+            Proof::Password(hash) => sql
+                .push(" WHERE NOT u.two_factor_enabled AND u.password_hash = ")
+                .bind(hash.as_str()),
+            Proof::PasswordAndFactor { password, .. } => sql
+                .push(" FROM held WHERE u.id = held.id AND u.password_hash = ")
+                .bind(password.as_str()),
+            Proof::SignOn => sql.push(" WHERE true"),
         };
         let sql = sql
+            .push(" AND ")
+            .push(MAY_SIGN_IN)
+            .push(" AND u.id = ")
+            .bind(user_id)
             .push(
-                " RETURNING id), began AS (INSERT INTO sessions (id, user_id, method, refresh_token, user_agent, \
+                " RETURNING u.id), began AS (INSERT INTO sessions (id, user_id, method, refresh_token, user_agent, \
                  ip_address, expires_at, created_at, last_used_at, revoked_at) SELECT ",
             )
             .bind(id.0)
@@ -122,6 +153,19 @@ impl SessionStore for PgSessions {
             .push(", ")
             .bind(revoked_at)
             .push(" FROM admitted RETURNING id)");
+        let sql = match &proof {
+            Proof::Password(_) | Proof::SignOn => sql,
+            Proof::PasswordAndFactor {
+                password: _,
+                factor,
+                challenge,
+            } => sql.append(two_factor::use_up(
+                factor,
+                challenge.as_ref(),
+                created_at,
+                "admitted",
+            )),
+        };
         let sql = if tells {
             let insert =
                 insert_events(&events, Some("began")).map_err(|error| Failure::from(error).at(PORT))?;
@@ -142,6 +186,23 @@ impl SessionStore for PgSessions {
             self.database.wake_ups().committed();
         }
         Ok(())
+    }
+
+    async fn refuse(&self, events: Vec<Event>) -> Result<(), PortError> {
+        let insert = insert_events(&events, None).map_err(|error| Failure::from(error).at(PORT))?;
+        self.execute(insert).await?;
+        self.database.wake_ups().committed();
+        Ok(())
+    }
+
+    async fn has_signed_in_from(
+        &self,
+        user: UserId,
+        ip: IpAddr,
+        since: DateTime<Utc>,
+    ) -> Result<bool, PortError> {
+        let row = self.one::<KnownRow>(select_known(user, ip, since)).await?;
+        Ok(row.is_some_and(|row| row.is_known))
     }
 
     async fn shown(&self, token: &TokenHash) -> Result<Option<ShownToken>, PortError> {
@@ -267,6 +328,21 @@ impl SessionStore for PgSessions {
     }
 }
 
+/// Whether a session of the account was last used from there.
+pub(super) fn select_known(user: UserId, ip: IpAddr, since: DateTime<Utc>) -> Sql {
+    let sql = Sql::new("SELECT EXISTS (SELECT 1 FROM sessions WHERE user_id = ").bind(user);
+    let sql = match ip {
+        IpAddr::V4(_) => sql.push(" AND ip_address = ").bind(IpNetwork::from(ip)),
+        IpAddr::V6(_) => sql
+            .push(" AND ip_address <<= set_masklen(")
+            .bind(IpNetwork::from(ip))
+            .push(", 64)"),
+    };
+    sql.push(" AND coalesce(last_used_at, created_at) >= ")
+        .bind(since)
+        .push(") AS is_known")
+}
+
 /// The session that knows a refresh token, with its account.
 pub(super) fn select_shown(token: &TokenHash) -> Sql {
     Sql::new("SELECT ")
@@ -290,10 +366,12 @@ pub(super) fn select_shown(token: &TokenHash) -> Sql {
         )
 }
 
-/// All that authentication asks. Every request runs it: three walks of an index, and few columns.
+/// All that authentication asks. Every request runs it: four walks of an index, and few columns.
 pub(super) fn select_principal(session: SessionId) -> Sql {
     Sql::new(
-        "SELECT u.id AS user_id, u.role, u.status, u.deleted_at, s.expires_at, s.revoked_at, m.teams, m.ranks \
+        "SELECT u.id AS user_id, u.role, u.status, u.deleted_at, s.expires_at, s.revoked_at, s.method, \
+         u.two_factor_enabled, (SELECT value ->> 'requireTwoFactor' FROM desk_settings WHERE name = 'security') \
+         AS two_factor_rule, m.teams, m.ranks \
          FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN LATERAL (\
            SELECT array_agg(team_id) AS teams, array_agg(role_in_team) AS ranks FROM (\
              SELECT team_id, role_in_team FROM team_members WHERE user_id = s.user_id ORDER BY team_id\

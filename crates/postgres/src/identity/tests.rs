@@ -1,24 +1,31 @@
 //! The adapters on a real database: their contracts, what happens when two commits meet, what other writers leave
 //! behind, and how the reads find their rows.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Duration, Utc};
 use diesel::QueryableByName;
 use diesel_async::RunQueryDsl as _;
 use events::{Cause, Event, Fact, IdentityFact};
 use identity::ports::{
-    AccountCommit, AccountCommitError, BeginError, Deleted, Expected, MemberChange, MemberCommit,
-    MemberCommitError, MembershipsAfter, Proof, Revocation, Rotation, SearchFields, SessionBegin,
-    SessionStore as _, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore as _,
-    TeamStore as _, UserFilter, UserSearch, UserStore as _, WhichSessions,
+    AccountCommit, AccountCommitError, BeginError, Confirmation, Deleted, Enrolment, Expected, FactorUse,
+    LoginChallenge, MemberChange, MemberCommit, MemberCommitError, MembershipsAfter, Proof, RemovalProof,
+    Revocation, Rotation, Sealed, SearchFields, SessionBegin, SessionStore as _, SessionsAfter, SetupCommit,
+    SetupCommitError, SetupOffer, SetupStore as _, TeamStore as _, TwoFactorCommitError, TwoFactorRemoval,
+    TwoFactorStore as _, UserFilter, UserSearch, UserStore as _, WhichSessions,
 };
 use identity::testing::builders::{email, member, name, session, start, team, token_hash, unique_id, user};
 use identity::testing::contract;
-use identity::{Session, SessionId, User, UserStatus};
+use identity::{Session, SessionId, TokenHash, User, UserStatus};
 use kernel::{EventId, PageLimit, Position, Role, SystemActor, TeamId, TeamRole, UserId, Version};
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
 
-use super::{FIRST_ADMIN_LOCK, PgSessions, PgSetup, PgTeams, PgTokens, PgUsers, sessions, teams, users};
+use super::{
+    FIRST_ADMIN_LOCK, PgSecurity, PgSessions, PgSetup, PgTeams, PgTokens, PgTwoFactor, PgUsers, sessions,
+    teams, two_factor, users,
+};
 use crate::sql::Sql;
 use crate::testing::TestDatabase;
 use crate::testing::own::test_database;
@@ -33,6 +40,8 @@ struct World {
     teams: PgTeams,
     setup: PgSetup,
     tokens: PgTokens,
+    factors: PgTwoFactor,
+    security: PgSecurity,
 }
 
 async fn world() -> World {
@@ -44,6 +53,8 @@ async fn world() -> World {
         teams: PgTeams::new(database.clone()),
         setup: PgSetup::new(database.clone()),
         tokens: PgTokens::new(database.clone()),
+        factors: PgTwoFactor::new(database.clone()),
+        security: PgSecurity::new(database.clone()),
         test,
     }
 }
@@ -142,6 +153,18 @@ async fn the_store_of_sessions_keeps_its_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_store_of_second_factors_keeps_its_contract() {
+    let world = world().await;
+    contract::two_factor_store(&world.users, &world.sessions, &world.factors).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_security_settings_keep_their_contract() {
+    let world = world().await;
+    contract::security_store(&world.users, &world.sessions, &world.security).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_store_of_teams_keeps_its_contract() {
     let world = world().await;
     contract::team_store(&world.users, &world.sessions, &world.teams).await;
@@ -154,6 +177,150 @@ async fn an_empty_desk_keeps_its_contract() {
 }
 
 // --------------------------------------------------------------------------------------- commits that meet
+
+/// Someone with a second factor whose last step is 1, and one recovery code.
+async fn protected(world: &World) -> (User, TokenHash) {
+    let person = world.made(user(Role::Agent)).await;
+    let secret = Sealed::from_stored("v1.abcdefgh.secret");
+    let enrolment = Enrolment {
+        user: person.id,
+        password: person.password_hash.clone(),
+        secret: secret.clone(),
+        at: start(),
+    };
+    world.factors.enroll(enrolment).await.unwrap();
+    let code = token_hash();
+    let confirmation = Confirmation {
+        user: person.id,
+        secret,
+        step: 1,
+        codes: vec![code.clone()],
+        at: start(),
+        events: Vec::new(),
+    };
+    world.factors.confirm(confirmation).await.unwrap();
+    (world.stored(person.id).await, code)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_fifty_logins_with_one_code_or_recovery_code_one_begins_a_session() {
+    let world = Arc::new(world().await);
+    let (person, recovery) = protected(&world).await;
+    let code = FactorUse::Code {
+        secret: Sealed::from_stored("v1.abcdefgh.secret"),
+        step: 2,
+    };
+    for factor in [code, FactorUse::RecoveryCode(recovery)] {
+        let mut tries = JoinSet::new();
+        for _ in 0..50 {
+            let (world, person, factor) = (Arc::clone(&world), person.clone(), factor.clone());
+            tries.spawn(async move {
+                let begin = SessionBegin {
+                    session: session(&person),
+                    proof: Proof::PasswordAndFactor {
+                        password: person.password_hash.clone(),
+                        factor,
+                        challenge: None,
+                    },
+                    events: Vec::new(),
+                };
+                world.sessions.begin(begin).await
+            });
+        }
+        let outcomes = tries.join_all().await;
+        let refused = outcomes
+            .iter()
+            .filter(|one| matches!(one, Err(BeginError::Refused)));
+        assert_eq!(
+            (refused.count(), outcomes.iter().filter(|one| one.is_ok()).count()),
+            (49, 1)
+        );
+    }
+    let stored = world.stored(person.id).await;
+    assert_eq!(
+        stored.version,
+        Version(person.version.0 + 2),
+        "who was refused left no trace"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_fifty_tries_at_a_challenge_five_are_granted_and_one_spends_it() {
+    let world = Arc::new(world().await);
+    let (person, _) = protected(&world).await;
+    let challenge = LoginChallenge {
+        token: token_hash(),
+        user: person.id,
+        password: Sealed::from_stored("v1.abcdefgh.password"),
+        created_at: start(),
+        expires_at: start() + Duration::minutes(5),
+    };
+    world.factors.challenge(challenge.clone()).await.unwrap();
+    let mut tries = JoinSet::new();
+    for step in 2..52 {
+        let (world, person, token) = (Arc::clone(&world), person.clone(), challenge.token.clone());
+        tries.spawn(async move {
+            let tried = world.factors.try_challenge(&token, start(), 5).await.unwrap();
+            let begin = SessionBegin {
+                session: session(&person),
+                proof: Proof::PasswordAndFactor {
+                    password: person.password_hash.clone(),
+                    factor: FactorUse::Code {
+                        secret: Sealed::from_stored("v1.abcdefgh.secret"),
+                        step,
+                    },
+                    challenge: Some(token),
+                },
+                events: Vec::new(),
+            };
+            match tried {
+                Some(_) => Some(world.sessions.begin(begin).await.is_ok()),
+                None => None,
+            }
+        });
+    }
+    let outcomes = tries.join_all().await;
+    let granted = outcomes.iter().flatten().count();
+    assert!((1..=5).contains(&granted), "{granted}");
+    assert_eq!(outcomes.iter().flatten().filter(|begun| **begun).count(), 1);
+}
+
+/// A login that meets the reset of its account's second factor is either refused, or its session is ended with the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_meets_a_reset_leaves_no_session_behind() {
+    let world = world().await;
+    for _ in 0..ROUNDS {
+        let (person, code) = protected(&world).await;
+        let new = session(&person);
+        let begin = SessionBegin {
+            session: new.clone(),
+            proof: Proof::PasswordAndFactor {
+                password: person.password_hash.clone(),
+                factor: FactorUse::RecoveryCode(code),
+                challenge: None,
+            },
+            events: Vec::new(),
+        };
+        let removal = TwoFactorRemoval {
+            user: person.id,
+            proof: RemovalProof::Admin,
+            sessions: SessionsAfter::RevokeAll { at: start() },
+            at: start(),
+            events: Vec::new(),
+            receipt: None,
+        };
+        let (begun, removed) =
+            tokio::join!(world.sessions.begin(begin), world.factors.remove(removal.clone()));
+        match removed {
+            Ok(()) => {}
+            Err(TwoFactorCommitError::Stale) => world.factors.remove(removal).await.unwrap(),
+            Err(error) => panic!("{error}"),
+        }
+        if begun.is_ok() {
+            assert!(world.kept(new.id).await.unwrap().revoked_at.is_some());
+        }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_admins_who_take_each_other_away_never_leave_a_desk_without() {
@@ -716,6 +883,20 @@ async fn what_requests_read_is_found_by_an_index() {
         ("shown", sessions::select_shown(&token_hash())),
         ("ended", sessions::delete_ended(start(), 100)),
         ("lock", users::lock_account(UserId(id))),
+        ("factor", two_factor::select_factor(UserId(id))),
+        (
+            "recovery code",
+            two_factor::select_code(UserId(id), &token_hash()),
+        ),
+        ("challenges", two_factor::delete_challenges(start(), 100)),
+        (
+            "known",
+            sessions::select_known(UserId(id), std::net::Ipv4Addr::LOCALHOST.into(), start()),
+        ),
+        (
+            "known 6",
+            sessions::select_known(UserId(id), std::net::Ipv6Addr::LOCALHOST.into(), start()),
+        ),
     ];
     let search = UserSearch {
         text: "person".to_owned(),

@@ -270,19 +270,7 @@ fn statement(commit: AccountCommit) -> Result<Sql, Failure> {
     if let Some(token) = issues {
         sql = sql.append(issued_with(&token));
     }
-    sql = match sessions {
-        SessionsAfter::Keep => sql,
-        SessionsAfter::RevokeAll { at } => sql.append(revoke(at)).push(")"),
-        SessionsAfter::RevokeOthers { keep, at } => sql
-            .append(revoke(at))
-            .push(" AND s.id <> ")
-            .bind(keep.0)
-            .push(")"),
-        SessionsAfter::EraseAll { at } => sql
-            .push(", ended AS (UPDATE sessions s SET revoked_at = coalesce(s.revoked_at, ")
-            .bind(at)
-            .push("), user_agent = NULL, ip_address = NULL FROM changed WHERE s.user_id = changed.id)"),
-    };
+    sql = sql.append(end_sessions(sessions));
     sql = match memberships {
         MembershipsAfter::Keep => sql,
         MembershipsAfter::LeaveAll => sql
@@ -468,12 +456,24 @@ fn update(user: &User, credentials: CredentialsAfter) -> Sql {
         .push(second_factor)
 }
 
-/// The beginning of a part that ends the sessions of the changed account. One that began since this statement did
-/// cannot escape it: a login moves the account's version.
-fn revoke(at: DateTime<Utc>) -> Sql {
-    Sql::new(", ended AS (UPDATE sessions s SET revoked_at = ")
-        .bind(at)
-        .push(" FROM changed WHERE s.user_id = changed.id AND s.revoked_at IS NULL")
+/// The part that ends the sessions of the changed account. One that began since this statement did cannot escape it: a
+/// login moves the account's version.
+pub(super) fn end_sessions(sessions: SessionsAfter) -> Sql {
+    let revoke = |at: chrono::DateTime<chrono::Utc>| {
+        Sql::new(", ended AS (UPDATE sessions s SET revoked_at = ")
+            .bind(at)
+            .push(" FROM changed WHERE s.user_id = changed.id AND s.revoked_at IS NULL")
+    };
+    match sessions {
+        SessionsAfter::Keep => Sql::default(),
+        SessionsAfter::RevokeAll { at } => revoke(at).push(")"),
+        SessionsAfter::RevokeOthers { keep, at } => revoke(at).push(" AND s.id <> ").bind(keep.0).push(")"),
+        SessionsAfter::EraseAll { at } => {
+            Sql::new(", ended AS (UPDATE sessions s SET revoked_at = coalesce(s.revoked_at, ")
+                .bind(at)
+                .push("), user_agent = NULL, ip_address = NULL FROM changed WHERE s.user_id = changed.id)")
+        }
+    }
 }
 
 fn refusal(failure: Failure) -> AccountCommitError {

@@ -25,7 +25,7 @@ use http::address::{AddressBlock, AddressBlockError};
 use http::app::REQUESTS_IN_FLIGHT_MAX;
 use http::cors::AllowedOrigins;
 use http::rate::RateSettings;
-use identity::{AccountLimits, SessionLimits};
+use identity::{AccountLimits, SessionLimits, ThrottleLimits, TwoFactorLimits};
 
 use table::{Kind, SETTINGS, Setting};
 
@@ -155,11 +155,18 @@ pub struct Config {
     pub mail_ca_file: Option<PathBuf>,
     /// The secret that keys are derived from; in a file of the data folder when unset.
     pub secret_key: Option<Secret>,
+    /// The secrets before it, with commas between: what they signed and sealed is still known.
+    pub previous_secret_keys: Option<Secret>,
     /// What accounts must satisfy.
     pub accounts: AccountLimits,
     /// How long sessions last.
     pub sessions: SessionLimits,
     /// How often the API may be called.
+    /// How codes of second factors are judged.
+    pub two_factor: TwoFactorLimits,
+    /// How often passwords and codes may be guessed.
+    pub throttle: ThrottleLimits,
+    /// How often strangers may call.
     pub rates: RateSettings,
     /// The desk's choices about tickets.
     pub tickets: ticketing::Settings,
@@ -195,8 +202,11 @@ impl Default for Config {
             mail_from: None,
             mail_ca_file: None,
             secret_key: None,
+            previous_secret_keys: None,
             accounts: AccountLimits::default(),
             sessions: SessionLimits::default(),
+            two_factor: TwoFactorLimits::default(),
+            throttle: ThrottleLimits::default(),
             rates: RateSettings::default(),
             tickets: ticketing::Settings::default(),
             log_level: None,

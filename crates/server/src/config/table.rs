@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use identity::{PasswordPolicy, VerifiedEmail};
+use identity::{PasswordPolicy, TwoFactorLimits, VerifiedEmail};
 use kernel::Rate;
 use tracing_subscriber::EnvFilter;
 
@@ -235,9 +235,9 @@ pub static SETTINGS: &[Setting] = &[
         group: DATABASE,
         kind: Kind::Secret,
         help: "The same database for the owner of its schema, who migrates it and then grants the user of database-url \
-               what the server needs and no more. A superuser makes the two so: CREATE ROLE insightdesk_owner LOGIN \
-               PASSWORD '…'; CREATE ROLE insightdesk_app LOGIN PASSWORD '…'; CREATE DATABASE insightdesk OWNER \
-               insightdesk_owner;",
+               what the server needs and no more. By `CREATE ROLE insightdesk_owner LOGIN PASSWORD '…'; CREATE ROLE \
+               insightdesk_app LOGIN PASSWORD '…'; CREATE DATABASE insightdesk OWNER insightdesk_owner;` a superuser \
+               makes the two.",
         rule: "a postgresql:// URL",
         unset: "the user of database-url owns the schema and migrates it",
         set: |config, value| set_some(&mut config.database_owner_url, database_url(value)),
@@ -340,6 +340,24 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some((config.accounts.verified_email == VerifiedEmail::Required).to_string()),
     },
     Setting {
+        name: "previous-secret-keys",
+        group: SECURITY,
+        kind: Kind::Secret,
+        help: "The secrets before secret-key, after a change of it: what they signed and sealed is still accepted.",
+        rule: "secret keys, separated by commas",
+        unset: "none",
+        set: |config, value| {
+            let secrets = secret::parse_list(value)
+                .ok()
+                .filter(|secrets| !secrets.is_empty());
+            set_some(
+                &mut config.previous_secret_keys,
+                secrets.map(|_| Secret::new(value)),
+            )
+        },
+        show: |config| config.previous_secret_keys.as_ref().map(masked),
+    },
+    Setting {
         name: "password-min-length",
         group: SECURITY,
         kind: Kind::Number,
@@ -384,6 +402,20 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some(config.sessions.absolute.num_days().to_string()),
     },
     Setting {
+        name: "totp-skew-steps",
+        group: SECURITY,
+        kind: Kind::Number,
+        help: "How many steps of 30 seconds a code of the second factor may lie beside the present one.",
+        rule: "0 or 1",
+        unset: "",
+        set: |config, value| {
+            let steps = within(value, 0, TwoFactorLimits::SKEW_STEPS_MAX)?;
+            config.two_factor = TwoFactorLimits::with_skew(steps);
+            Some(())
+        },
+        show: |config| Some(config.two_factor.skew_steps().to_string()),
+    },
+    Setting {
         name: "rate-login",
         group: RATES,
         kind: Kind::Number,
@@ -397,11 +429,19 @@ pub static SETTINGS: &[Setting] = &[
         name: "rate-login-account",
         group: RATES,
         kind: Kind::Number,
-        help: "Logins into one account in a minute.",
+        help: "Wrong passwords for one account from one address in a minute; ten times as many from everywhere, and then \
+               none but from where the account was signed in to before.",
         rule: RATE,
         unset: "",
-        set: |config, value| rate(&mut config.rates.login_per_account, value),
-        show: |config| shown_rate(config.rates.login_per_account),
+        set: |config, value| {
+            let logins = within(value, 0, 1_000_000)?;
+            config.throttle = config.throttle.with_logins_per_minute(logins);
+            Some(())
+        },
+        show: |config| {
+            let rate = config.throttle.login_per_client;
+            Some(rate.map_or(0, |rate| rate.requests.get()).to_string())
+        },
     },
     Setting {
         name: "rate-register",

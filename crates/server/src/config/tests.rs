@@ -144,6 +144,16 @@ fn each_setting_keeps_to_its_rule() {
         ),
         ("password-min-length", &["8", "128"], &["7", "129"]),
         ("rate-login", &["0", "1000000"], &["-1", "1000001"]),
+        ("rate-login-account", &["0", "1000000"], &["-1", "1000001"]),
+        ("totp-skew-steps", &["0", "1"], &["-1", "2", ""]),
+        (
+            "previous-secret-keys",
+            &[
+                "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+                "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=, MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY",
+            ],
+            &["short", ",", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=,x"],
+        ),
         (
             "log-level",
             &["info", "info,insightdesk_http=debug"],

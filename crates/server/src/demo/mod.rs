@@ -151,7 +151,9 @@ pub async fn fill(args: &DemoArgs, desk: &Desk) -> Outcome<Sample> {
     // A desk of the same database in another time. It signs no tokens, so that any secret will do.
     let basis = Basis {
         database: desk.database.clone(),
-        secret: MasterSecret::generate().map_err(|error| Failure::because("no secret can be made", error))?,
+        secret: MasterSecret::generate()
+            .map_err(|error| Failure::because("no secret can be made", error))?
+            .into(),
         clock: Arc::clone(&clock) as _,
         ids: Arc::clone(&desk.ids),
         mailer: Arc::new(NoMail),

@@ -106,7 +106,7 @@ async fn ten_kills_under_sixteen_writers_lose_nothing_and_repeat_nothing() {
             own.url("postgres")
         }
     };
-    let database = TestDatabase::create(&server_url).await;
+    let database = TestDatabase::create_for_server(&server_url).await;
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data").to_str().unwrap().to_owned();
     let settings = [
@@ -116,6 +116,10 @@ async fn ten_kills_under_sixteen_writers_lose_nothing_and_repeat_nothing() {
         SECRET,
         "--data-dir",
         &data_dir,
+        "--rate-caller",
+        "0",
+        "--rate-tickets",
+        "0",
     ];
     let serve = || Server::start(&settings, folder.path());
     let made = run(

@@ -39,7 +39,7 @@ impl TestDesk {
         };
         let basis = Basis {
             database: test.database().clone(),
-            secret: MasterSecret::generate().unwrap(),
+            secret: MasterSecret::generate().unwrap().into(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
             mailer: Arc::new(NoMail),

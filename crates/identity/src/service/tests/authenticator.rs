@@ -5,12 +5,13 @@ use kernel::receipt::no_receipt;
 use kernel::{Classify, Clock, FailureKind, ManualClock, Patch, Person, Role, TeamRole, UserId};
 
 use super::unreachable_store;
-use crate::access::{Access, Principal};
+use crate::access::{Access, Principal, Restriction};
 use crate::ports::{AccessTokens, MockSessionStore, PrincipalRecord};
 use crate::service::{AuthError, Authenticator, MemberWish, PrincipalCache, UpdateUser};
-use crate::session::{AccessClaims, SessionId};
+use crate::session::{AccessClaims, SessionId, SignInMethod};
 use crate::testing::builders::{actor, start, team, unique_id};
 use crate::testing::{Desk, FakeAccessTokens};
+use crate::two_factor::TwoFactorRule;
 use crate::user::UserStatus;
 use kernel::Origin;
 
@@ -146,6 +147,9 @@ fn record(person: UserId) -> PrincipalRecord {
         deleted_at: None,
         session_expires_at: start() + Duration::days(30),
         session_revoked_at: None,
+        method: SignInMethod::Password,
+        two_factor_enabled: false,
+        two_factor_rule: TwoFactorRule::Nobody,
     }
 }
 
@@ -370,4 +374,32 @@ async fn the_cache_is_bounded() {
             .unwrap();
     }
     assert_eq!(cache.len(), 5);
+}
+
+#[test]
+fn who_lacks_the_second_factor_that_the_desk_asks_for_is_restricted() {
+    let restriction = |role, rule, enabled, method| {
+        let mut record = record(UserId(unique_id()));
+        record.person.role = role;
+        (record.two_factor_rule, record.two_factor_enabled, record.method) = (rule, enabled, method);
+        record.admission(start()).unwrap()
+    };
+    let missing = Some(Restriction::TwoFactorMissing);
+    let password = SignInMethod::Password;
+    for (role, rule, expected) in [
+        (Role::User, TwoFactorRule::Staff, None),
+        (Role::Agent, TwoFactorRule::Nobody, None),
+        (Role::Agent, TwoFactorRule::Admins, None),
+        (Role::Agent, TwoFactorRule::Staff, missing),
+        (Role::Admin, TwoFactorRule::Admins, missing),
+        (Role::Admin, TwoFactorRule::Staff, missing),
+    ] {
+        assert_eq!(
+            restriction(role, rule, false, password),
+            expected,
+            "{role:?} {rule:?}"
+        );
+        assert_eq!(restriction(role, rule, true, password), None);
+        assert_eq!(restriction(role, rule, false, SignInMethod::SignOn), None);
+    }
 }

@@ -57,6 +57,7 @@ async fn log_in(desk: &Desk, email: &str, password: &str) -> Option<Principal> {
     let credentials = Credentials {
         email: email.to_owned(),
         password: password.to_owned(),
+        totp: None,
     };
     let signed_in = desk.sessions.login(credentials, origin()).await.ok()?;
     let token = signed_in.access_token;

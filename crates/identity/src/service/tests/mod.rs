@@ -9,12 +9,17 @@ mod reauthentication;
 mod sessions;
 mod setup;
 mod teams;
+mod two_factor;
 
 use std::sync::Mutex;
+
+use events::IdentityFact;
 
 use kernel::receipt::{Answer, RequestKey, RequestReceipt};
 use kernel::{PortError, Receipt};
 use uuid::Uuid;
+
+use crate::testing::Desk;
 
 /// A receipt for the request with this key.
 fn receipt(key: &str) -> Receipt {
@@ -32,6 +37,13 @@ fn receipt(key: &str) -> Receipt {
             body: "{}".to_owned(),
         },
     })
+}
+
+/// What was published, but for people's signing in.
+fn changes(desk: &Desk) -> Vec<IdentityFact> {
+    let signed_in = |fact: &IdentityFact| matches!(fact, IdentityFact::SignedIn { .. });
+    let facts = desk.world.facts().into_iter();
+    facts.filter(|fact| !signed_in(fact)).collect()
 }
 
 fn unreachable_store() -> PortError {

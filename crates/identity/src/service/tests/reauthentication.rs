@@ -1,20 +1,34 @@
 //! Proving once more who one is.
 
+use kernel::MemoryRateLimits;
+use std::sync::Arc;
+
 use chrono::Duration;
 use kernel::Role;
 
 use crate::access::{Access, ApiKeyId, Principal, Scope};
-use crate::service::{Reauthentication, ReauthenticationError};
-use crate::testing::Desk;
+use crate::service::{Reauthentication, ReauthenticationError, Throttle, ThrottleLimits};
 use crate::testing::builders::unique_id;
+use crate::testing::{Desk, FakeSecrets};
 use crate::user::UserStatus;
 use crate::value::PasswordHash;
+
+fn throttle(desk: &Desk) -> Arc<Throttle> {
+    Arc::new(Throttle::new(
+        Arc::new(MemoryRateLimits::new(desk.clock.clone())),
+        desk.world.clone(),
+        Arc::new(FakeSecrets::default()),
+        desk.clock.clone(),
+        ThrottleLimits::default(),
+    ))
+}
 
 fn guard(desk: &Desk) -> Reauthentication {
     Reauthentication::new(
         desk.world.clone(),
         desk.world.clone(),
         desk.hasher.clone(),
+        throttle(desk),
         desk.clock.clone(),
     )
 }
@@ -81,4 +95,20 @@ async fn one_who_was_shut_out_proves_nothing() {
     desk.world.put_user(user);
     let refused = guard(&desk).prove(&principal, Some(Desk::PASSWORD)).await;
     assert!(matches!(refused, Err(ReauthenticationError::NoAccount)));
+}
+
+#[tokio::test]
+async fn who_stole_a_session_cannot_guess_the_password_by_it() {
+    let desk = Desk::new();
+    desk.person("ann", Role::User);
+    let principal = desk.principal("ann").await;
+    let guard = guard(&desk);
+    for _ in 0..ThrottleLimits::LOGINS_PER_MINUTE {
+        let refused = guard.prove(&principal, Some("a wrong one")).await;
+        assert!(matches!(refused, Err(ReauthenticationError::Failed)));
+    }
+    let refused = guard.prove(&principal, Some(Desk::PASSWORD)).await;
+    assert!(matches!(refused, Err(ReauthenticationError::TooMany { .. })));
+    desk.clock.advance(Duration::minutes(1));
+    guard.prove(&principal, Some(Desk::PASSWORD)).await.unwrap();
 }
