@@ -3,17 +3,27 @@
 use std::collections::BTreeMap;
 
 use desk::app::{Caller, PASSWORD, Reply, TestDesk};
+use desk::database::test_database;
 use futures_util::future::join_all;
 use identity::ports::MailContent;
-use identity::{UserStatus, VerifiedEmail};
+use identity::{AccountLimits, UserStatus, VerifiedEmail};
 use kernel::{Role, UserId};
 use serde_json::{Value, json};
+use server::config::Config;
 
 const NEW_PASSWORD: &str = "eleven green ladders";
 
 /// A desk that asks for proved addresses.
 async fn strict() -> TestDesk {
-    TestDesk::start_with(|config| config.accounts.verified_email = VerifiedEmail::Required).await
+    let config = Config {
+        rates: http::rate::RateSettings::lifted(),
+        accounts: AccountLimits {
+            verified_email: VerifiedEmail::Required,
+            ..AccountLimits::default()
+        },
+        ..Config::default()
+    };
+    TestDesk::start_configured(test_database().await, config).await
 }
 
 async fn ask(desk: &TestDesk, operation: &str, body: &Value) -> Reply {
