@@ -76,7 +76,10 @@ async fn what_people_do_is_on_record_with_who_and_from_where() {
     assert_eq!(entry["ipAddress"], "127.0.0.1");
     assert_eq!(entry["userAgent"], "desk-client/7");
     assert_eq!(entry["requestId"], "req-1");
-    assert_eq!(entry["detail"], json!({ "fields": ["status"] }));
+    assert_eq!(
+        entry["detail"],
+        json!({ "fields": ["status"], "status": "suspended" })
+    );
     let text = serde_json::to_string(&read(&desk, &admin, "").await).unwrap();
     assert!(!text.contains("example.org"), "no address is on record: {text}");
 }

@@ -274,7 +274,7 @@ async fn nothing_is_run_behind_a_request_that_ends_the_connection() {
     // The hidden request is a good one.
     let alone = HIDDEN.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     let text = desk.exchange(alone.as_bytes()).await;
-    assert!(text.starts_with("HTTP/1.1 201 "), "{text}");
+    assert!(text.starts_with("HTTP/1.1 202 "), "{text}");
     assert_eq!(hidden_accounts(&desk).await, 1);
 }
 

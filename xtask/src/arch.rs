@@ -33,6 +33,7 @@ const IDENTITY: &[&str] = &[
     "chrono",
     "idna",
     "serde",
+    "serde_json",
     "thiserror",
     "unicode-normalization",
     "uuid",

@@ -9,7 +9,7 @@ use crate::access::{Principal, Requirement, Restriction};
 use crate::ports::{Mail, MailContent, OneTimeToken, TokenKind, UserStore};
 use crate::service::{
     Acceptance, AccountLimits, AskError, ChangeEmail, ChangeEmailError, ChangePassword, Credentials,
-    Registration, TokenUseError, VerifiedEmail,
+    LoginError, Registration, TokenUseError, VerifiedEmail,
 };
 use crate::testing::builders::{actor, email, origin};
 use crate::testing::{Desk, token_of};
@@ -377,10 +377,10 @@ async fn an_address_that_is_taken_meanwhile_is_refused_and_the_link_stays_good()
 async fn a_reset_link_works_once_ends_every_session_and_proves_the_address() {
     let desk = Desk::new();
     let profile = desk.person("robin", Role::User);
+    let session = desk.principal("robin").await;
     let mut user = stored(&desk, "robin@example.com").await;
     user.two_factor_enabled = true;
     desk.world.put_user(user);
-    let session = desk.principal("robin").await;
     desk.accounts
         .forgot_password("robin@example.com", origin())
         .await
@@ -405,7 +405,16 @@ async fn a_reset_link_works_once_ends_every_session_and_proves_the_address() {
     assert!(user.two_factor_enabled && user.email_verified_at.is_some());
     assert!(!still_in(&desk, &session).await);
     assert!(log_in(&desk, "robin@example.com", Desk::PASSWORD).await.is_none());
-    assert!(log_in(&desk, "robin@example.com", NEW_PASSWORD).await.is_some());
+    let credentials = Credentials {
+        email: "robin@example.com".to_owned(),
+        password: NEW_PASSWORD.to_owned(),
+        totp: None,
+    };
+    let refused = desk.sessions.login(credentials, origin()).await;
+    assert!(
+        matches!(refused, Err(LoginError::TwoFactorRequired { .. })),
+        "a reset does not stand for the second factor"
+    );
     let reset = IdentityFact::PasswordReset { user: profile.id };
     assert!(desk.world.facts().contains(&reset));
     assert_eq!(the_mail(&desk).await.content, MailContent::PasswordChanged);
