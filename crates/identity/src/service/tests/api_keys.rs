@@ -190,7 +190,7 @@ async fn keys_of_others_are_there_for_administrators_alone() {
         .api_keys
         .list(&admin, kim.person.id, None, PageLimit::DEFAULT)
         .await;
-    assert_eq!(seen.unwrap().items, [key.clone()]);
+    assert_eq!(seen.unwrap().items, std::slice::from_ref(&key));
     for _ in 0..2 {
         desk.api_keys.revoke(&admin, key.id).await.unwrap();
     }
