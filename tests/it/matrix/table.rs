@@ -23,6 +23,7 @@ pub(super) struct Access {
     pub(super) open: BTreeSet<String>,
     pub(super) own: BTreeSet<String>,
     pub(super) session: BTreeSet<String>,
+    pub(super) signed_in: BTreeSet<String>,
 }
 
 /// One operation on one fixture.
@@ -36,6 +37,8 @@ pub(super) struct Rule {
     pub(super) body: String,
     #[serde(default)]
     pub(super) query: String,
+    #[serde(default)]
+    pub(super) recorded: bool,
     pub(super) cells: String,
     #[serde(default)]
     pub(super) deleted: String,
@@ -49,6 +52,7 @@ impl Rule {
             on,
             body,
             query,
+            recorded: _,
             cells: _,
             deleted: _,
         } = self;
