@@ -88,6 +88,7 @@ const ALL: &[&str] = &[
     "insightdesk-notifications",
     "insightdesk-postgres",
     "insightdesk-credentials",
+    "insightdesk-openid",
     "insightdesk-markdown",
     "insightdesk-http",
     "insightdesk-worker",
@@ -121,6 +122,12 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "insightdesk-credentials",
+        ours: &["insightdesk-kernel", "insightdesk-identity"],
+        tests_ours: &[],
+        outside: Outside::Unreserved,
+    },
+    Row {
+        package: "insightdesk-openid",
         ours: &["insightdesk-kernel", "insightdesk-identity"],
         tests_ours: &[],
         outside: Outside::Unreserved,

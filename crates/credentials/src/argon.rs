@@ -127,6 +127,9 @@ impl PasswordHasher for Argon2Hasher {
     }
 
     async fn verify(&self, hash: &PasswordHash, attempt: &PasswordAttempt) -> Result<bool, PortError> {
+        if *hash == PasswordHash::unset() {
+            return self.verify_nothing(attempt).await.map(|()| false);
+        }
         let phc = Phc::new(hash.as_str()).map_err(|error| bug(error.to_string()))?;
         let attempt = attempt.clone();
         self.run(
@@ -163,6 +166,15 @@ mod tests {
 
     fn attempt(raw: &str) -> PasswordAttempt {
         PasswordAttempt::new(raw).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_account_without_a_password_has_none_that_matches() {
+        let hasher = Argon2Hasher::new().unwrap();
+        for tried in ["", "!", "seven purple lanterns"] {
+            let matches = hasher.verify(&PasswordHash::unset(), &attempt(tried)).await;
+            assert!(!matches.unwrap(), "{tried:?}");
+        }
     }
 
     #[tokio::test]

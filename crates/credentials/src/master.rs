@@ -20,11 +20,18 @@ pub enum KeyUse {
     RefreshSuccessor,
     /// Signs the cursors of pages.
     Cursor,
+    /// Seals what an unfinished single sign-on must remember.
+    SignOn,
 }
 
 impl KeyUse {
     /// Every use.
-    pub const ALL: [KeyUse; 3] = [KeyUse::AccessToken, KeyUse::RefreshSuccessor, KeyUse::Cursor];
+    pub const ALL: [KeyUse; 4] = [
+        KeyUse::AccessToken,
+        KeyUse::RefreshSuccessor,
+        KeyUse::Cursor,
+        KeyUse::SignOn,
+    ];
 
     /// What the key is derived with. A label that changes makes everything signed before worthless.
     fn label(self) -> &'static [u8] {
@@ -32,6 +39,7 @@ impl KeyUse {
             KeyUse::AccessToken => b"access-token",
             KeyUse::RefreshSuccessor => b"refresh-successor",
             KeyUse::Cursor => b"cursor",
+            KeyUse::SignOn => b"sign-on",
         }
     }
 }

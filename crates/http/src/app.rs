@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use identity::{Accounts, Authenticator, Sessions, Teams};
+use identity::{Accounts, Authenticator, Sessions, SignOn, Teams};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
 use notifications::Inbox;
 use ticketing::Tickets;
@@ -81,6 +81,8 @@ pub struct AppParts {
     pub accounts: Arc<Accounts>,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Single sign-on.
+    pub sign_on: Arc<SignOn>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Tickets.

@@ -3,6 +3,7 @@
 //! - [`access`] says through what a person speaks (a session, a program's key) and what that is good for.
 //! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`] and [`team`] hold what is
 //!   stored; [`policy`] alone decides who may see and do what.
+//! - [`sign_on`] says who an account is at a provider of single sign-on.
 //! - [`ports`] are the traits through which this crate reaches a store, a password hash, a token and randomness, and
 //!   the values that it commits through them, each whole or not at all.
 //! - [`service`] has the use cases: [`Accounts`], [`Sessions`], [`Teams`], and the [`Authenticator`] that every
@@ -21,6 +22,7 @@ pub mod policy;
 pub mod ports;
 pub mod service;
 pub mod session;
+pub mod sign_on;
 pub mod team;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -30,7 +32,7 @@ pub mod value;
 pub use access::{Access, AccessDenied, ApiKeyId, Principal, Requirement, Restriction, Scope};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, Accounts, Authenticator, PrincipalCache, SessionLimits, Sessions, SignedIn, Teams,
+    AccountLimits, Accounts, Authenticator, PrincipalCache, SessionLimits, Sessions, SignOn, SignedIn, Teams,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};

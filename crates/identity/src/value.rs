@@ -297,6 +297,12 @@ impl PasswordHash {
         Self(text.into())
     }
 
+    /// No password: never matches.
+    #[must_use]
+    pub fn unset() -> Self {
+        Self("!".to_owned())
+    }
+
     /// The text to store.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -28,7 +28,7 @@ mod tls;
 mod wake_ups;
 
 pub use facts::PgFacts;
-pub use identity::{PgSessions, PgSetup, PgTeams, PgUsers};
+pub use identity::{PgSessions, PgSetup, PgSignOn, PgTeams, PgUsers};
 pub use migrations::MigrateError;
 pub use notifications::PgNotifications;
 pub use outbox::PgOutbox;

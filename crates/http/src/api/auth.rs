@@ -123,7 +123,7 @@ struct LoginBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SignedIn)]
-struct SignedInBody {
+pub(super) struct SignedInBody {
     /// For the header `Authorization: Bearer …`.
     access_token: String,
     /// To be exchanged for the next pair, once.

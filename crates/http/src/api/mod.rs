@@ -3,6 +3,7 @@
 
 mod auth;
 mod notifications;
+mod sign_on;
 mod teams;
 mod tickets;
 mod users;
@@ -16,6 +17,7 @@ pub fn operations() -> Vec<Operation> {
         tickets::operations(),
         notifications::operations(),
         auth::operations(),
+        sign_on::operations(),
         users::operations(),
         teams::operations(),
     ]

@@ -7,6 +7,7 @@
 //! Every list is in the order that its method names, begins after `after`, and holds at most `limit` rows.
 
 mod mail;
+mod sign_on;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -23,6 +24,12 @@ use crate::value::{EmailAddress, Password, PasswordAttempt, PasswordHash};
 #[cfg(any(test, feature = "testing"))]
 pub use mail::MockMailer;
 pub use mail::{Mail, MailContent, MailError, Mailer};
+#[cfg(any(test, feature = "testing"))]
+pub use sign_on::{MockSeal, MockSignOnProvider, MockSignOnStore};
+pub use sign_on::{
+    CodeReceived, LinkChange, PendingSignOn, ProviderError, Seal, SignOnAsk, SignOnCommit, SignOnCommitError,
+    SignOnProvider, SignOnStore, SignOnToken, Vouched, WaysIn,
+};
 
 // ------------------------------------------------------------------------------------------------- accounts
 

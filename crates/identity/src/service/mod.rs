@@ -8,6 +8,8 @@ mod accounts;
 mod authenticator;
 mod error;
 mod sessions;
+mod sign_on;
+mod sign_on_error;
 mod teams;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,10 @@ pub use error::{
     MemberError, ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,
 };
 pub use sessions::{Credentials, SessionInfo, SessionLimits, SessionPorts, Sessions, SignedIn};
+pub use sign_on::{
+    Callback, Finished, ProviderAnswer, ProviderEntry, SignOn, SignOnLink, SignOnPorts, SignOnSettings, Started,
+};
+pub use sign_on_error::{SignOnError, SignOnLinkError};
 pub use teams::{CreateTeam, MemberWish, TeamPorts, Teams, UpdateTeam};
 
 /// How often a decision is made before its caller hears that others kept coming between.

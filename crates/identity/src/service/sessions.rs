@@ -175,7 +175,7 @@ impl Sessions {
     }
 
     /// Begins a session of someone who proved who they are.
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         user: User,
         proof: Proof,

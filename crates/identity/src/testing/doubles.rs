@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use kernel::{PortError, UserId};
 use uuid::Uuid;
 
-use crate::ports::{AccessTokens, PasswordHasher, Secrets, TokenError};
+use crate::ports::{AccessTokens, PasswordHasher, Seal, Secrets, TokenError};
 use crate::session::{AccessClaims, AccessToken, SecretToken, SessionId, TokenHash};
 use crate::value::{Password, PasswordAttempt, PasswordHash};
 
@@ -106,6 +106,21 @@ impl Secrets for FakeSecrets {
     fn successor(&self, presented: &SecretToken, salt: &[u8]) -> SecretToken {
         let both = [presented.expose().as_bytes(), b"|", salt].concat();
         token(format!("next-{}", TokenHash::from_bytes(mix(&both)).as_str()))
+    }
+}
+
+/// Writes the purpose in front of the text.
+#[derive(Debug, Default)]
+pub struct FakeSeal;
+
+impl Seal for FakeSeal {
+    fn seal(&self, purpose: &str, text: &str) -> Result<String, PortError> {
+        Ok(format!("{purpose}|{text}"))
+    }
+
+    fn open(&self, purpose: &str, sealed: &str) -> Option<String> {
+        let text = sealed.strip_prefix(purpose)?.strip_prefix('|')?;
+        Some(text.to_owned())
     }
 }
 

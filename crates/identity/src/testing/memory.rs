@@ -1,5 +1,7 @@
 //! A world in memory: every store over one lock, so that each commit is whole.
 
+mod sign_on;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,12 +13,13 @@ use uuid::Uuid;
 
 use crate::ports::{
     AccountCommit, AccountCommitError, BeginError, Deleted, Expected, MemberChange, MemberCommit,
-    MemberCommitError, MemberRecord, MembershipsAfter, PrincipalRecord, Proof, Revocation, RotateError,
+    MemberCommitError, MemberRecord, MembershipsAfter, PendingSignOn, PrincipalRecord, Proof, Revocation, RotateError,
     Rotation, SearchFields, SessionBegin, SessionStore, SessionsAfter, SetupCommit, SetupCommitError,
     SetupOffer, SetupStore, ShownToken, TeamCommit, TeamCommitError, TeamDeletion, TeamStore, TokenPlace,
     UserFilter, UserStore, WhichSessions,
 };
 use crate::session::{Session, SessionId, TokenHash};
+use crate::sign_on::ExternalIdentity;
 use crate::team::{Team, TeamMember};
 use crate::user::User;
 use crate::value::EmailAddress;
@@ -33,6 +36,8 @@ struct World {
     teams: HashMap<TeamId, Team>,
     members: HashMap<(TeamId, UserId), TeamMember>,
     setup: HashMap<TokenHash, SetupOffer>,
+    sign_ons: HashMap<TokenHash, PendingSignOn>,
+    links: Vec<ExternalIdentity>,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
 }

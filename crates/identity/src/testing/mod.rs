@@ -6,6 +6,7 @@
 
 pub mod builders;
 pub mod contract;
+pub mod contract_sign_on;
 mod desk;
 mod doubles;
 mod memory;
@@ -13,5 +14,5 @@ mod memory;
 mod tests;
 
 pub use desk::Desk;
-pub use doubles::{FakeAccessTokens, FakeHasher, FakeSecrets};
+pub use doubles::{FakeAccessTokens, FakeHasher, FakeSeal, FakeSecrets};
 pub use memory::MemoryIdentity;

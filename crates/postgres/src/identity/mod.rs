@@ -1,4 +1,4 @@
-//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`] and [`PgSetup`].
+//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTeams`], [`PgSetup`] and [`PgSignOn`].
 //!
 //! A commit is one statement: its own row is written first, in a part named `changed` that gives a row only when the
 //! decision still stands, and everything else follows from that row. Two things need more, because a statement sees
@@ -16,11 +16,13 @@
 mod rows;
 mod sessions;
 mod setup;
+mod sign_on;
 mod teams;
 mod users;
 
 pub use sessions::PgSessions;
 pub use setup::PgSetup;
+pub use sign_on::PgSignOn;
 pub use teams::PgTeams;
 pub use users::PgUsers;
 

@@ -175,11 +175,11 @@ pub(super) fn list(filter: UserFilter, after: Option<Position>, limit: PageLimit
 
 /// What became of a commit.
 #[derive(QueryableByName)]
-struct Outcome {
+pub(super) struct Outcome {
     #[diesel(sql_type = BigInt)]
-    changed: i64,
+    pub(super) changed: i64,
     #[diesel(sql_type = Bool)]
-    last_admin: bool,
+    pub(super) last_admin: bool,
 }
 
 /// Gives the row of the account `id`, and the rows of all acting admins when the account is one of them. All are
@@ -262,7 +262,7 @@ fn statement(commit: AccountCommit) -> Result<Sql, Failure> {
 }
 
 /// The part `verdict`: one row that says whether the change would take the last acting admin away.
-fn verdict(user: &User, expected: Expected) -> Sql {
+pub(super) fn verdict(user: &User, expected: Expected) -> Sql {
     if user.is_acting_admin() {
         return Sql::new(
             "verdict AS MATERIALIZED (SELECT false AS last_admin, pg_advisory_xact_lock_shared(",
@@ -338,7 +338,7 @@ pub(super) fn insert(user: &User) -> Sql {
 }
 
 /// `UPDATE users u SET …`, to be followed by a `FROM`.
-fn update(user: &User) -> Sql {
+pub(super) fn update(user: &User) -> Sql {
     let User {
         id: _,
         email,
@@ -382,7 +382,7 @@ fn update(user: &User) -> Sql {
 
 /// The beginning of a part that ends the sessions of the changed account. One that began since this statement did
 /// cannot escape it: a login moves the account's version.
-fn revoke(at: chrono::DateTime<chrono::Utc>) -> Sql {
+pub(super) fn revoke(at: chrono::DateTime<chrono::Utc>) -> Sql {
     Sql::new(", ended AS (UPDATE sessions s SET revoked_at = ")
         .bind(at)
         .push(" FROM changed WHERE s.user_id = changed.id AND s.revoked_at IS NULL")
