@@ -8,6 +8,7 @@ use http::server::{Listeners, ServerSettings, serve};
 use identity::service::{CreateUser, Registration};
 use kernel::{Actor, Person, Role, TeamId, TeamRole, UserId};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use server::config::Config;
@@ -51,6 +52,15 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body as it came.
     pub text: String,
+}
+
+/// A client that follows no redirection: where one leads is a part of what is tested.
+#[expect(clippy::expect_used, reason = "a test ends where there is no client")]
+fn client() -> Client {
+    // Where single sign-on is built too, reqwest asks for the process' provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder().redirect(Policy::none());
+    client.build().expect("make a client")
 }
 
 impl Reply {
@@ -206,15 +216,23 @@ impl TestDesk {
     ///
     /// # Panics
     /// When it cannot be had.
+    pub async fn start_on(database: TestDatabase) -> Self {
+        Self::start_with(database, Config::default()).await
+    }
+
+    /// A desk on this database with this configuration, but without limits on logins.
+    ///
+    /// # Panics
+    /// When it cannot be had.
     #[expect(clippy::unwrap_used, reason = "a test ends where there is no desk")]
     #[expect(
         clippy::disallowed_methods,
         reason = "the API runs beside the test and ends with it"
     )]
-    pub async fn start_on(database: TestDatabase) -> Self {
+    pub async fn start_with(database: TestDatabase, config: Config) -> Self {
         let config = Config {
             rates: RateSettings::lifted(),
-            ..Config::default()
+            ..config
         };
         let secret = MasterSecret::from_bytes([7; 32]);
         let desk = Desk::from_database(database.database().clone(), secret, &config).unwrap();
@@ -238,7 +256,7 @@ impl TestDesk {
             desk,
             database,
             url,
-            client: Client::new(),
+            client: client(),
             _stop: stop,
         }
     }

@@ -125,7 +125,10 @@ mod tests {
             "https://login.example.com",
             "https://evil.example",
         ] {
-            assert!(read(|document| document["issuer"] = json!(other)).is_err(), "{other}");
+            assert!(
+                read(|document| document["issuer"] = json!(other)).is_err(),
+                "{other}"
+            );
         }
     }
 
@@ -137,7 +140,12 @@ mod tests {
             "jwks_uri",
             "userinfo_endpoint",
         ] {
-            for bad in ["http://login.example.com/x", "/relative", "javascript:alert(1)", ""] {
+            for bad in [
+                "http://login.example.com/x",
+                "/relative",
+                "javascript:alert(1)",
+                "",
+            ] {
                 assert!(
                     read(|document| document[name] = json!(bad)).is_err(),
                     "{name} {bad}"

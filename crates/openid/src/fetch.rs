@@ -1,6 +1,5 @@
 //! Requests to the provider, each with a bound on everything.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use identity::ports::ProviderError;
@@ -97,8 +96,7 @@ pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sy
 /// Whether secrets may go to an address: over HTTPS, or to this machine. Neither a fragment nor a user may stand in it.
 #[must_use]
 pub fn is_safe_address(address: &Url) -> bool {
-    let plain =
-        address.fragment().is_none() && address.username().is_empty() && address.password().is_none();
+    let plain = address.fragment().is_none() && address.username().is_empty() && address.password().is_none();
     let is_here = match address.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

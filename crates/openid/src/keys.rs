@@ -199,13 +199,15 @@ mod tests {
     #[test]
     fn the_signature_of_rfc_8037_is_good_under_its_key_alone() {
         let header = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-        let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+        let signature =
+            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
         let set = json!({"keys": [
             {"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
         ]});
         let keys = Keys::from(serde_json::from_value::<KeySet>(set).unwrap());
-        let verify = |algorithm, id, message: &str| keys.verify(algorithm, id, message.as_bytes(), &signature);
+        let verify =
+            |algorithm, id, message: &str| keys.verify(algorithm, id, message.as_bytes(), &signature);
         assert_eq!(verify(Algorithm::EdDsa, Some("a"), header), Verdict::Good);
         assert_eq!(verify(Algorithm::EdDsa, None, header), Verdict::Good);
         assert_eq!(verify(Algorithm::EdDsa, Some("b"), header), Verdict::NoSuchKey);

@@ -8,12 +8,16 @@
 //!   publishes, never by what the token brings along, and only with the right issuer, audience, time and nonce
 //!   (`token`). Signatures are ring's matter; nothing here computes any.
 //!
+//! `testing` (feature of that name) is a provider for tests, on this machine.
+//!
 //! To accept another algorithm, add it to `token::Algorithm`.
 
 mod discovery;
 mod fetch;
 mod keys;
 mod provider;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 
 pub use fetch::is_safe_address;

@@ -11,8 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use identity::ports::{CodeReceived, ProviderError, SignOnAsk, SignOnProvider, Vouched};
 use identity::sign_on::Subject;
 use kernel::Clock;
-use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{RequestBuilder, StatusCode};
 use ring::digest;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -153,11 +153,38 @@ impl OpenIdProvider {
         code: &str,
         verifier: &str,
     ) -> Result<Tokens, ProviderError> {
+        let request = self.code_request(description, code, verifier)?;
+        let Answer { status, body } = send(request).await?;
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&body)
+                .map_err(|_| rejected("the token endpoint's answer has no ID token"));
+        }
+        match serde_json::from_slice::<Refusal>(&body) {
+            Ok(Refusal { error }) if error == "invalid_grant" => {
+                Err(rejected("the provider does not know the code"))
+            }
+            Ok(Refusal { error }) => Err(unavailable(format!(
+                "the token endpoint answers {status}: {}",
+                plain(&error)
+            ))),
+            Err(_) => Err(unavailable(format!("the token endpoint answers {status}"))),
+        }
+    }
+
+    /// The request that shows a code.
+    fn code_request(
+        &self,
+        description: &Description,
+        code: &str,
+        verifier: &str,
+    ) -> Result<RequestBuilder, ProviderError> {
         let OpenIdSettings {
+            issuer: _,
             client_id,
             client_secret,
+            scopes: _,
+            verified_claim: _,
             redirect_uri,
-            ..
         } = &self.settings;
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
@@ -180,21 +207,7 @@ impl OpenIdProvider {
                 form.append_pair("client_id", client_id);
             }
         }
-        let Answer { status, body } = send(request.body(form.finish())).await?;
-        if status == StatusCode::OK {
-            return serde_json::from_slice(&body)
-                .map_err(|_| rejected("the token endpoint's answer has no ID token"));
-        }
-        match serde_json::from_slice::<Refusal>(&body) {
-            Ok(Refusal { error }) if error == "invalid_grant" => {
-                Err(rejected("the provider does not know the code"))
-            }
-            Ok(Refusal { error }) => Err(unavailable(format!(
-                "the token endpoint answers {status}: {}",
-                plain(&error)
-            ))),
-            Err(_) => Err(unavailable(format!("the token endpoint answers {status}"))),
-        }
+        Ok(request.body(form.finish()))
     }
 
     /// The claims of an ID token that is believed. Keys are fetched once more when it names one that is not known.
@@ -244,11 +257,7 @@ impl OpenIdProvider {
         }
     }
 
-    async fn identified(
-        &self,
-        callback: &CodeReceived,
-        ask: &SignOnAsk,
-    ) -> Result<Vouched, ProviderError> {
+    async fn identified(&self, callback: &CodeReceived, ask: &SignOnAsk) -> Result<Vouched, ProviderError> {
         if callback.code.is_empty() || callback.code.len() > CODE_BYTES_MAX {
             return Err(rejected("the code is empty or too long"));
         }
@@ -266,10 +275,7 @@ impl OpenIdProvider {
         let mut claims = self
             .verified(&knowledge, &tokens.id_token, ask.nonce.expose())
             .await?;
-        let subject = claims
-            .get("sub")
-            .and_then(Value::as_str)
-            .and_then(Subject::parse);
+        let subject = claims.get("sub").and_then(Value::as_str).and_then(Subject::parse);
         let subject = subject.ok_or_else(|| rejected("the token names nobody"))?;
         if !claims.contains_key("email") {
             let more = self
@@ -286,9 +292,7 @@ impl OpenIdProvider {
         Ok(Vouched {
             subject,
             email: text("email"),
-            email_verified: claims
-                .get(&self.settings.verified_claim)
-                .is_some_and(is_true),
+            email_verified: claims.get(&self.settings.verified_claim).is_some_and(is_true),
             name: text("name")
                 .or_else(full_name)
                 .or_else(|| text("preferred_username")),

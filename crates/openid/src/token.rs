@@ -219,7 +219,10 @@ mod tests {
             ("iat", json!(null)),
             ("nbf", json!(NOW + 61)),
         ] {
-            assert!(judged(|claims| claims[name] = bad.clone()).is_err(), "{name} {bad}");
+            assert!(
+                judged(|claims| claims[name] = bad.clone()).is_err(),
+                "{name} {bad}"
+            );
         }
         judged(|claims| claims["aud"] = json!(["desk"])).unwrap();
         judged(|claims| claims["exp"] = json!(NOW as f64 + 1.5)).unwrap();

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use credentials::{Argon2Hasher, Hs256AccessTokens, KeyUse, MasterSecret, RingSecrets, SystemClock, UuidIds};
+use credentials::{
+    AesSeal, Argon2Hasher, Hs256AccessTokens, KeyUse, MasterSecret, RingSecrets, SystemClock, UuidIds,
+};
 use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
@@ -16,14 +18,14 @@ use http::operator::MetricsText;
 use identity::ports::{
     AccessTokens, PasswordHasher, Secrets, SessionStore, SetupStore, TeamStore, UserStore,
 };
-use identity::service::{AccountPorts, SessionPorts, TeamPorts};
-use identity::{Accounts, Authenticator, PrincipalCache, Sessions, Teams};
+use identity::service::{AccountPorts, SessionPorts, SignOnPorts, TeamPorts};
+use identity::{Accounts, Authenticator, PrincipalCache, Sessions, SignOn, Teams};
 use kernel::{AnswerStore, Clock, IdSource, PortError};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgDirectory, PgFacts, PgNotifications, PgOutbox,
-    PgSessions, PgSetup, PgTeams, PgTickets, PgUsers,
+    PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgUsers,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
@@ -32,6 +34,7 @@ use crate::bridges::{DatabaseHealth, Markdown};
 use crate::config::Config;
 use crate::embedded::{self, Company, EmbeddedError};
 use crate::secret::{self, SecretError};
+use crate::sign_on;
 
 /// Who issues access tokens, and for whom. Part of every token: a change logs everyone out.
 const TOKEN_ISSUER: &str = "insightdesk";
@@ -98,6 +101,8 @@ pub struct Desk {
     pub accounts: Arc<Accounts>,
     /// Sessions.
     pub sessions: Arc<Sessions>,
+    /// Single sign-on.
+    pub sign_on: Arc<SignOn>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Who a request comes from.
@@ -224,12 +229,26 @@ impl Desk {
                 sessions: Arc::clone(&session_store),
                 hasher,
                 tokens: Arc::clone(&tokens),
-                secrets,
+                secrets: Arc::clone(&secrets),
                 clock: Arc::clone(&clock),
                 ids: Arc::clone(&ids),
                 cache: Arc::clone(&cache),
             },
             config.sessions,
+        );
+        let sessions = Arc::new(sessions);
+        let sign_on = SignOn::new(
+            SignOnPorts {
+                users: Arc::clone(&users),
+                store: Arc::new(PgSignOn::new(database.clone())),
+                sessions: Arc::clone(&sessions),
+                secrets,
+                seal: Arc::new(AesSeal::new(&secret, KeyUse::SignOn)?),
+                clock: Arc::clone(&clock),
+                ids: Arc::clone(&ids),
+                cache: Arc::clone(&cache),
+            },
+            sign_on::settings(config, &clock)?,
         );
         let teams = Teams::new(TeamPorts {
             teams: team_store,
@@ -267,7 +286,8 @@ impl Desk {
             clock,
             ids,
             accounts: Arc::new(accounts),
-            sessions: Arc::new(sessions),
+            sessions,
+            sign_on: Arc::new(sign_on),
             teams: Arc::new(teams),
             authenticator: Arc::new(authenticator),
             users,
@@ -301,6 +321,7 @@ impl Desk {
             authenticator: Arc::clone(&self.authenticator),
             accounts: Arc::clone(&self.accounts),
             sessions: Arc::clone(&self.sessions),
+            sign_on: Arc::clone(&self.sign_on),
             teams: Arc::clone(&self.teams),
             tickets: Arc::clone(&self.tickets),
             inbox: Arc::clone(&self.inbox),
@@ -323,6 +344,7 @@ impl Desk {
         let (delivered, clock) = (Arc::clone(&outbox), Arc::clone(&self.clock));
         let clock_of_answers = Arc::clone(&clock);
         let database = self.database.clone();
+        let sign_on = Arc::clone(&self.sign_on);
         Worker::new()
             .with_relay(relay)
             .with_backlog_of(outbox)
@@ -334,6 +356,10 @@ impl Desk {
             .with_sweep(Sweep::new("ended_sessions", FORGET_EVERY, move || {
                 let sessions = Arc::clone(&sessions);
                 async move { sessions.forget_ended(FORGET_ROWS_MAX).await }
+            }))
+            .with_sweep(Sweep::new("unfinished_sign_ons", FORGET_EVERY, move || {
+                let sign_on = Arc::clone(&sign_on);
+                async move { sign_on.forget_unfinished(FORGET_ROWS_MAX).await }
             }))
             .with_sweep(Sweep::new("delivered_events", FORGET_EVERY, move || {
                 let outbox = Arc::clone(&delivered);

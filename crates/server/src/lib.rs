@@ -17,6 +17,7 @@ pub mod import;
 pub mod logging;
 pub mod secret;
 pub mod serve;
+pub mod sign_on;
 mod stop;
 
 pub use config::Config;

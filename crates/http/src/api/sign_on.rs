@@ -290,10 +290,7 @@ async fn exchange(
     Json(body): Json<ExchangeBody>,
 ) -> Result<HttpResponse, Problem> {
     pass_gate(&app, &request)?;
-    let signed_in = app
-        .sign_on
-        .exchange(&body.code, origin(&app, &request))
-        .await?;
+    let signed_in = app.sign_on.exchange(&body.code, origin(&app, &request)).await?;
     RequestContext::of(&request).set_caller(signed_in.profile.id.0);
     Rendered::of(StatusCode::OK, &SignedInBody::from(signed_in)).into_response()
 }
@@ -457,10 +454,7 @@ mod tests {
             }
             binding(&request.to_http_request())
         };
-        assert_eq!(
-            of(&["a=1; __Host-insightdesk-sso=x; b=2"]).as_deref(),
-            Some("x")
-        );
+        assert_eq!(of(&["a=1; __Host-insightdesk-sso=x; b=2"]).as_deref(), Some("x"));
         assert_eq!(of(&["a=1", "__Host-insightdesk-sso=x"]).as_deref(), Some("x"));
         assert_eq!(of(&["insightdesk-sso=x; __host-insightdesk-sso=x"]), None);
         assert_eq!(of(&["__Host-insightdesk-sso=x; __Host-insightdesk-sso=y"]), None);

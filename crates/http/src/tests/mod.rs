@@ -78,6 +78,7 @@ impl World {
             hasher: _,
             accounts,
             sessions,
+            sign_on,
             teams,
             authenticator,
         } = desk;
@@ -98,6 +99,7 @@ impl World {
             authenticator: Arc::new(authenticator),
             accounts: Arc::new(accounts),
             sessions: Arc::new(sessions),
+            sign_on: Arc::new(sign_on),
             teams: Arc::new(teams),
             tickets: Arc::new(tickets),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),

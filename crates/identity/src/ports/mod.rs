@@ -24,12 +24,12 @@ use crate::value::{EmailAddress, Password, PasswordAttempt, PasswordHash};
 #[cfg(any(test, feature = "testing"))]
 pub use mail::MockMailer;
 pub use mail::{Mail, MailContent, MailError, Mailer};
-#[cfg(any(test, feature = "testing"))]
-pub use sign_on::{MockSeal, MockSignOnProvider, MockSignOnStore};
 pub use sign_on::{
     CodeReceived, LinkChange, PendingSignOn, ProviderError, Seal, SignOnAsk, SignOnCommit, SignOnCommitError,
     SignOnProvider, SignOnStore, SignOnToken, Vouched, WaysIn,
 };
+#[cfg(any(test, feature = "testing"))]
+pub use sign_on::{MockSeal, MockSignOnProvider, MockSignOnStore};
 
 // ------------------------------------------------------------------------------------------------- accounts
 

@@ -24,7 +24,8 @@ pub use error::{
 };
 pub use sessions::{Credentials, SessionInfo, SessionLimits, SessionPorts, Sessions, SignedIn};
 pub use sign_on::{
-    Callback, Finished, ProviderAnswer, ProviderEntry, SignOn, SignOnLink, SignOnPorts, SignOnSettings, Started,
+    Callback, Finished, ProviderAnswer, ProviderEntry, SignOn, SignOnLink, SignOnPorts, SignOnSettings,
+    Started,
 };
 pub use sign_on_error::{SignOnError, SignOnLinkError};
 pub use teams::{CreateTeam, MemberWish, TeamPorts, Teams, UpdateTeam};

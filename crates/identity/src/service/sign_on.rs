@@ -406,7 +406,9 @@ impl SignOn {
         }
         let links = self.ports.store.links(user.id).await?;
         if links.iter().any(|link| link.provider == entry.id) {
-            return Err(refuse("the account of the address is somebody else at the provider"));
+            return Err(refuse(
+                "the account of the address is somebody else at the provider",
+            ));
         }
         Ok(if was_verified {
             joined(entry, vouched, user, now)
@@ -819,7 +821,10 @@ fn with_role(
             user.version = before.version.next();
             user.updated_at = now;
             let fields = vec!["role".to_owned()];
-            let fact = IdentityFact::UserUpdated { user: user.id, fields };
+            let fact = IdentityFact::UserUpdated {
+                user: user.id,
+                fields,
+            };
             facts.push((Cause::System(CAUSE.to_owned()), fact));
         }
         user.role = role;

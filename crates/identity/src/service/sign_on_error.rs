@@ -149,7 +149,8 @@ impl Classify for SignOnLinkError {
         match self {
             SignOnLinkError::NotLinked => "Your account is not linked with this provider.".into(),
             SignOnLinkError::LastWayIn => {
-                "This is the only way into your account; set a password or link another provider first.".into()
+                "This is the only way into your account; set a password or link another provider first."
+                    .into()
             }
             SignOnLinkError::Busy => "Others are changing this just now; try again.".into(),
             SignOnLinkError::Port(error) => error.detail(),

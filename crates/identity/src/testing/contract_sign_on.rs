@@ -164,11 +164,7 @@ async fn newcomers(store: &dyn SignOnStore, users: &dyn UserStore) {
 
     let mut rival = user(Role::User);
     rival.email = new.email.clone();
-    let same_address = commit(
-        &rival,
-        Expected::Absent,
-        LinkChange::Add(link(rival.id, "one")),
-    );
+    let same_address = commit(&rival, Expected::Absent, LinkChange::Add(link(rival.id, "one")));
     let refused = store.commit(same_address).await;
     assert!(
         matches!(refused, Err(SignOnCommitError::Stale)),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use kernel::{Clock, IdSource, ManualClock, Role, SequentialIds};
 
 use super::builders::start;
-use super::{FakeAccessTokens, FakeHasher, FakeSecrets, MemoryIdentity};
+use super::{FakeAccessTokens, FakeHasher, FakeSeal, FakeSecrets, MemoryIdentity};
 use crate::access::Principal;
 use crate::service::{
     AccountLimits, AccountPorts, Accounts, Authenticator, CreateUser, Credentials, PrincipalCache,
-    SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
+    SessionLimits, SessionPorts, Sessions, SignOn, SignOnPorts, SignOnSettings, SignedIn, TeamPorts, Teams,
 };
 use crate::testing::builders::origin;
 use crate::user::{Profile, UserStatus};
@@ -28,6 +28,8 @@ pub struct Desk {
     pub accounts: Accounts,
     /// Sessions.
     pub sessions: Sessions,
+    /// Single sign-on.
+    pub sign_on: SignOn,
     /// Teams.
     pub teams: Teams,
     /// Who is who.
@@ -41,6 +43,12 @@ impl Desk {
     /// An empty desk.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_sign_on(SignOnSettings::default())
+    }
+
+    /// An empty desk with these providers of single sign-on.
+    #[must_use]
+    pub fn with_sign_on(settings: SignOnSettings) -> Self {
         let world = Arc::new(MemoryIdentity::new());
         let manual_clock = Arc::new(ManualClock::at(start()));
         let clock: Arc<dyn Clock> = manual_clock.clone();
@@ -63,7 +71,17 @@ impl Desk {
             sessions: world.clone(),
             hasher: hasher.clone(),
             tokens: tokens.clone(),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
+        let sign_on_ports = SignOnPorts {
+            users: world.clone(),
+            store: world.clone(),
+            sessions: Arc::new(Sessions::new(session_ports.clone(), SessionLimits::default())),
             secrets,
+            seal: Arc::new(FakeSeal),
             clock: clock.clone(),
             ids: ids.clone(),
             cache: cache.clone(),
@@ -78,6 +96,7 @@ impl Desk {
         Self {
             accounts: Accounts::new(account_ports, AccountLimits::default()),
             sessions: Sessions::new(session_ports, SessionLimits::default()),
+            sign_on: SignOn::new(sign_on_ports, settings),
             teams: Teams::new(team_ports),
             authenticator: Authenticator::new(tokens, world.clone(), clock, cache),
             world,

@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use crate::ports::{
     AccountCommit, AccountCommitError, BeginError, Deleted, Expected, MemberChange, MemberCommit,
-    MemberCommitError, MemberRecord, MembershipsAfter, PendingSignOn, PrincipalRecord, Proof, Revocation, RotateError,
-    Rotation, SearchFields, SessionBegin, SessionStore, SessionsAfter, SetupCommit, SetupCommitError,
-    SetupOffer, SetupStore, ShownToken, TeamCommit, TeamCommitError, TeamDeletion, TeamStore, TokenPlace,
-    UserFilter, UserStore, WhichSessions,
+    MemberCommitError, MemberRecord, MembershipsAfter, PendingSignOn, PrincipalRecord, Proof, Revocation,
+    RotateError, Rotation, SearchFields, SessionBegin, SessionStore, SessionsAfter, SetupCommit,
+    SetupCommitError, SetupOffer, SetupStore, ShownToken, TeamCommit, TeamCommitError, TeamDeletion,
+    TeamStore, TokenPlace, UserFilter, UserStore, WhichSessions,
 };
 use crate::session::{Session, SessionId, TokenHash};
 use crate::sign_on::ExternalIdentity;
