@@ -9,5 +9,6 @@ mod authorization;
 mod canary;
 mod concurrency;
 mod contract;
+mod sign_on;
 mod strictness;
 mod walkthrough;

@@ -214,4 +214,39 @@ mod tests {
         assert_eq!(verify(Algorithm::Es256, Some("a"), header), Verdict::Bad);
         assert_eq!(verify(Algorithm::EdDsa, Some("a"), "other"), Verdict::Bad);
     }
+
+    /// A key of 2048 bits and its signatures of "header.payload", made with OpenSSL; the private key is gone.
+    const RSA_N: &str = "1SubE56Tn96sPxZRoPBeWupe7o14O2K3cbtoUYPLLYMvwaxvztalpPnzOtprZ5HN8Nd8U8Xf6yWeqo97vlGoOg\
+        Xt3esyA3NncXAs6FbGvWItBh9w-JYMs53PZyQoq4ybU0acvClyyo_IACFqHVBAjWH6LoKdonaYv2-p1baNXGP_\
+        Rr6Q-5fWL0ugt8kRyse6kOhc4Sn-hOeFSMmw-zSIfpKdksQ9UTmfo1HzZv8OaqAkCxmJXSKI0bs5MP0JMPr6ja\
+        gL_OpXOjS3AHeVjc7B9khukePylbt650x1IWt2iw-zDCdKIbXS7I8k4W8ASIB_pvQmMKVqMd8XH47uxJ22ow";
+    const RS256: &str = "crWdJDkW9tJ3uxVeBwkU1FyrLukTLHJQnTfmG6D-9F3m5SK4wvCmVKtPuCdJBiUaxrICVV5nN4bouS6TkMmp6D\
+        BZyPJw_3HtdXy6Z67OGldf4AaVeSRIY7QMw-WE4NpgCOCpz6WP6N5DTgKN9S30UTW8MqaO-LTQgvUEhkIA0dSH\
+        w0IuYg-M_vNeSCV5_HLch4xoIT-OQw8YH4JN5xtxdts0ji1cgpLv2rSO6t9Hk7WYsLnZiMY8XYMASU24E9txbF\
+        gYLwT7-Fo7sjb3HX6LU4DhP2taui36FZJ1sGdOoCqwPXNM5PwhlHLvKOzG4uHfgXpDzcJKFlR8Awc5B9y_VA";
+    const PS256: &str = "nFSAZ73H89V2tgOJpwrf9M3EMnjxoSwWNY9UE9a6V7zxjo8h8Yuf4QexbCwaWzA8g5SUmYY8OSiHdu18P5RtOJ\
+        2_6kEX8jHq45z5K7kY7-NJnmeUVY47GfjGq1TvsMNFyRf85p6rRBlXg26pAGIURWeWg2u_kjP0H_t4kO2d-qYp\
+        R6JqkpDFWKpW0fiRR8fMV1r09deo3SiEBB82zEnjK_Uro5COaXrAqAyNCofQm7R0A9peBgOhg9jCPEZJE-9qT9\
+        Xw1lFz-aTTlx5kEcj4nmyv0VD_S2Ghjjf0gPdvIX2K1EzgnbUSNIkjlcwXbLhGISmhppYJi-lctyNAQyVEFA";
+
+    #[test]
+    fn an_rsa_key_serves_the_padding_that_its_algorithm_names() {
+        let keys = |alg: Value| {
+            let set = json!({"keys": [{"kty": "RSA", "kid": "a", "n": RSA_N, "e": "AQAB", "alg": alg}]});
+            Keys::from(serde_json::from_value::<KeySet>(set).unwrap())
+        };
+        let verify = |keys: &Keys, algorithm, signature: &str| {
+            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            keys.verify(algorithm, Some("a"), b"header.payload", &signature)
+        };
+        let any = keys(Value::Null);
+        assert_eq!(verify(&any, Algorithm::Rs256, RS256), Verdict::Good);
+        assert_eq!(verify(&any, Algorithm::Ps256, PS256), Verdict::Good);
+        assert_eq!(verify(&any, Algorithm::Rs256, PS256), Verdict::Bad);
+        assert_eq!(verify(&any, Algorithm::Ps256, RS256), Verdict::Bad);
+        assert_eq!(verify(&any, Algorithm::Es256, RS256), Verdict::Bad);
+        let only_ps = keys(json!("PS256"));
+        assert_eq!(verify(&only_ps, Algorithm::Ps256, PS256), Verdict::Good);
+        assert_eq!(verify(&only_ps, Algorithm::Rs256, RS256), Verdict::Bad);
+    }
 }

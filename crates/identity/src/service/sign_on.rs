@@ -405,10 +405,15 @@ impl SignOn {
             return Err(refuse("the account of the address is shut out"));
         }
         let links = self.ports.store.links(user.id).await?;
-        if links.iter().any(|link| link.provider == entry.id) {
-            return Err(refuse(
-                "the account of the address is somebody else at the provider",
-            ));
+        match links.iter().find(|link| link.provider == entry.id) {
+            None => {}
+            // Linked since it was looked for: by the same person's other sign-on.
+            Some(link) if link.subject == vouched.subject => return known(entry, vouched, user, now),
+            Some(_) => {
+                return Err(refuse(
+                    "the account of the address is somebody else at the provider",
+                ));
+            }
         }
         Ok(if was_verified {
             joined(entry, vouched, user, now)

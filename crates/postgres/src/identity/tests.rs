@@ -12,13 +12,13 @@ use identity::ports::{
     TeamStore as _, UserFilter, UserSearch, UserStore as _, WhichSessions,
 };
 use identity::testing::builders::{email, member, name, session, start, team, token_hash, unique_id, user};
-use identity::testing::contract;
+use identity::testing::{contract, contract_sign_on};
 use identity::{Session, SessionId, User, UserStatus};
 use kernel::{EventId, PageLimit, PortError, Position, Role, SystemActor, TeamId, TeamRole, UserId, Version};
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
-use super::{FIRST_ADMIN_LOCK, PgSessions, PgSetup, PgTeams, PgUsers, sessions, teams, users};
+use super::{FIRST_ADMIN_LOCK, PgSessions, PgSetup, PgSignOn, PgTeams, PgUsers, sessions, teams, users};
 use crate::sql::Sql;
 use crate::testing::TestDatabase;
 use crate::testing::own::test_database;
@@ -144,6 +144,13 @@ async fn the_store_of_accounts_keeps_its_contract() {
 async fn the_store_of_sessions_keeps_its_contract() {
     let world = world().await;
     contract::session_store(&world.users, &world.sessions).await;
+}
+
+#[tokio::test]
+async fn sign_ons_keep_their_contract() {
+    let world = world().await;
+    let store = PgSignOn::new(world.test.database().clone());
+    contract_sign_on::sign_on_store(&store, &world.users, &world.sessions).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ mod accounts;
 mod authenticator;
 mod sessions;
 mod setup;
+mod sign_on;
 mod teams;
 
 use std::sync::Mutex;
