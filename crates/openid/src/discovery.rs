@@ -1,156 +1,118 @@
-//! What a provider says of itself (OpenID Connect Discovery 1.0).
+//! What a provider says of itself (OpenID Connect Discovery 1.0): the library asks and reads it, and finds that the
+//! provider calls itself as it is called. Here is what is made of it.
 
 use identity::ports::ProviderError;
-use serde::Deserialize;
+use openidconnect::core::{
+    CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod,
+    CoreErrorResponseType, CoreGenderClaim, CoreGrantType, CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken,
+    CoreRevocationErrorResponse, CoreSubjectIdentifierType, CoreTokenIntrospectionResponse,
+};
+use openidconnect::{
+    AuthType, ClientId, ClientSecret, DiscoveryError, EmptyAdditionalProviderMetadata, EndpointMaybeSet,
+    EndpointNotSet, EndpointSet, IssuerUrl, ProviderMetadata, RedirectUrl, StandardErrorResponse,
+};
 use url::Url;
 
-use crate::fetch::{Fetcher, document, is_safe_address, unavailable};
+use crate::fetch::{Fetcher, is_safe_address, unavailable};
+use crate::keys::{Key, Keys};
+use crate::token::{MoreClaims, Tokens};
 
-/// Where a provider describes itself, below its issuer.
-const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+type Metadata = ProviderMetadata<
+    EmptyAdditionalProviderMetadata,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    Key,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
 
-/// How this desk says who it is when it shows a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClientAuth {
-    /// In the header `Authorization`.
-    Basic,
-    /// In the body.
-    Post,
+/// How a token endpoint says no.
+pub(crate) type Refusal = StandardErrorResponse<CoreErrorResponseType>;
+
+/// The library's client of a provider.
+pub(crate) type Client = openidconnect::Client<
+    MoreClaims,
+    CoreAuthDisplay,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    Key,
+    CoreAuthPrompt,
+    Refusal,
+    Tokens,
+    CoreTokenIntrospectionResponse,
+    CoreRevocableToken,
+    CoreRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+    EndpointMaybeSet,
+>;
+
+/// Who this desk is at a provider.
+#[derive(Clone)]
+pub(crate) struct Registration {
+    pub(crate) issuer: IssuerUrl,
+    pub(crate) client_id: ClientId,
+    pub(crate) client_secret: Option<ClientSecret>,
+    pub(crate) redirect_uri: RedirectUrl,
 }
 
-/// As much of a provider's description as is used.
-#[derive(Debug, Clone)]
-pub(crate) struct Description {
-    pub(crate) authorization: Url,
-    pub(crate) token: Url,
-    pub(crate) keys: Url,
-    pub(crate) userinfo: Option<Url>,
-    pub(crate) auth: ClientAuth,
-}
-
-#[derive(Deserialize)]
-struct Document {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    userinfo_endpoint: Option<String>,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-}
-
-/// Fetches a provider's description.
-pub(crate) async fn describe(fetcher: &Fetcher, issuer: &str) -> Result<Description, ProviderError> {
-    let address = format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/'));
-    let address = Url::parse(&address).map_err(unavailable)?;
-    let read: Document = document("the provider's description", fetcher.get(&address)).await?;
-    description(read, issuer)
-}
-
-fn description(read: Document, issuer: &str) -> Result<Description, ProviderError> {
-    let Document {
-        issuer: named,
-        authorization_endpoint,
-        token_endpoint,
-        jwks_uri,
-        userinfo_endpoint,
-        token_endpoint_auth_methods_supported: methods,
-    } = read;
-    if named != issuer {
-        return Err(unavailable(format!(
-            "the provider calls itself {named:?}, and the setting oidc-issuer calls it {issuer:?}: they must be \
-             written alike"
-        )));
+/// Fetches a provider's description and keys.
+pub(crate) async fn discover(fetcher: &Fetcher, us: &Registration) -> Result<(Client, Keys), ProviderError> {
+    let Registration {
+        issuer,
+        client_id,
+        client_secret,
+        redirect_uri,
+    } = us;
+    let metadata = Metadata::discover_async(issuer.clone(), fetcher).await;
+    let metadata = metadata.map_err(|error| match error {
+        DiscoveryError::Validation(why) => unavailable(format!(
+            "{why}: the setting oidc-issuer must be written as the provider writes it"
+        )),
+        error => unavailable(error),
+    })?;
+    let token = metadata.token_endpoint().cloned();
+    let token = token.ok_or_else(|| unavailable("the provider has no token_endpoint"))?;
+    // The client for HTTP asks no other; this finds them early, and the one that a browser is sent to.
+    is_safe("authorization_endpoint", metadata.authorization_endpoint().url())?;
+    is_safe("token_endpoint", token.url())?;
+    is_safe("jwks_uri", metadata.jwks_uri().url())?;
+    if let Some(userinfo) = metadata.userinfo_endpoint() {
+        is_safe("userinfo_endpoint", userinfo.url())?;
     }
-    let address = |name: &str, text: &str| {
-        let url = Url::parse(text).ok().filter(is_safe_address);
-        url.ok_or_else(|| unavailable(format!("the provider's {name} is no https address: {text:?}")))
+    let methods = metadata.token_endpoint_auth_methods_supported();
+    let offers = |method| methods.is_some_and(|methods| methods.contains(&method));
+    // Without a list it is the header (Discovery 3).
+    let auth = if !offers(CoreClientAuthMethod::ClientSecretBasic)
+        && offers(CoreClientAuthMethod::ClientSecretPost)
+    {
+        AuthType::RequestBody
+    } else {
+        AuthType::BasicAuth
     };
-    let offers = |method: &str| methods.iter().flatten().any(|offered| offered == method);
-    Ok(Description {
-        authorization: address("authorization_endpoint", &authorization_endpoint)?,
-        token: address("token_endpoint", &token_endpoint)?,
-        keys: address("jwks_uri", &jwks_uri)?,
-        userinfo: userinfo_endpoint
-            .map(|text| address("userinfo_endpoint", &text))
-            .transpose()?,
-        // Without a list it is the header (Discovery 3).
-        auth: if !offers("client_secret_basic") && offers("client_secret_post") {
-            ClientAuth::Post
-        } else {
-            ClientAuth::Basic
-        },
-    })
+    let keys = metadata.jwks().clone();
+    let client =
+        openidconnect::Client::from_provider_metadata(metadata, client_id.clone(), client_secret.clone())
+            .set_token_uri(token)
+            .set_redirect_uri(redirect_uri.clone())
+            .set_auth_type(auth);
+    Ok((client, keys))
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const ISSUER: &str = "https://login.example.com/realms/desk";
-
-    fn read(change: impl FnOnce(&mut Value)) -> Result<Description, ProviderError> {
-        let mut document = json!({
-            "issuer": ISSUER,
-            "authorization_endpoint": "https://login.example.com/auth?tenant=1",
-            "token_endpoint": "https://login.example.com/token",
-            "jwks_uri": "https://login.example.com/keys",
-            "something_else": [1, 2],
-        });
-        change(&mut document);
-        description(serde_json::from_value(document).unwrap(), ISSUER)
-    }
-
-    #[test]
-    fn the_way_to_say_who_one_is_is_the_providers() {
-        let auth = |methods: Value| {
-            read(|document| document["token_endpoint_auth_methods_supported"] = methods)
-                .unwrap()
-                .auth
-        };
-        assert_eq!(read(|_| {}).unwrap().auth, ClientAuth::Basic);
-        assert_eq!(auth(json!(["client_secret_post"])), ClientAuth::Post);
-        assert_eq!(
-            auth(json!(["client_secret_post", "client_secret_basic"])),
-            ClientAuth::Basic
-        );
-        assert_eq!(auth(json!(["private_key_jwt"])), ClientAuth::Basic);
-    }
-
-    #[test]
-    fn a_description_of_another_provider_is_refused() {
-        for other in [
-            "https://login.example.com/realms/desk/",
-            "https://login.example.com",
-            "https://evil.example",
-        ] {
-            assert!(
-                read(|document| document["issuer"] = json!(other)).is_err(),
-                "{other}"
-            );
-        }
-    }
-
-    #[test]
-    fn every_address_must_be_safe() {
-        for name in [
-            "authorization_endpoint",
-            "token_endpoint",
-            "jwks_uri",
-            "userinfo_endpoint",
-        ] {
-            for bad in [
-                "http://login.example.com/x",
-                "/relative",
-                "javascript:alert(1)",
-                "",
-            ] {
-                assert!(
-                    read(|document| document[name] = json!(bad)).is_err(),
-                    "{name} {bad}"
-                );
-            }
-        }
+fn is_safe(name: &str, address: &Url) -> Result<(), ProviderError> {
+    if is_safe_address(address) {
+        Ok(())
+    } else {
+        Err(unavailable(format!("the provider's {name} is no https address")))
     }
 }

@@ -1,11 +1,13 @@
-//! Requests to the provider, each with a bound on everything.
+//! Requests to the provider, each with a bound on everything: the HTTP client that the library is given.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use identity::ports::ProviderError;
-use reqwest::header::{ACCEPT, HeaderValue};
+use openidconnect::http::header::AUTHORIZATION;
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, Request};
 use rustls::crypto::CryptoProvider;
 use url::{Host, Url};
 
@@ -20,11 +22,27 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Fetcher(Client);
 
-/// An answer, read whole.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Vec<u8>,
+/// An answer on its way.
+pub(crate) type Answering<'c> = Pin<Box<dyn Future<Output = Result<HttpResponse, FetchError>> + Send + 'c>>;
+
+/// Why there is no answer. No address stands in it: addresses may carry secrets, and it goes to the log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// The provider named an address that secrets must not go to.
+    #[error("an address of the provider is neither https nor one of this machine")]
+    Address,
+    /// It cannot be reached, or not in time.
+    #[error("the request failed")]
+    Http(#[source] reqwest::Error),
+    /// The answer does not end.
+    #[error("the answer is longer than {ANSWER_BYTES_MAX} bytes")]
+    TooLong,
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
+    }
 }
 
 impl Fetcher {
@@ -43,50 +61,36 @@ impl Fetcher {
         Ok(Self(client))
     }
 
-    pub(crate) fn get(&self, address: &Url) -> RequestBuilder {
-        self.0.get(address.clone())
-    }
-
-    pub(crate) fn post(&self, address: &Url) -> RequestBuilder {
-        self.0.post(address.clone())
-    }
-}
-
-/// Sends a request and reads its answer.
-pub(crate) async fn send(request: RequestBuilder) -> Result<Answer, ProviderError> {
-    let request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
-    // Addresses may carry secrets; the log gets none.
-    let mut response = request
-        .send()
-        .await
-        .map_err(|error| unavailable(error.without_url()))?;
-    let status = response.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| unavailable(error.without_url()))?
-    {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(unavailable(format!(
-                "the answer is longer than {ANSWER_BYTES_MAX} bytes"
-            )));
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
+        let mut request = Request::try_from(request)?;
+        if !is_safe_address(request.url()) {
+            return Err(FetchError::Address);
         }
-        body.extend_from_slice(&chunk);
+        if let Some(secret) = request.headers_mut().get_mut(AUTHORIZATION) {
+            secret.set_sensitive(true);
+        }
+        let mut response = self.0.execute(request).await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(FetchError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let mut answer = HttpResponse::new(body);
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        Ok(answer)
     }
-    Ok(Answer { status, body })
 }
 
-/// Fetches a JSON document.
-pub(crate) async fn document<T: for<'a> serde::Deserialize<'a>>(
-    what: &str,
-    request: RequestBuilder,
-) -> Result<T, ProviderError> {
-    let Answer { status, body } = send(request).await?;
-    if status != StatusCode::OK {
-        return Err(unavailable(format!("{what} answers {status}")));
+impl<'c> AsyncHttpClient<'c> for Fetcher {
+    type Error = FetchError;
+    type Future = Answering<'c>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send(request))
     }
-    serde_json::from_slice(&body).map_err(|error| unavailable(format!("{what} is not understood: {error}")))
 }
 
 pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ProviderError {

@@ -1,168 +1,118 @@
-//! The keys that a provider publishes (RFC 7517).
+//! The keys that a provider publishes: the library's, with two things that it leaves out.
+//!
+//! - The library takes RSA keys of any length up to 4096 bits. Short ones can be broken, so they are passed over.
+//! - A token with claims in types of the provider's own (`words`) is read in other words than were signed. Its
+//!   signature is held against those that were.
+//!
+//! Signatures are verified by the library; keys that it does not understand or that are for something else are passed
+//! over by it.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
-    RsaPublicKeyComponents, UnparsedPublicKey,
+use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeyType, CoreJsonWebKeyUse, CoreJwsSigningAlgorithm};
+use openidconnect::{
+    JsonWebKey, JsonWebKeyAlgorithm, JsonWebKeyId, JsonWebKeySet, SignatureVerificationError,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::token::Algorithm;
+/// The fewest bits of an RSA key (RFC 7518, 3.3).
+const RSA_BITS_MIN: usize = 2048;
 
-/// The most keys that are looked at.
-const KEYS_MAX: usize = 100;
+/// The keys of a provider.
+pub(crate) type Keys = JsonWebKeySet<Key>;
 
-/// The keys that can be used.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Keys(Vec<Key>);
-
-#[derive(Debug, Clone)]
-struct Key {
-    id: Option<String>,
-    /// The one algorithm that the provider says it is for.
-    algorithm: Option<String>,
-    material: Material,
+/// A key of a provider.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(try_from = "CoreJsonWebKey", into = "CoreJsonWebKey")]
+pub(crate) struct Key {
+    key: CoreJsonWebKey,
+    /// What was signed, where it is not what the library reads.
+    signed: Option<Arc<str>>,
 }
 
-#[derive(Debug, Clone)]
-enum Material {
-    Rsa { n: Vec<u8>, e: Vec<u8> },
-    P256(Vec<u8>),
-    Ed25519(Vec<u8>),
-}
+/// A key is passed over.
+#[derive(Debug, thiserror::Error)]
+#[error("an RSA key has fewer than {RSA_BITS_MIN} bits")]
+pub(crate) struct ShortKey;
 
-/// A set as it is published. Keys of kinds that are not known are passed over.
-#[derive(Deserialize)]
-pub(crate) struct KeySet {
-    keys: Vec<serde_json::Value>,
-}
+impl TryFrom<CoreJsonWebKey> for Key {
+    type Error = ShortKey;
 
-#[derive(Deserialize)]
-struct RawKey {
-    kty: String,
-    kid: Option<String>,
-    #[serde(rename = "use")]
-    usage: Option<String>,
-    alg: Option<String>,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-}
-
-impl From<KeySet> for Keys {
-    fn from(set: KeySet) -> Self {
-        let keys = set.keys.into_iter().take(KEYS_MAX);
-        Self(
-            keys.filter_map(|key| serde_json::from_value(key).ok())
-                .filter_map(key)
-                .collect(),
-        )
-    }
-}
-
-fn key(raw: RawKey) -> Option<Key> {
-    let RawKey {
-        kty,
-        kid,
-        usage,
-        alg,
-        crv,
-        n,
-        e,
-        x,
-        y,
-    } = raw;
-    if usage.is_some_and(|usage| usage != "sig") {
-        return None;
-    }
-    let bytes = |text: Option<String>| URL_SAFE_NO_PAD.decode(text?).ok();
-    let of_32 = |bytes: Vec<u8>| (bytes.len() == 32).then_some(bytes);
-    let material = match (kty.as_str(), crv.as_deref()) {
-        ("RSA", _) => Material::Rsa {
-            n: bytes(n)?,
-            e: bytes(e)?,
-        },
-        ("EC", Some("P-256")) => {
-            let (x, y) = (of_32(bytes(x)?)?, of_32(bytes(y)?)?);
-            // An uncompressed point (SEC 1, 2.3.3).
-            Material::P256([vec![4], x, y].concat())
+    fn try_from(key: CoreJsonWebKey) -> Result<Self, ShortKey> {
+        if *key.key_type() == CoreJsonWebKeyType::RSA && rsa_bits(&key) < RSA_BITS_MIN {
+            return Err(ShortKey);
         }
-        ("OKP", Some("Ed25519")) => Material::Ed25519(of_32(bytes(x)?)?),
-        _ => return None,
+        Ok(Self { key, signed: None })
+    }
+}
+
+impl From<Key> for CoreJsonWebKey {
+    fn from(key: Key) -> Self {
+        key.key
+    }
+}
+
+/// The length of an RSA key; none without one. The library tells it in writing alone.
+fn rsa_bits(key: &CoreJsonWebKey) -> usize {
+    let written = serde_json::to_value(key).unwrap_or_default();
+    let modulus = written.get("n").and_then(serde_json::Value::as_str);
+    let modulus = modulus.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let modulus = modulus.unwrap_or_default();
+    let mut bytes = modulus.iter().skip_while(|byte| **byte == 0);
+    let first = bytes.next().map_or(0, |byte| byte.ilog2() as usize + 1);
+    first + 8 * bytes.count()
+}
+
+/// The keys, for a token of which other words were signed than are read.
+pub(crate) fn of_signed(keys: &Keys, signed: &Arc<str>) -> Keys {
+    let of_signed = |key: &Key| Key {
+        key: key.key.clone(),
+        signed: Some(Arc::clone(signed)),
     };
-    Some(Key {
-        id: kid,
-        algorithm: alg,
-        material,
-    })
+    JsonWebKeySet::new(keys.keys().iter().map(of_signed).collect())
 }
 
-/// What a signature was held against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is by one of the keys.
-    Good,
-    /// It is by none of them.
-    Bad,
-    /// The key that it names is not among them.
-    NoSuchKey,
-}
+impl JsonWebKey for Key {
+    type KeyUse = CoreJsonWebKeyUse;
+    type SigningAlgorithm = CoreJwsSigningAlgorithm;
 
-impl Keys {
-    /// Whether one of the keys, the one named `id` if there is an id, signed the message.
-    pub(crate) fn verify(
-        &self,
-        algorithm: Algorithm,
-        id: Option<&str>,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Verdict {
-        let named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
-        let mut candidates = self.0.iter().filter(named).peekable();
-        if candidates.peek().is_none() {
-            return Verdict::NoSuchKey;
-        }
-        let signed = candidates.any(|key| key.verifies(algorithm, message, signature));
-        match (signed, id) {
-            (true, _) => Verdict::Good,
-            (false, Some(_)) => Verdict::Bad,
-            // It names no key, so that it may be one that was published since.
-            (false, None) => Verdict::NoSuchKey,
+    fn key_id(&self) -> Option<&JsonWebKeyId> {
+        self.key.key_id()
+    }
+
+    fn key_type(&self) -> &CoreJsonWebKeyType {
+        self.key.key_type()
+    }
+
+    fn key_use(&self) -> Option<&CoreJsonWebKeyUse> {
+        self.key.key_use()
+    }
+
+    fn signing_alg(&self) -> JsonWebKeyAlgorithm<&CoreJwsSigningAlgorithm> {
+        self.key.signing_alg()
+    }
+
+    fn new_symmetric(key: Vec<u8>) -> Self {
+        Self {
+            key: CoreJsonWebKey::new_symmetric(key),
+            signed: None,
         }
     }
-}
 
-impl Key {
-    /// A key serves the algorithms of its kind alone: what is no RSA key verifies no RSA signature.
-    fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        if self
-            .algorithm
-            .as_deref()
-            .is_some_and(|name| name != algorithm.as_str())
-        {
-            return false;
-        }
-        let verified = match (&self.material, algorithm) {
-            (Material::Rsa { n, e }, Algorithm::Rs256) => {
-                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
-            }
-            (Material::Rsa { n, e }, Algorithm::Ps256) => {
-                RsaPublicKeyComponents { n, e }.verify(&RSA_PSS_2048_8192_SHA256, message, signature)
-            }
-            (Material::P256(point), Algorithm::Es256) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
-            }
-            (Material::Ed25519(point), Algorithm::EdDsa) => {
-                UnparsedPublicKey::new(&ED25519, point).verify(message, signature)
-            }
-            (Material::Rsa { .. }, Algorithm::Es256 | Algorithm::EdDsa)
-            | (Material::P256(_), Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::EdDsa)
-            | (Material::Ed25519(_), Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256) => return false,
-        };
-        verified.is_ok()
+    fn verify_signature(
+        &self,
+        algorithm: &CoreJwsSigningAlgorithm,
+        read: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SignatureVerificationError> {
+        let signed = self.signed.as_deref().map_or(read, str::as_bytes);
+        self.key.verify_signature(algorithm, signed, signature)
+    }
+
+    fn hash_bytes(&self, bytes: &[u8], algorithm: &CoreJwsSigningAlgorithm) -> Result<Vec<u8>, String> {
+        self.key.hash_bytes(bytes, algorithm)
     }
 }
 
@@ -172,47 +122,86 @@ mod tests {
 
     use super::*;
 
-    fn count(keys: Value) -> usize {
-        let set: KeySet = serde_json::from_value(json!({ "keys": keys })).unwrap();
-        Keys::from(set).0.len()
+    fn keys(keys: Value) -> Keys {
+        serde_json::from_value(json!({ "keys": keys })).unwrap()
+    }
+
+    fn is_good(key: &Key, algorithm: CoreJwsSigningAlgorithm, message: &str, signature: &str) -> bool {
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        key.verify_signature(&algorithm, message.as_bytes(), &signature)
+            .is_ok()
     }
 
     #[test]
-    fn keys_that_are_for_something_else_are_passed_over() {
+    fn keys_that_are_not_understood_are_passed_over() {
         let x = URL_SAFE_NO_PAD.encode([1; 32]);
-        assert_eq!(count(json!([{"kty": "OKP", "crv": "Ed25519", "x": x}])), 1);
+        let good = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+        let bad = [
+            json!(1),
+            json!(null),
+            json!("x"),
+            json!({"kid": "a"}),
+            json!({"kty": "odd"}),
+        ];
         assert_eq!(
-            count(json!([{"kty": "OKP", "crv": "Ed25519", "x": x, "use": "enc"}])),
+            keys(json!([bad[0], bad[1], bad[2], good, bad[3], bad[4]]))
+                .keys()
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn an_rsa_key_that_is_too_short_is_passed_over() {
+        let count = |n: &[u8]| {
+            let n = URL_SAFE_NO_PAD.encode(n);
+            keys(json!([{"kty": "RSA", "n": n, "e": "AQAB"}])).keys().len()
+        };
+        assert_eq!(count(&[0xff; 256]), 1);
+        assert_eq!(count(&[0x80; 256]), 1);
+        assert_eq!(count(&[0x7f; 256]), 0);
+        assert_eq!(count(&[0xff; 128]), 0);
+        assert_eq!(count(&[&[0; 256][..], &[0xff; 128][..]].concat()), 0);
+        assert_eq!(count(&[&[0][..], &[0xff; 256][..]].concat()), 1);
+        assert_eq!(count(&[]), 0);
+        assert_eq!(
+            keys(json!([{"kty": "RSA", "n": "!", "e": "AQAB"}])).keys().len(),
             0
         );
-        assert_eq!(count(json!([{"kty": "oct", "k": x}])), 0);
-        assert_eq!(count(json!([{"kty": "OKP", "crv": "X25519", "x": x}])), 0);
-        assert_eq!(
-            count(json!([{"kty": "EC", "crv": "P-256", "x": x, "y": "AA"}])),
-            0
-        );
-        assert_eq!(count(json!([{"kty": "RSA", "n": "!", "e": "AQAB"}])), 0);
-        assert_eq!(count(json!([1, null, "x", {"kid": "a"}])), 0);
     }
 
     /// RFC 8037, appendix A.4.
     #[test]
     fn the_signature_of_rfc_8037_is_good_under_its_key_alone() {
-        let header = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+        let message = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
         let signature =
             "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        let set = json!({"keys": [
+        let keys = keys(json!([
             {"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
-        ]});
-        let keys = Keys::from(serde_json::from_value::<KeySet>(set).unwrap());
-        let verify =
-            |algorithm, id, message: &str| keys.verify(algorithm, id, message.as_bytes(), &signature);
-        assert_eq!(verify(Algorithm::EdDsa, Some("a"), header), Verdict::Good);
-        assert_eq!(verify(Algorithm::EdDsa, None, header), Verdict::Good);
-        assert_eq!(verify(Algorithm::EdDsa, Some("b"), header), Verdict::NoSuchKey);
-        assert_eq!(verify(Algorithm::Es256, Some("a"), header), Verdict::Bad);
-        assert_eq!(verify(Algorithm::EdDsa, Some("a"), "other"), Verdict::Bad);
+        ]));
+        let key = &keys.keys()[0];
+        assert!(is_good(key, CoreJwsSigningAlgorithm::EdDsa, message, signature));
+        assert!(!is_good(
+            key,
+            CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+            message,
+            signature
+        ));
+        assert!(!is_good(key, CoreJwsSigningAlgorithm::EdDsa, "other", signature));
+        let of_message = of_signed(&keys, &message.into());
+        assert!(is_good(
+            &of_message.keys()[0],
+            CoreJwsSigningAlgorithm::EdDsa,
+            "other",
+            signature
+        ));
+        let of_other = of_signed(&keys, &"other".into());
+        assert!(!is_good(
+            &of_other.keys()[0],
+            CoreJwsSigningAlgorithm::EdDsa,
+            message,
+            signature
+        ));
     }
 
     /// A key of 2048 bits and its signatures of "header.payload", made with OpenSSL; the private key is gone.
@@ -231,22 +220,18 @@ mod tests {
 
     #[test]
     fn an_rsa_key_serves_the_padding_that_its_algorithm_names() {
-        let keys = |alg: Value| {
-            let set = json!({"keys": [{"kty": "RSA", "kid": "a", "n": RSA_N, "e": "AQAB", "alg": alg}]});
-            Keys::from(serde_json::from_value::<KeySet>(set).unwrap())
+        use CoreJwsSigningAlgorithm::{EcdsaP256Sha256, RsaSsaPkcs1V15Sha256, RsaSsaPssSha256};
+
+        let is_good = |alg: Value, algorithm, signature: &str| {
+            let keys = keys(json!([{"kty": "RSA", "kid": "a", "n": RSA_N, "e": "AQAB", "alg": alg}]));
+            is_good(&keys.keys()[0], algorithm, "header.payload", signature)
         };
-        let verify = |keys: &Keys, algorithm, signature: &str| {
-            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-            keys.verify(algorithm, Some("a"), b"header.payload", &signature)
-        };
-        let any = keys(Value::Null);
-        assert_eq!(verify(&any, Algorithm::Rs256, RS256), Verdict::Good);
-        assert_eq!(verify(&any, Algorithm::Ps256, PS256), Verdict::Good);
-        assert_eq!(verify(&any, Algorithm::Rs256, PS256), Verdict::Bad);
-        assert_eq!(verify(&any, Algorithm::Ps256, RS256), Verdict::Bad);
-        assert_eq!(verify(&any, Algorithm::Es256, RS256), Verdict::Bad);
-        let only_ps = keys(json!("PS256"));
-        assert_eq!(verify(&only_ps, Algorithm::Ps256, PS256), Verdict::Good);
-        assert_eq!(verify(&only_ps, Algorithm::Rs256, RS256), Verdict::Bad);
+        assert!(is_good(Value::Null, RsaSsaPkcs1V15Sha256, RS256));
+        assert!(is_good(Value::Null, RsaSsaPssSha256, PS256));
+        assert!(!is_good(Value::Null, RsaSsaPkcs1V15Sha256, PS256));
+        assert!(!is_good(Value::Null, RsaSsaPssSha256, RS256));
+        assert!(!is_good(Value::Null, EcdsaP256Sha256, RS256));
+        assert!(is_good(json!("PS256"), RsaSsaPssSha256, PS256));
+        assert!(!is_good(json!("PS256"), RsaSsaPkcs1V15Sha256, RS256));
     }
 }

@@ -5,32 +5,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use identity::ports::{CodeReceived, ProviderError, SignOnAsk, SignOnProvider, Vouched};
 use identity::sign_on::Subject;
 use kernel::Clock;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{RequestBuilder, StatusCode};
-use ring::digest;
-use serde::Deserialize;
+use openidconnect::core::{CoreAuthenticationFlow, CoreErrorResponseType, CoreGenderClaim};
+use openidconnect::http::HeaderValue;
+use openidconnect::{
+    AccessToken, AuthorizationCode, ClientId, ClientSecret, CsrfToken, IssuerUrl, Nonce,
+    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
+    SubjectIdentifier, UserInfoClaims, UserInfoError,
+};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use url::Url;
-use url::form_urlencoded::{Serializer, byte_serialize};
 
-use crate::discovery::{ClientAuth, Description, describe};
-use crate::fetch::{Answer, Fetcher, document, is_safe_address, send, unavailable};
-use crate::keys::{KeySet, Keys, Verdict};
-use crate::token::{Unverified, Wanted, rejected};
+use crate::discovery::{Client, Refusal, Registration, discover};
+use crate::fetch::{FetchError, Fetcher, is_safe_address, unavailable};
+use crate::keys::Keys;
+use crate::token::{Disbelief, MoreClaims, Tokens, Wanted, claims, object, readable, rejected};
+use crate::words::{InTypes, is_true};
 
 /// For how long a description and keys are used before they are fetched anew, in minutes.
 const KNOWLEDGE_MINUTES: i64 = 60;
+/// How often they are fetched before that, within `REFRESH_SECS`, because none of the keys made a signature.
+const REFRESHES_MAX: u32 = 5;
+/// See `REFRESHES_MAX`, in seconds.
+const REFRESH_SECS: i64 = 60;
 /// How long a code's exchange may take altogether, whatever it needs: less than a request to the desk may.
 const IDENTIFY_SECS_MAX: u64 = 8;
-/// The most bytes of a code, and of an address that a browser is sent to.
+/// The most bytes of a code.
 const CODE_BYTES_MAX: usize = 8 << 10;
+/// The letters that a verifier may have (RFC 7636, 4.1). The library takes no others.
+const VERIFIER_LETTERS: std::ops::RangeInclusive<usize> = 43..=128;
 
 /// What an operator sets.
 #[derive(Clone)]
@@ -64,6 +71,9 @@ pub enum OpenIdSetupError {
     /// The issuer is no address that secrets may go to.
     #[error("the issuer must be an https address without a query, or one of this machine")]
     Issuer,
+    /// The address that browsers come back to is none.
+    #[error("the redirect address is no address")]
+    RedirectUri,
     /// There is no HTTP.
     #[error("the HTTP client cannot be made")]
     Http(#[from] reqwest::Error),
@@ -72,10 +82,11 @@ pub enum OpenIdSetupError {
 /// A provider of OpenID Connect, found by its issuer.
 pub struct OpenIdProvider {
     settings: OpenIdSettings,
+    us: Registration,
     fetcher: Fetcher,
     clock: Arc<dyn Clock>,
     /// Locked while it is fetched, so that it is fetched once.
-    knowledge: Mutex<Option<Arc<Knowledge>>>,
+    known: Mutex<Known>,
 }
 
 impl fmt::Debug for OpenIdProvider {
@@ -86,22 +97,30 @@ impl fmt::Debug for OpenIdProvider {
 
 /// What is known of the provider.
 struct Knowledge {
-    description: Description,
+    client: Client,
     keys: Keys,
     fetched_at: DateTime<Utc>,
 }
 
-/// What is had for a code.
-#[derive(Deserialize)]
-struct Tokens {
-    id_token: String,
-    access_token: Option<String>,
+/// What is known, and how often it was fetched before its time of late.
+#[derive(Default)]
+struct Known {
+    knowledge: Option<Arc<Knowledge>>,
+    refreshes: u32,
+    refreshes_since: DateTime<Utc>,
 }
 
-/// How a provider says no to a code.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
+impl Known {
+    /// Takes leave to fetch before the time.
+    fn may_refresh(&mut self, now: DateTime<Utc>) -> bool {
+        let since = now - self.refreshes_since;
+        if since < TimeDelta::zero() || TimeDelta::seconds(REFRESH_SECS) <= since {
+            (self.refreshes, self.refreshes_since) = (0, now);
+        }
+        let may = self.refreshes < REFRESHES_MAX;
+        self.refreshes += u32::from(may);
+        may
+    }
 }
 
 impl OpenIdProvider {
@@ -114,147 +133,91 @@ impl OpenIdProvider {
         if !is_safe_address(&issuer) || issuer.query().is_some() {
             return Err(OpenIdSetupError::Issuer);
         }
+        let us = Registration {
+            issuer: IssuerUrl::new(settings.issuer.clone()).map_err(|_| OpenIdSetupError::Issuer)?,
+            client_id: ClientId::new(settings.client_id.clone()),
+            client_secret: settings.client_secret.clone().map(ClientSecret::new),
+            redirect_uri: RedirectUrl::new(settings.redirect_uri.clone())
+                .map_err(|_| OpenIdSetupError::RedirectUri)?,
+        };
         Ok(Self {
             settings,
+            us,
             fetcher: Fetcher::new()?,
             clock,
-            knowledge: Mutex::new(None),
+            known: Mutex::default(),
         })
     }
 
-    /// What is known of the provider, fetched where it is not known or old, and always when it is `stale`.
+    /// What is known of the provider, fetched where it is not known or old, and, as often as is good, when it is
+    /// `stale`.
     async fn knowledge(&self, stale: Option<&Arc<Knowledge>>) -> Result<Arc<Knowledge>, ProviderError> {
-        let mut knowledge = self.knowledge.lock().await;
+        let mut known = self.known.lock().await;
         let now = self.clock.now();
-        if let Some(known) = knowledge.as_ref() {
-            let age = now - known.fetched_at;
+        if let Some(knowledge) = known.knowledge.clone() {
+            let age = now - knowledge.fetched_at;
             let is_fresh = TimeDelta::zero() <= age && age < TimeDelta::minutes(KNOWLEDGE_MINUTES);
             // Someone else may have fetched it while this one waited.
-            let is_stale = stale.is_some_and(|stale| Arc::ptr_eq(stale, known));
-            if is_fresh && !is_stale {
-                return Ok(Arc::clone(known));
+            let is_stale = stale.is_some_and(|stale| Arc::ptr_eq(stale, &knowledge));
+            if is_fresh && !(is_stale && known.may_refresh(now)) {
+                return Ok(knowledge);
             }
         }
-        let description = describe(&self.fetcher, &self.settings.issuer).await?;
-        let request = self.fetcher.get(&description.keys);
-        let keys: KeySet = document("the provider's key set", request).await?;
+        let (client, keys) = discover(&self.fetcher, &self.us).await?;
         let fetched = Arc::new(Knowledge {
-            description,
-            keys: keys.into(),
+            client,
+            keys,
             fetched_at: now,
         });
-        *knowledge = Some(Arc::clone(&fetched));
+        known.knowledge = Some(Arc::clone(&fetched));
         Ok(fetched)
     }
 
-    async fn exchange(
-        &self,
-        description: &Description,
-        code: &str,
-        verifier: &str,
-    ) -> Result<Tokens, ProviderError> {
-        let request = self.code_request(description, code, verifier)?;
-        let Answer { status, body } = send(request).await?;
-        if status == StatusCode::OK {
-            return serde_json::from_slice(&body)
-                .map_err(|_| rejected("the token endpoint's answer has no ID token"));
-        }
-        match serde_json::from_slice::<Refusal>(&body) {
-            Ok(Refusal { error }) if error == "invalid_grant" => {
-                Err(rejected("the provider does not know the code"))
-            }
-            Ok(Refusal { error }) => Err(unavailable(format!(
-                "the token endpoint answers {status}: {}",
-                plain(&error)
-            ))),
-            Err(_) => Err(unavailable(format!("the token endpoint answers {status}"))),
-        }
-    }
-
-    /// The request that shows a code.
-    fn code_request(
-        &self,
-        description: &Description,
-        code: &str,
-        verifier: &str,
-    ) -> Result<RequestBuilder, ProviderError> {
-        let OpenIdSettings {
-            issuer: _,
-            client_id,
-            client_secret,
-            scopes: _,
-            verified_claim: _,
-            redirect_uri,
-        } = &self.settings;
-        let mut form = Serializer::new(String::new());
-        form.append_pair("grant_type", "authorization_code")
-            .append_pair("code", code)
-            .append_pair("redirect_uri", redirect_uri)
-            .append_pair("code_verifier", verifier);
-        let mut request = self.fetcher.post(&description.token).header(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
-        match (client_secret, description.auth) {
-            (Some(secret), ClientAuth::Basic) => {
-                request = request.header(AUTHORIZATION, basic(client_id, secret)?);
-            }
-            (Some(secret), ClientAuth::Post) => {
-                form.append_pair("client_id", client_id)
-                    .append_pair("client_secret", secret);
-            }
-            (None, ClientAuth::Basic | ClientAuth::Post) => {
-                form.append_pair("client_id", client_id);
-            }
-        }
-        Ok(request.body(form.finish()))
-    }
-
-    /// The claims of an ID token that is believed. Keys are fetched once more when it names one that is not known.
+    /// The claims of an ID token that is believed. Keys are fetched once more when none of them made its signature.
     async fn verified(
         &self,
         knowledge: &Arc<Knowledge>,
-        token: &str,
+        tokens: &Tokens,
         nonce: &str,
     ) -> Result<Map<String, Value>, ProviderError> {
-        let unverified = Unverified::read(token)?;
-        let verdict = match unverified.held_against(&knowledge.keys) {
-            Verdict::NoSuchKey => {
-                let fetched = self.knowledge(Some(knowledge)).await?;
-                unverified.held_against(&fetched.keys)
-            }
-            verdict @ (Verdict::Good | Verdict::Bad) => verdict,
+        let wanted = Wanted {
+            issuer: &self.us.issuer,
+            client_id: &self.us.client_id,
+            nonce,
+            now: self.clock.now(),
         };
-        match verdict {
-            Verdict::Good => unverified.claims(Wanted {
-                issuer: &self.settings.issuer,
-                client_id: &self.settings.client_id,
-                nonce,
-                now: self.clock.now(),
-            }),
-            Verdict::Bad => Err(rejected("the token's signature is not the provider's")),
-            Verdict::NoSuchKey => Err(rejected("the token is signed with a key that is not published")),
+        match claims(tokens, &knowledge.keys, wanted) {
+            Err(Disbelief::Keys(_)) => {
+                let fetched = self.knowledge(Some(knowledge)).await?;
+                claims(tokens, &fetched.keys, wanted).map_err(ProviderError::from)
+            }
+            verdict => verdict.map_err(ProviderError::from),
         }
     }
 
     /// What the provider says of the person beside the token, of that same person alone.
     async fn more(
         &self,
-        description: &Description,
-        access_token: Option<&str>,
+        client: &Client,
+        token: &AccessToken,
         subject: &Subject,
     ) -> Result<Map<String, Value>, ProviderError> {
-        let (Some(address), Some(token)) = (&description.userinfo, access_token) else {
+        // The library takes it for granted.
+        HeaderValue::from_str(token.secret()).map_err(|_| rejected("a token cannot stand in a header"))?;
+        let subject = SubjectIdentifier::new(subject.as_str().to_owned());
+        let Ok(request) = client.user_info(token.clone(), Some(subject)) else {
             return Ok(Map::new());
         };
-        let bearer = secret_header(&format!("Bearer {token}"))?;
-        let request = self.fetcher.get(address).header(AUTHORIZATION, bearer);
-        let claims: Map<String, Value> = document("the userinfo endpoint", request).await?;
-        if claims.get("sub").and_then(Value::as_str) == Some(subject.as_str()) {
-            Ok(claims)
-        } else {
-            Err(rejected("the userinfo endpoint tells of another person"))
-        }
+        let http = InTypes(&self.fetcher);
+        let claims: Result<UserInfoClaims<MoreClaims, CoreGenderClaim>, _> =
+            request.request_async(&http).await;
+        let claims = claims.map_err(|error| match error {
+            UserInfoError::ClaimsVerification(why) => {
+                rejected(&format!("the userinfo endpoint's word: {why}"))
+            }
+            error => unavailable(error),
+        })?;
+        object(&claims).ok_or_else(|| rejected("the userinfo endpoint's claims are not an object"))
     }
 
     async fn identified(&self, callback: &CodeReceived, ask: &SignOnAsk) -> Result<Vouched, ProviderError> {
@@ -269,17 +232,19 @@ impl OpenIdProvider {
             return Err(rejected("the answer is another issuer's"));
         }
         let knowledge = self.knowledge(None).await?;
-        let tokens = self
-            .exchange(&knowledge.description, &callback.code, ask.verifier.expose())
-            .await?;
-        let mut claims = self
-            .verified(&knowledge, &tokens.id_token, ask.nonce.expose())
-            .await?;
+        let tokens = knowledge
+            .client
+            .exchange_code(AuthorizationCode::new(callback.code.clone()))
+            .set_pkce_verifier(PkceCodeVerifier::new(ask.verifier.expose().to_owned()))
+            .request_async(&self.fetcher)
+            .await
+            .map_err(no_tokens)?;
+        let mut claims = self.verified(&knowledge, &tokens, ask.nonce.expose()).await?;
         let subject = claims.get("sub").and_then(Value::as_str).and_then(Subject::parse);
         let subject = subject.ok_or_else(|| rejected("the token names nobody"))?;
         if !claims.contains_key("email") {
             let more = self
-                .more(&knowledge.description, tokens.access_token.as_deref(), &subject)
+                .more(&knowledge.client, tokens.access_token(), &subject)
                 .await?;
             // What is signed comes first, but an address and the word on it belong together.
             claims.remove(&self.settings.verified_claim);
@@ -304,19 +269,21 @@ impl OpenIdProvider {
 #[async_trait]
 impl SignOnProvider for OpenIdProvider {
     async fn address(&self, ask: &SignOnAsk) -> Result<String, ProviderError> {
+        if !VERIFIER_LETTERS.contains(&ask.verifier.expose().len()) {
+            return Err(unavailable("a verifier has 43 to 128 letters"));
+        }
         let knowledge = self.knowledge(None).await?;
-        let mut address = knowledge.description.authorization.clone();
-        let challenge = digest::digest(&digest::SHA256, ask.verifier.expose().as_bytes());
-        address
-            .query_pairs_mut()
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.settings.client_id)
-            .append_pair("redirect_uri", &self.settings.redirect_uri)
-            .append_pair("scope", &self.settings.scopes.join(" "))
-            .append_pair("state", ask.state.expose())
-            .append_pair("nonce", ask.nonce.expose())
-            .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
-            .append_pair("code_challenge_method", "S256");
+        let verifier = PkceCodeVerifier::new(ask.verifier.expose().to_owned());
+        let state = CsrfToken::new(ask.state.expose().to_owned());
+        let nonce = Nonce::new(ask.nonce.expose().to_owned());
+        // The library asks for `openid` by itself.
+        let scopes = self.settings.scopes.iter().filter(|scope| *scope != "openid");
+        let (address, _, _) = knowledge
+            .client
+            .authorize_url(CoreAuthenticationFlow::AuthorizationCode, || state, || nonce)
+            .add_scopes(scopes.cloned().map(Scope::new))
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+            .url();
         Ok(address.into())
     }
 
@@ -332,30 +299,18 @@ impl SignOnProvider for OpenIdProvider {
     }
 }
 
-/// The header by which a client says who it is (RFC 6749, 2.3.1): both texts encoded as in forms.
-fn basic(client_id: &str, secret: &str) -> Result<HeaderValue, ProviderError> {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", encoded(client_id), encoded(secret));
-    secret_header(&format!("Basic {}", STANDARD.encode(pair)))
-}
-
-fn secret_header(text: &str) -> Result<HeaderValue, ProviderError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| rejected("a token cannot stand in a header"))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Providers write it as a boolean, some as a text or a number.
-fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Bool(is_true) => *is_true,
-        Value::String(text) => text == "true" || text == "1",
-        Value::Number(number) => number.as_u64() == Some(1),
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
+/// Why nothing is had for a code.
+fn no_tokens(error: RequestTokenError<FetchError, Refusal>) -> ProviderError {
+    match error {
+        RequestTokenError::ServerResponse(refusal) => match refusal.error() {
+            CoreErrorResponseType::InvalidGrant => rejected("the provider does not know the code"),
+            error => unavailable(readable(&format!("the token endpoint says {error}"))),
+        },
+        RequestTokenError::Request(error) => unavailable(error),
+        // Not the answer itself: there may be tokens in it.
+        RequestTokenError::Parse(error, _) => unavailable(readable(&format!(
+            "the token endpoint's answer is not understood: {error}"
+        ))),
+        RequestTokenError::Other(why) => unavailable(readable(&why)),
     }
-}
-
-/// A provider's word as far as it may stand in a log.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic()).take(64).collect()
 }

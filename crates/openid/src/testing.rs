@@ -5,12 +5,15 @@
 //! asked for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RSA_PSS_SHA256, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
+};
 use ring::{digest, hmac};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,11 +26,38 @@ pub const CLIENT_ID: &str = "desk client";
 /// The desk's secret there; the letters need encoding in a header.
 pub const CLIENT_SECRET: &str = "s3cr3t:of+the desk/%";
 
+/// The access token that the userinfo endpoint takes.
+const ACCESS_TOKEN: &str = "an-access-token";
+/// The name of the RSA key. It is the same in every test, since making one takes long.
+const RSA_KEY_ID: &str = "rsa";
+/// The name of the Ed25519 key.
+const ED25519_KEY_ID: &str = "ed25519";
+
+/// Made for tests; nothing else is signed with it.
+static RSA_KEY: LazyLock<RsaKeyPair> =
+    LazyLock::new(
+        || match RsaKeyPair::from_pkcs8(include_bytes!("testing/rsa.pk8")) {
+            Ok(key) => key,
+            Err(error) => panic!("no RSA key: {error}"),
+        },
+    );
+static ED25519_KEY: LazyLock<Ed25519KeyPair> =
+    LazyLock::new(|| match Ed25519KeyPair::from_seed_unchecked(&[7; 32]) {
+        Ok(key) => key,
+        Err(error) => panic!("no Ed25519 key: {error}"),
+    });
+
 /// How the provider signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signing {
     /// ES256 with its own key.
     Honest,
+    /// RS256 with its own RSA key.
+    Rs256,
+    /// PS256 with its own RSA key.
+    Ps256,
+    /// `EdDSA` with its own Ed25519 key.
+    EdDsa,
     /// Not at all: `alg` is `none`.
     None,
     /// HS256 with the client's secret.
@@ -36,6 +66,8 @@ pub enum Signing {
     HmacOfPublicKey,
     /// With its own key, but one bit is wrong.
     Tampered,
+    /// With its own key, but a token that says of the address that it is verified.
+    OtherWords,
     /// With a key that it does not publish, under the name of one that it does.
     ForeignKey,
 }
@@ -69,6 +101,12 @@ pub struct Script {
     pub header: Value,
     /// What the userinfo endpoint says.
     pub userinfo: Value,
+    /// Members that stand in its description of itself instead of the honest ones; null takes one out.
+    pub description: Value,
+    /// What it publishes as keys before its own.
+    pub keys: Vec<Value>,
+    /// The access token that it gives.
+    pub access_token: &'static str,
     /// The only way in which it takes the client's secret: `client_secret_basic` or `client_secret_post`.
     pub auth: &'static str,
 }
@@ -81,6 +119,9 @@ impl Default for Script {
             claims: json!({}),
             header: json!({}),
             userinfo: json!({}),
+            description: json!({}),
+            keys: vec![json!({"kty": "RSA", "kid": "another", "use": "enc", "n": "AQAB", "e": "AQAB"})],
+            access_token: ACCESS_TOKEN,
             auth: "client_secret_basic",
         }
     }
@@ -141,6 +182,25 @@ impl Key {
             Err(error) => panic!("not signed: {error}"),
         }
     }
+}
+
+fn rsa_published() -> Value {
+    let key = RsaPublicKeyComponents::<Vec<u8>>::from(RSA_KEY.public());
+    let (n, e) = (URL_SAFE_NO_PAD.encode(key.n), URL_SAFE_NO_PAD.encode(key.e));
+    json!({"kty": "RSA", "use": "sig", "kid": RSA_KEY_ID, "n": n, "e": e})
+}
+
+fn rsa_signed(padding: &'static dyn RsaEncoding, message: &str) -> Vec<u8> {
+    let mut signature = vec![0; RSA_KEY.public().modulus_len()];
+    match RSA_KEY.sign(padding, &SystemRandom::new(), message.as_bytes(), &mut signature) {
+        Ok(()) => signature,
+        Err(error) => panic!("not signed: {error}"),
+    }
+}
+
+fn ed25519_published() -> Value {
+    let x = URL_SAFE_NO_PAD.encode(ED25519_KEY.public_key());
+    json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": ED25519_KEY_ID, "x": x})
 }
 
 impl TestProvider {
@@ -322,12 +382,15 @@ impl Inner {
         match (method, base) {
             ("GET", "/.well-known/openid-configuration") => Reply::Json(200, self.description()),
             ("GET", "/keys") => {
-                let other = json!({"kty": "RSA", "kid": "another", "use": "enc", "n": "AQAB", "e": "AQAB"});
-                Reply::Json(200, json!({"keys": [other, self.key.published()]}))
+                let mut keys = self.script.keys.clone();
+                keys.extend([self.key.published(), rsa_published(), ed25519_published()]);
+                Reply::Json(200, json!({ "keys": keys }))
             }
             ("POST", "/token") => self.token(head, body),
             ("GET", "/userinfo") => match header(head, "authorization") {
-                Some("Bearer an-access-token") => Reply::Json(200, self.script.userinfo.clone()),
+                Some(shown) if shown == format!("Bearer {ACCESS_TOKEN}") => {
+                    Reply::Json(200, self.script.userinfo.clone())
+                }
                 Some(_) | None => Reply::Json(401, json!({})),
             },
             _ => Reply::Json(404, json!({})),
@@ -336,7 +399,7 @@ impl Inner {
 
     fn description(&self) -> Value {
         let issuer = &self.issuer;
-        json!({
+        let mut description = json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
             "token_endpoint": format!("{issuer}/token"),
@@ -344,8 +407,11 @@ impl Inner {
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "token_endpoint_auth_methods_supported": [self.script.auth],
             "response_types_supported": ["code"],
-            "id_token_signing_alg_values_supported": ["ES256"],
-        })
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256", "RS256", "PS256", "EdDSA"],
+        });
+        put(&mut description, &self.script.description);
+        description
     }
 
     fn token(&mut self, head: &str, body: &str) -> Reply {
@@ -376,7 +442,7 @@ impl Inner {
         let token = self.id_token(asked_for("nonce"));
         Reply::Json(
             200,
-            json!({"id_token": token, "access_token": "an-access-token", "token_type": "Bearer"}),
+            json!({"id_token": token, "access_token": self.script.access_token, "token_type": "Bearer"}),
         )
     }
 
@@ -400,23 +466,47 @@ impl Inner {
         put(&mut claims, &self.person);
         put(&mut claims, &self.script.claims);
         let algorithm = match self.script.signing {
-            Signing::Honest | Signing::Tampered | Signing::ForeignKey => "ES256",
+            Signing::Honest | Signing::Tampered | Signing::OtherWords | Signing::ForeignKey => "ES256",
+            Signing::Rs256 => "RS256",
+            Signing::Ps256 => "PS256",
+            Signing::EdDsa => "EdDSA",
             Signing::None => "none",
             Signing::HmacOfSecret | Signing::HmacOfPublicKey => "HS256",
         };
-        let mut header = json!({"alg": algorithm, "kid": self.key.id, "typ": "JWT"});
+        let key_id = match self.script.signing {
+            Signing::Rs256 | Signing::Ps256 => RSA_KEY_ID,
+            Signing::EdDsa => ED25519_KEY_ID,
+            Signing::Honest
+            | Signing::None
+            | Signing::HmacOfSecret
+            | Signing::HmacOfPublicKey
+            | Signing::Tampered
+            | Signing::OtherWords
+            | Signing::ForeignKey => &self.key.id,
+        };
+        let mut header = json!({"alg": algorithm, "kid": key_id, "typ": "JWT"});
         put(&mut header, &self.script.header);
-        let message = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header.to_string()),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
+        let message_of = |claims: &Value| {
+            format!(
+                "{}.{}",
+                URL_SAFE_NO_PAD.encode(header.to_string()),
+                URL_SAFE_NO_PAD.encode(claims.to_string())
+            )
+        };
+        let message = message_of(&claims);
         let hmac_of = |key: &[u8]| {
             let key = hmac::Key::new(hmac::HMAC_SHA256, key);
             hmac::sign(&key, message.as_bytes()).as_ref().to_vec()
         };
         let signature = match self.script.signing {
             Signing::Honest => self.key.sign(&message),
+            Signing::Rs256 => rsa_signed(&RSA_PKCS1_SHA256, &message),
+            Signing::Ps256 => rsa_signed(&RSA_PSS_SHA256, &message),
+            Signing::EdDsa => ED25519_KEY.sign(message.as_bytes()).as_ref().to_vec(),
+            Signing::OtherWords => {
+                put(&mut claims, &json!({"email_verified": true}));
+                self.key.sign(&message_of(&claims))
+            }
             Signing::None => Vec::new(),
             Signing::HmacOfSecret => hmac_of(self.secret.as_deref().unwrap_or_default().as_bytes()),
             Signing::HmacOfPublicKey => hmac_of(self.key.pair.public_key().as_ref()),

@@ -1,256 +1,240 @@
-//! ID tokens: which are believed, and what they say (OpenID Connect Core 3.1.3.7, RFC 7515, RFC 8725).
+//! ID tokens: which are believed, and what they say (OpenID Connect Core 3.1.3.7, RFC 8725).
+//!
+//! The library verifies the signature and the issuer, audience, end and nonce. Its settings are here, and what it
+//! leaves to its users: for which party a token was made (`azp`), and that it is not from the future (`iat`, `nbf`).
+
+use std::str::FromStr as _;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use identity::ports::ProviderError;
-use serde::Deserialize;
+use openidconnect::core::{
+    CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreTokenType,
+};
+use openidconnect::{
+    AdditionalClaims, ClaimsVerificationError, ClientId, ExtraTokenFields, IdTokenVerifier, IssuerUrl, Nonce,
+    SignatureVerificationError, StandardTokenResponse, TokenResponse,
+};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::keys::{Keys, Verdict};
+use crate::keys::{Keys, of_signed};
+use crate::words::put_in_types;
 
+/// The algorithms of signatures that are believed: of public keys alone, so that nothing that this desk knows, and no
+/// published key taken for a secret, can make one.
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 4] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
 /// The most bytes of a token that is looked at. One with many groups may be large.
 const TOKEN_BYTES_MAX: usize = 64 << 10;
 /// How far the provider's clock and ours may lie apart, in seconds.
 const SKEW_SECS_MAX: i64 = 60;
+/// The most characters of the library's or the provider's words in a log.
+const WORDS_CHARS_MAX: usize = 300;
 
-/// The algorithms of signatures that are believed: of public keys alone, so that nothing that this desk knows, and no
-/// published key taken for a secret, can make one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    /// RSA PKCS#1 1.5 with SHA-256.
-    Rs256,
-    /// RSA PSS with SHA-256.
-    Ps256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
+const FROM_THE_FUTURE: &str = "the token is from the future";
+
+/// The claims that the standard does not name.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct MoreClaims(Map<String, Value>);
+
+impl AdditionalClaims for MoreClaims {}
+
+type IdToken = openidconnect::IdToken<
+    MoreClaims,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJwsSigningAlgorithm,
+>;
+
+type IdTokenClaims = openidconnect::IdTokenClaims<MoreClaims, CoreGenderClaim>;
+
+/// What is had for a code.
+pub(crate) type Tokens = StandardTokenResponse<IdTokenField, CoreTokenType>;
+
+/// What OpenID Connect adds to it. The library's own field would take a token that it does not understand for an
+/// answer that is none.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct IdTokenField {
+    #[serde(skip_serializing)]
+    id_token: Option<Unverified>,
 }
 
-impl Algorithm {
-    const ALL: [Algorithm; 4] = [
-        Algorithm::Rs256,
-        Algorithm::Ps256,
-        Algorithm::Es256,
-        Algorithm::EdDsa,
-    ];
+impl ExtraTokenFields for IdTokenField {}
 
-    /// The name in headers and keys.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Algorithm::Rs256 => "RS256",
-            Algorithm::Ps256 => "PS256",
-            Algorithm::Es256 => "ES256",
-            Algorithm::EdDsa => "EdDSA",
-        }
+impl TokenResponse<MoreClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>
+    for Tokens
+{
+    fn id_token(&self) -> Option<&IdToken> {
+        let Unverified(read) = self.extra_fields().id_token.as_ref()?;
+        read.as_ref().ok().map(|read| &read.token)
     }
+}
+
+/// A token of which nothing is believed yet, or why it is none.
+pub(crate) struct Unverified(Result<Read, String>);
+
+struct Read {
+    token: IdToken,
+    /// What was signed, where `token` has other words.
+    signed: Option<Arc<str>>,
+}
+
+impl std::fmt::Debug for Unverified {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unverified(redacted)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Unverified {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Read::of(&text)))
+    }
+}
+
+impl Read {
+    fn of(text: &str) -> Result<Self, String> {
+        if text.len() > TOKEN_BYTES_MAX {
+            return Err("it is too long".to_owned());
+        }
+        let reworded = reworded(text);
+        let words = reworded.as_ref().map_or(text, |(words, _)| words);
+        let token = IdToken::from_str(words).map_err(|error| error.to_string())?;
+        Ok(Self {
+            token,
+            signed: reworded.map(|(_, signed)| signed),
+        })
+    }
+}
+
+/// A token with its claims in the library's types, and what of it was signed as it came; none where they are.
+fn reworded(text: &str) -> Option<(String, Arc<str>)> {
+    let (signed, signature) = text.rsplit_once('.')?;
+    let (header, payload) = signed.split_once('.')?;
+    let mut claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    if !put_in_types(&mut claims) {
+        return None;
+    }
+    let payload = URL_SAFE_NO_PAD.encode(Value::Object(claims).to_string());
+    Some((format!("{header}.{payload}.{signature}"), signed.into()))
 }
 
 /// What a token must say.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) issuer: &'a str,
-    pub(crate) client_id: &'a str,
+    pub(crate) issuer: &'a IssuerUrl,
+    pub(crate) client_id: &'a ClientId,
     pub(crate) nonce: &'a str,
     pub(crate) now: DateTime<Utc>,
 }
 
-/// A token in its parts, of which nothing is believed yet.
+/// Why a token is not believed.
 #[derive(Debug)]
-pub(crate) struct Unverified<'a> {
-    algorithm: Algorithm,
-    key_id: Option<String>,
-    message: &'a str,
-    signature: Vec<u8>,
-    payload: Vec<u8>,
+pub(crate) enum Disbelief {
+    /// None of the keys made the signature: it may be by one that was published since.
+    Keys(ProviderError),
+    /// Something else.
+    Final(ProviderError),
 }
 
-/// As much of a header as counts. Keys that a token brings along or points to (`jwk`, `jku`, `x5c`, `x5u`) do not.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: Option<String>,
-    crit: Option<Value>,
-}
-
-impl<'a> Unverified<'a> {
-    /// Takes a token apart.
-    pub(crate) fn read(token: &'a str) -> Result<Self, ProviderError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(rejected("the token is too long"));
+impl From<Disbelief> for ProviderError {
+    fn from(disbelief: Disbelief) -> Self {
+        match disbelief {
+            Disbelief::Keys(error) | Disbelief::Final(error) => error,
         }
-        let malformed = || rejected("the token is not made of three parts in base64url");
-        let (message, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
-        let (header, payload) = message.split_once('.').ok_or_else(malformed)?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed());
-        let header: Header = serde_json::from_slice(&decode(header)?)
-            .map_err(|_| rejected("the token's header is not understood"))?;
-        let Header { alg, kid, crit } = header;
-        let algorithm = Algorithm::ALL.into_iter().find(|known| known.as_str() == alg);
-        if crit.is_some() {
-            return Err(rejected("the token asks for extensions that are not known"));
-        }
-        Ok(Self {
-            algorithm: algorithm.ok_or_else(|| rejected("the token's algorithm is none that is believed"))?,
-            key_id: kid,
-            message,
-            signature: decode(signature)?,
-            payload: decode(payload)?,
-        })
-    }
-
-    /// Holds the signature against the provider's keys.
-    pub(crate) fn held_against(&self, keys: &Keys) -> Verdict {
-        keys.verify(
-            self.algorithm,
-            self.key_id.as_deref(),
-            self.message.as_bytes(),
-            &self.signature,
-        )
-    }
-
-    /// The claims of a token whose signature is good, if they are what was wanted.
-    pub(crate) fn claims(&self, wanted: Wanted<'_>) -> Result<Map<String, Value>, ProviderError> {
-        let claims: Map<String, Value> = serde_json::from_slice(&self.payload)
-            .map_err(|_| rejected("the token's claims are not an object"))?;
-        let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        let time = |name: &str| -> Result<Option<i64>, ProviderError> {
-            match claims.get(name) {
-                None => Ok(None),
-                Some(value) => secs(value)
-                    .map(Some)
-                    .ok_or_else(|| rejected("a time of the token is no number")),
-            }
-        };
-        if text("iss") != Some(wanted.issuer) {
-            return Err(rejected("the token is another issuer's"));
-        }
-        is_for(&claims, wanted.client_id)?;
-        if text("nonce") != Some(wanted.nonce) {
-            return Err(rejected("the token's nonce is another sign-on's"));
-        }
-        let now = wanted.now.timestamp();
-        let expires = time("exp")?.ok_or_else(|| rejected("the token has no end"))?;
-        let issued = time("iat")?.ok_or_else(|| rejected("the token has no time"))?;
-        if expires.saturating_add(SKEW_SECS_MAX) <= now {
-            return Err(rejected("the token has expired"));
-        }
-        if issued.max(time("nbf")?.unwrap_or(issued)) > now.saturating_add(SKEW_SECS_MAX) {
-            return Err(rejected("the token is from the future"));
-        }
-        Ok(claims)
     }
 }
 
-/// Whether the token is for this client: the one audience, or one of several as the party it was made for.
-fn is_for(claims: &Map<String, Value>, client_id: &str) -> Result<(), ProviderError> {
-    let audiences: Vec<&str> = match claims.get("aud") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => Vec::new(),
+/// The claims of the token among these, if it is signed with one of the keys and says what is wanted.
+pub(crate) fn claims(
+    tokens: &Tokens,
+    keys: &Keys,
+    wanted: Wanted<'_>,
+) -> Result<Map<String, Value>, Disbelief> {
+    let wrong = |why: &str| Disbelief::Final(rejected(why));
+    let Read { token, signed } = match &tokens.extra_fields().id_token {
+        Some(Unverified(Ok(read))) => read,
+        Some(Unverified(Err(why))) => return Err(wrong(&format!("the ID token is not understood: {why}"))),
+        None => return Err(wrong("the token endpoint's answer has no ID token")),
     };
-    if !audiences.contains(&client_id) {
-        return Err(rejected("the token is for another audience"));
-    }
-    match claims.get("azp") {
-        Some(party) if party.as_str() == Some(client_id) => Ok(()),
-        None if audiences.len() == 1 => Ok(()),
-        Some(_) | None => Err(rejected("the token was made for another party")),
-    }
-}
-
-/// Seconds since 1970; some providers write them with a fraction.
-fn secs(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| {
-        let secs = value.as_f64().filter(|secs| (0.0..1e12).contains(secs))?;
-        format!("{secs:.0}").parse().ok()
-    })
-}
-
-pub(crate) fn rejected(why: &str) -> ProviderError {
-    ProviderError::Rejected(why.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const NOW: i64 = 1_767_603_600;
-
-    fn judged(change: impl FnOnce(&mut Value)) -> Result<Map<String, Value>, ProviderError> {
-        let mut claims = json!({
-            "iss": "https://a.example", "aud": "desk", "nonce": "n", "sub": "1", "iat": NOW, "exp": NOW + 300,
+    let keys = match signed {
+        Some(signed) => of_signed(keys, signed),
+        None => keys.clone(),
+    };
+    let (now, skew) = (wanted.now, TimeDelta::seconds(SKEW_SECS_MAX));
+    // Without the client's secret, with which no signature is to be made.
+    let verifier = IdTokenVerifier::new_public_client(wanted.client_id.clone(), wanted.issuer.clone(), keys)
+        .set_allowed_algs(ALGORITHMS)
+        // `is_for` looks at them.
+        .set_other_audience_verifier_fn(|_| true)
+        .set_time_fn(move || now - skew)
+        .set_issue_time_verifier_fn(move |issued| {
+            let is_past = issued <= now + skew;
+            is_past.then_some(()).ok_or_else(|| FROM_THE_FUTURE.to_owned())
         });
-        change(&mut claims);
-        let token = format!(
-            "{}.{}.AA",
-            URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
-        Unverified::read(&token)?.claims(Wanted {
-            issuer: "https://a.example",
-            client_id: "desk",
-            nonce: "n",
-            now: DateTime::from_timestamp(NOW, 0).unwrap(),
-        })
+    let nonce = Nonce::new(wanted.nonce.to_owned());
+    let claims = token.claims(&verifier, &nonce).map_err(disbelief)?;
+    is_for(claims, wanted.client_id)?;
+    if let Some(begins) = claims.additional_claims().0.get("nbf")
+        && begins
+            .as_f64()
+            .is_none_or(|begins| begins > (now + skew).timestamp() as f64)
+    {
+        return Err(wrong(FROM_THE_FUTURE));
     }
+    object(claims).ok_or_else(|| wrong("the token's claims are not an object"))
+}
 
-    #[test]
-    fn the_claims_must_be_of_this_issuer_audience_time_and_sign_on() {
-        judged(|_| {}).unwrap();
-        for (name, bad) in [
-            ("iss", json!("https://a.example/")),
-            ("iss", json!(null)),
-            ("aud", json!("other")),
-            ("aud", json!([])),
-            ("aud", json!(["desk", "other"])),
-            ("aud", json!({"desk": true})),
-            ("azp", json!("other")),
-            ("azp", json!(1)),
-            ("nonce", json!("m")),
-            ("nonce", json!(null)),
-            ("exp", json!(NOW - 60)),
-            ("exp", json!(null)),
-            ("exp", json!("later")),
-            ("iat", json!(NOW + 61)),
-            ("iat", json!(null)),
-            ("nbf", json!(NOW + 61)),
-        ] {
-            assert!(
-                judged(|claims| claims[name] = bad.clone()).is_err(),
-                "{name} {bad}"
-            );
-        }
-        judged(|claims| claims["aud"] = json!(["desk"])).unwrap();
-        judged(|claims| claims["exp"] = json!(NOW as f64 + 1.5)).unwrap();
-        judged(|claims| {
-            claims["aud"] = json!(["desk", "other"]);
-            claims["azp"] = json!("desk");
-        })
-        .unwrap();
+/// Whether the token was made for this client. The library has seen that the client is among the audiences.
+fn is_for(claims: &IdTokenClaims, client_id: &ClientId) -> Result<(), Disbelief> {
+    match claims.authorized_party() {
+        Some(party) if party == client_id => Ok(()),
+        None if claims.audiences().len() == 1 => Ok(()),
+        Some(_) | None => Err(Disbelief::Final(rejected("the token was made for another party"))),
     }
+}
 
-    #[test]
-    fn a_header_without_a_believed_algorithm_is_refused() {
-        for header in [
-            json!({"alg": "none"}),
-            json!({"alg": "None"}),
-            json!({"alg": "HS256"}),
-            json!({"alg": "RS1"}),
-            json!({"alg": "rs256"}),
-            json!({"alg": ""}),
-            json!({"alg": null}),
-            json!({}),
-            json!({"alg": "RS256", "crit": ["b64"], "b64": false}),
-        ] {
-            let token = format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header.to_string()));
-            assert!(Unverified::read(&token).is_err(), "{header}");
+fn disbelief(error: ClaimsVerificationError) -> Disbelief {
+    match error {
+        ClaimsVerificationError::SignatureVerification(error) => {
+            let why = rejected(&format!("the token's signature is not believed: {error}"));
+            match error {
+                // A provider that names no keys signs with a new one.
+                SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_) => {
+                    Disbelief::Keys(why)
+                }
+                _ => Disbelief::Final(why),
+            }
         }
-        for token in ["", ".", "..", "a.b", "a.b.c.d", "e30.e30.!"] {
-            assert!(Unverified::read(token).is_err(), "{token}");
-        }
+        error => Disbelief::Final(rejected(&error.to_string())),
     }
+}
+
+/// All that is claimed.
+pub(crate) fn object(claims: &impl Serialize) -> Option<Map<String, Value>> {
+    match serde_json::to_value(claims).ok()? {
+        Value::Object(claims) => Some(claims),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+    }
+}
+
+/// A refusal, in words that may hold some of the provider's.
+pub(crate) fn rejected(why: &str) -> ProviderError {
+    ProviderError::Rejected(readable(why))
+}
+
+/// Words as far as they may stand in a log.
+pub(crate) fn readable(words: &str) -> String {
+    words
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(WORDS_CHARS_MAX)
+        .collect()
 }

@@ -147,6 +147,113 @@ async fn claims_of_another_sign_on_audience_issuer_or_time_are_rejected() {
 }
 
 #[tokio::test]
+async fn what_the_claims_of_a_token_must_be() {
+    let world = world().await;
+    let now = start().timestamp();
+    for (what, claims) in [
+        (
+            "an issuer with a slash more",
+            json!({"iss": format!("{}/", world.theirs.issuer)}),
+        ),
+        ("no issuer", json!({"iss": null})),
+        ("no audience", json!({"aud": null})),
+        ("an empty list of audiences", json!({"aud": []})),
+        ("an audience that is an object", json!({"aud": {CLIENT_ID: true}})),
+        ("a party that is no text", json!({"azp": 1})),
+        (
+            "more audiences and another party",
+            json!({"aud": [CLIENT_ID, "other"], "azp": "other"}),
+        ),
+        ("expired to the second", json!({"exp": now - 60})),
+        ("an end that is no number", json!({"exp": "later"})),
+        ("no time", json!({"iat": null})),
+        ("not good yet", json!({"nbf": now + 61})),
+        ("good from a time that is no number", json!({"nbf": "now"})),
+        ("a nonce that is no text", json!({"nonce": 1})),
+    ] {
+        assert_rejected(world.with_claims(claims).await, what);
+    }
+    for (what, claims) in [
+        ("a list of this audience", json!({"aud": [CLIENT_ID]})),
+        (
+            "more audiences, made for this one",
+            json!({"aud": [CLIENT_ID, "other"], "azp": CLIENT_ID}),
+        ),
+        (
+            "a part of a second",
+            json!({"exp": now as f64 + 1.5, "iat": now as f64 - 0.5}),
+        ),
+        ("a clock that is a little slow", json!({"exp": now - 59})),
+        (
+            "a clock that is a little fast",
+            json!({"iat": now + 60, "nbf": now + 60}),
+        ),
+        (
+            "a time in words",
+            json!({"updated_at": "2026-01-05T09:00:00.000Z"}),
+        ),
+    ] {
+        assert!(world.with_claims(claims).await.is_ok(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn every_algorithm_of_public_keys_that_is_believed_can_sign() {
+    let world = world().await;
+    for signing in [Signing::Honest, Signing::Rs256, Signing::Ps256, Signing::EdDsa] {
+        for header in [json!({}), json!({"kid": null})] {
+            let script = Script {
+                signing,
+                header,
+                ..Script::default()
+            };
+            world.with(script).await.unwrap();
+        }
+    }
+    for (signing, algorithm) in [
+        (Signing::Rs256, "PS256"),
+        (Signing::Ps256, "RS256"),
+        (Signing::Rs256, "ES256"),
+        (Signing::Honest, "EdDSA"),
+        (Signing::EdDsa, "RS256"),
+    ] {
+        let script = Script {
+            signing,
+            header: json!({"alg": algorithm}),
+            ..Script::default()
+        };
+        assert_rejected(
+            world.with(script).await,
+            &format!("{signing:?} called {algorithm}"),
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_header_without_a_believed_algorithm_is_refused() {
+    let world = world().await;
+    for header in [
+        json!({"alg": "none"}),
+        json!({"alg": "None"}),
+        json!({"alg": "HS256"}),
+        json!({"alg": "RS1"}),
+        json!({"alg": "RS512"}),
+        json!({"alg": "es256"}),
+        json!({"alg": ""}),
+        json!({"alg": null}),
+        json!({"alg": 1}),
+        json!({"crit": ["b64"], "b64": false}),
+        json!({"typ": "at+jwt"}),
+    ] {
+        let script = Script {
+            header: header.clone(),
+            ..Script::default()
+        };
+        assert_rejected(world.with(script).await, &header.to_string());
+    }
+}
+
+#[tokio::test]
 async fn a_signature_that_is_not_the_providers_is_rejected() {
     let world = world().await;
     for signing in [
@@ -170,6 +277,51 @@ async fn a_signature_that_is_not_the_providers_is_rejected() {
         };
         assert_rejected(world.with(script).await, &format!("{signing:?} called ES256"));
     }
+}
+
+#[tokio::test]
+async fn a_signature_is_of_the_words_that_came_though_others_are_read() {
+    let world = world().await;
+    let with = |signing| Script {
+        signing,
+        claims: json!({"email_verified": 1}),
+        ..Script::default()
+    };
+    assert!(world.with(with(Signing::Honest)).await.unwrap().email_verified);
+    for signing in [
+        Signing::OtherWords,
+        Signing::Tampered,
+        Signing::ForeignKey,
+        Signing::HmacOfSecret,
+        Signing::None,
+    ] {
+        assert_rejected(world.with(with(signing)).await, &format!("{signing:?}"));
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_for_something_else_or_not_understood_are_passed_over() {
+    let world = world().await;
+    world
+        .with(Script {
+            keys: vec![
+                json!(1),
+                json!(null),
+                json!({"kid": "key-1"}),
+                json!({"kty": "odd", "kid": "key-1"}),
+                json!({"kty": "oct", "kid": "key-1", "k": "AAAA"}),
+                json!({"kty": "EC", "crv": "P-256", "kid": "key-1", "use": "enc", "x": "AA", "y": "AA"}),
+                json!({"kty": "RSA", "kid": "rsa", "use": "sig", "n": "AQAB", "e": "AQAB"}),
+            ],
+            ..Script::default()
+        })
+        .await
+        .unwrap();
+    let of_rsa = Script {
+        signing: Signing::Rs256,
+        ..Script::default()
+    };
+    world.with(of_rsa).await.unwrap();
 }
 
 #[tokio::test]
@@ -211,6 +363,119 @@ async fn a_new_key_is_fetched_once_and_one_that_is_not_published_is_rejected() {
     };
     assert_rejected(world.with(unknown).await, "an unknown key");
     assert_eq!(fetched(&world), 3);
+}
+
+#[tokio::test]
+async fn keys_that_are_not_there_are_looked_for_a_few_times_a_minute() {
+    let world = world().await;
+    let fetched = |world: &World| {
+        let asked = world.theirs.asked();
+        asked.iter().filter(|path| path.ends_with("/keys")).count()
+    };
+    world.theirs.set(Script {
+        header: json!({"kid": "nobody's"}),
+        ..Script::default()
+    });
+    for _ in 0..10 {
+        assert_rejected(world.sign_on().await, "an unknown key");
+    }
+    assert_eq!(fetched(&world), 1 + 5);
+    world.clock.advance(chrono::Duration::seconds(60));
+    assert_rejected(world.sign_on().await, "an unknown key");
+    assert_eq!(fetched(&world), 1 + 5 + 1);
+}
+
+#[tokio::test]
+async fn a_description_that_is_another_providers_or_unsafe_is_refused() {
+    let world = world().await;
+    let issuer = &world.theirs.issuer;
+    let mut bad = vec![
+        json!({"issuer": format!("{issuer}/")}),
+        json!({"issuer": "https://login.example.com"}),
+        json!({"issuer": null}),
+        json!({"authorization_endpoint": null}),
+        json!({"token_endpoint": null}),
+        json!({"jwks_uri": null}),
+    ];
+    for name in [
+        "authorization_endpoint",
+        "token_endpoint",
+        "jwks_uri",
+        "userinfo_endpoint",
+    ] {
+        for address in [
+            "http://login.example.com/x",
+            "https://user@login.example.com/x",
+            "https://login.example.com/x#y",
+            "/relative",
+            "javascript:alert(1)",
+            "",
+        ] {
+            bad.push(json!({name: address}));
+        }
+    }
+    for description in bad {
+        world.theirs.set(Script {
+            description: description.clone(),
+            ..Script::default()
+        });
+        let outcome = world.ours.warm_up().await;
+        assert!(
+            matches!(outcome, Err(ProviderError::Unavailable(_))),
+            "{description}"
+        );
+    }
+    world.with(Script::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_shows_its_secret_in_the_header_where_nothing_else_is_asked() {
+    for methods in [
+        json!(null),
+        json!(["private_key_jwt"]),
+        json!(["client_secret_post", "client_secret_basic"]),
+    ] {
+        let world = world().await;
+        let description = json!({"token_endpoint_auth_methods_supported": methods});
+        let script = Script {
+            description,
+            ..Script::default()
+        };
+        world.with(script).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_sign_on_asks_for_is_in_its_address() {
+    let world = world().await;
+    let endpoint = format!("{}/authorize?tenant=1", world.theirs.issuer);
+    world.theirs.set(Script {
+        description: json!({"authorization_endpoint": endpoint}),
+        ..Script::default()
+    });
+    let address = url::Url::parse(&world.ours.address(&ask()).await.unwrap()).unwrap();
+    let mut pairs: Vec<(String, String)> = address.query_pairs().into_owned().collect();
+    pairs.sort();
+    // The challenge is the verifier's SHA-256.
+    let challenge = "MAkp9xe7yEDxOM61OhqSTgRlS2ApUTI3IUoNjXvWNgg";
+    let expected = [
+        ("client_id", CLIENT_ID),
+        ("code_challenge", challenge),
+        ("code_challenge_method", "S256"),
+        ("nonce", "the-nonce"),
+        ("redirect_uri", "https://desk.example.com/callback"),
+        ("response_type", "code"),
+        ("scope", "openid email"),
+        ("state", "the-state"),
+        ("tenant", "1"),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(pairs, expected);
+    let short = SignOnAsk {
+        verifier: SecretToken::parse("short").unwrap(),
+        ..ask()
+    };
+    assert!(world.ours.address(&short).await.is_err());
 }
 
 #[tokio::test]
@@ -328,6 +593,79 @@ async fn an_address_that_the_token_lacks_comes_from_the_provider_with_its_own_wo
     assert!(!vouched.email_verified, "the word was on no address");
     let another = json!({"sub": "bob|2", "email": "bob@example.com", "email_verified": true});
     assert_rejected(with(json!({}), another).await, "another person");
+}
+
+#[tokio::test]
+async fn the_userinfo_endpoint_may_use_words_of_its_own_but_no_token_that_breaks_a_header() {
+    let world = world().await;
+    world.theirs.be(json!({"sub": "ann|1"}));
+    for (word, means_yes) in [
+        (json!(true), true),
+        (json!("true"), true),
+        (json!(1), true),
+        (json!("yes"), false),
+        (json!(null), false),
+    ] {
+        let userinfo = json!({"sub": "ann|1", "email": "ann@example.com", "email_verified": word});
+        let script = Script {
+            userinfo,
+            ..Script::default()
+        };
+        assert_eq!(
+            world.with(script).await.unwrap().email_verified,
+            means_yes,
+            "{word}"
+        );
+    }
+    let broken = Script {
+        access_token: "a\r\nb: c",
+        ..Script::default()
+    };
+    assert_rejected(world.with(broken).await, "a token of two lines");
+}
+
+#[tokio::test]
+async fn the_word_on_an_address_may_be_a_claim_of_the_providers_own() {
+    let theirs = TestProvider::start(start().timestamp(), None).await;
+    let settings = OpenIdSettings {
+        verified_claim: "xms_edov".to_owned(),
+        ..settings(&theirs.issuer, None)
+    };
+    let ours = OpenIdProvider::new(settings, Arc::new(ManualClock::at(start()))).unwrap();
+    for (word, means_yes) in [
+        (json!(true), true),
+        (json!("1"), true),
+        (json!(1), true),
+        (json!("0"), false),
+        (json!(null), false),
+    ] {
+        theirs
+            .be(json!({"sub": "ann", "email": "ann@example.com", "email_verified": true, "xms_edov": word}));
+        let (code, _) = theirs.visit(&ours.address(&ask()).await.unwrap());
+        let received = CodeReceived { code, issuer: None };
+        let vouched = ours.identify(&received, &ask()).await.unwrap();
+        assert_eq!(vouched.email_verified, means_yes, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn claims_come_as_they_are() {
+    let world = world().await;
+    let own = json!({
+        "realm_access": {"roles": ["desk-admin", "other"], "level": 3, "share": 0.5, "more": null},
+        "groups": [],
+        "is_staff": true,
+    });
+    let vouched = world.with_claims(own.clone()).await.unwrap();
+    for (name, value) in own.as_object().unwrap() {
+        assert_eq!(vouched.claims.get(name), Some(value), "{name}");
+    }
+    let named = json!({"name": null, "given_name": "Ann", "family_name": "Lee", "email_verified": "true"});
+    let vouched = world.with_claims(named).await.unwrap();
+    assert_eq!(
+        (vouched.name.as_deref(), vouched.email_verified),
+        (Some("Ann Lee"), true)
+    );
 }
 
 #[tokio::test]
