@@ -19,6 +19,7 @@ mod matrix;
 mod rates;
 mod roles;
 mod sessions;
+mod sign_on;
 mod smuggling;
 mod strictness;
 mod two_factor;

@@ -13,6 +13,7 @@ use identity::service::{CreateUser, Registration};
 use identity::testing::{SentMails, token_of};
 use kernel::{Actor, Clock, Person, Role, TeamId, TeamRole, UserId};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use server::config::Config;
@@ -75,6 +76,15 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body as it came.
     pub text: String,
+}
+
+/// A client that follows no redirection: where one leads is a part of what is tested.
+#[expect(clippy::expect_used, reason = "a test ends where there is no client")]
+fn client() -> Client {
+    // Where single sign-on is built too, reqwest asks for the process' provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder().redirect(Policy::none());
+    client.build().expect("make a client")
 }
 
 impl Reply {
@@ -302,7 +312,7 @@ impl TestDesk {
             database,
             url,
             sent,
-            client: Client::new(),
+            client: client(),
             _stop: stop,
         }
     }

@@ -102,6 +102,7 @@ const ALL: &[&str] = &[
     "insightdesk-notifications",
     "insightdesk-postgres",
     "insightdesk-credentials",
+    "insightdesk-openid",
     "insightdesk-markdown",
     "insightdesk-delivery",
     "insightdesk-http",
@@ -139,6 +140,12 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "insightdesk-credentials",
+        ours: &["insightdesk-kernel", "insightdesk-identity"],
+        tests_ours: &[],
+        outside: Outside::Unreserved,
+    },
+    Row {
+        package: "insightdesk-openid",
         ours: &["insightdesk-kernel", "insightdesk-identity"],
         tests_ours: &[],
         outside: Outside::Unreserved,

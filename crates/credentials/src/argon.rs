@@ -167,6 +167,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_account_without_a_password_has_none_that_matches() {
+        let hasher = Argon2Hasher::new().unwrap();
+        for tried in ["", "!", "seven purple lanterns"] {
+            let matches = hasher.verify(&PasswordHash::unset(), &attempt(tried)).await;
+            assert!(!matches.unwrap(), "{tried:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_hash_is_argon2id_with_the_recommended_cost_and_its_own_salt() {
         let hasher = Argon2Hasher::new().unwrap();
         let one = hasher.hash(&password("seven purple lanterns")).await.unwrap();

@@ -51,20 +51,19 @@ impl FileTransport {
     /// The longest that writing one may take, in seconds.
     pub const WRITE_SECS_MAX: u64 = 20;
 
-    /// A transport into `folder`, which is made, readable to its owner alone, when it is not there.
+    /// A transport into `folder`. When it is not there it is made with the first letter, readable to its owner alone.
     ///
     /// # Errors
-    /// [`SettingsError::Folder`] when it cannot be made or is no folder.
+    /// [`SettingsError::Folder`] when there is something else in its place.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, SettingsError> {
         let folder = folder.into();
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(&folder);
-        made.map_err(|error| SettingsError::Folder {
-            path: folder.clone(),
-            detail: error.to_string(),
-        })?;
+        let there = folder.ancestors().find(|place| place.exists());
+        if there.is_some_and(|place| !place.is_dir()) {
+            return Err(SettingsError::Folder {
+                path: folder,
+                detail: "something else is in its place".to_owned(),
+            });
+        }
         Ok(Self {
             folder,
             writing: Arc::default(),
@@ -79,6 +78,10 @@ impl FileTransport {
 
     fn write(&self, id: EventId, name: &str, bytes: &[u8]) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(FOLDER_MODE)
+            .create(&self.folder)?;
         let mut letters = self.letters()?;
         let same = letters.iter().find(|letter| letter.ends_with(&ending(id)));
         let name = match same {

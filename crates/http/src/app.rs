@@ -13,7 +13,8 @@ use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
 use identity::{
-    Accounts, ApiKeys, AuditLog, Authenticator, Security, SessionControl, Sessions, Teams, TwoFactor, WhyNot,
+    Accounts, ApiKeys, AuditLog, Authenticator, Security, SessionControl, Sessions, SignOn, Teams, TwoFactor,
+    WhyNot,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
@@ -123,6 +124,8 @@ pub struct AppParts {
     pub api_keys: Arc<ApiKeys>,
     /// Explains the rules of accounts and teams.
     pub why_not: Arc<WhyNot>,
+    /// Single sign-on.
+    pub sign_on: Arc<SignOn>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// The record of acts.

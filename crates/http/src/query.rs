@@ -103,6 +103,11 @@ impl Query {
         self.faults.push(fault(name, code, message));
     }
 
+    /// Takes a parameter that others send along and nobody reads, whatever it says.
+    pub fn ignore(&mut self, name: &str) {
+        self.take(name);
+    }
+
     /// A text as it came; at most `chars_max` characters, none of them a control character, not empty.
     pub fn text(&mut self, name: &str, chars_max: usize) -> Option<String> {
         let value = self.take(name)?;

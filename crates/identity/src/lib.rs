@@ -5,6 +5,7 @@
 //! - [`api_key`] holds what a program's key is and for how long.
 //! - [`value`] parses what people type (addresses, names, passwords); [`user`], [`session`], [`team`] and
 //!   [`two_factor`] hold what is stored; [`policy`] alone decides who may see and do what.
+//! - [`sign_on`] says who an account is at a provider of single sign-on.
 //! - [`ports`] are the traits through which this crate reaches a store, a password hash, a token and randomness, and
 //!   the values that it commits through them, each whole or not at all.
 //! - [`service`] has the use cases: [`Accounts`], [`Sessions`], [`TwoFactor`], [`Security`], [`Teams`], and the [`Authenticator`] that every
@@ -25,6 +26,7 @@ pub mod policy;
 pub mod ports;
 pub mod service;
 pub mod session;
+pub mod sign_on;
 pub mod team;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -38,8 +40,8 @@ pub use audit::{AuditActor, AuditEntry, AuditNumber, AuditTarget};
 pub use kernel::Client;
 pub use service::{
     AccountLimits, AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, PrincipalCache,
-    Reauthentication, Security, SessionControl, SessionLimits, Sessions, SignedIn, Teams, ThrottleLimits,
-    TwoFactor, TwoFactorLimits, VerifiedEmail, WhyNot,
+    Reauthentication, Security, SessionControl, SessionLimits, Sessions, SignOn, SignedIn, Teams,
+    ThrottleLimits, TwoFactor, TwoFactorLimits, VerifiedEmail, WhyNot,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};

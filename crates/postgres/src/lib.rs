@@ -31,8 +31,8 @@ mod wake_ups;
 
 pub use facts::PgFacts;
 pub use identity::{
-    AuditRow, PgApiKeys, PgAudit, PgPeople, PgSecurity, PgSessions, PgSetup, PgTeams, PgTokens, PgTwoFactor,
-    PgUsers,
+    AuditRow, PgApiKeys, PgAudit, PgPeople, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTokens,
+    PgTwoFactor, PgUsers,
 };
 pub use migrations::MigrateError;
 pub use notifications::PgNotifications;

@@ -17,23 +17,23 @@ use http::cursor::CursorKey;
 use http::operator::MetricsText;
 use identity::ports::{
     AccessTokens, ApiKeyStore, AuditStore, Mailer, OneTimeTokens, PasswordHasher, People, Secrets,
-    SecurityStore, SessionStore, SetupStore, TeamStore, UserStore,
+    SecurityStore, SessionStore, SetupStore, TeamStore, UserStore, Vault,
 };
 use identity::service::{
     AccountPorts, ApiKeyPorts, SecondFactor, SecondFactorPorts, SecurityPorts, SessionControlPorts,
-    SessionPorts, TeamPorts, Throttle, TwoFactorPorts, WhyNotPorts,
+    SessionPorts, SignOnPorts, TeamPorts, Throttle, TwoFactorPorts, WhyNotPorts,
 };
 use identity::{
     AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, PrincipalCache, Reauthentication,
-    Security, SessionControl, Sessions, Teams, TwoFactor, WhyNot,
+    Security, SessionControl, Sessions, SignOn, Teams, TwoFactor, WhyNot,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts,
-    PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSecurity, PgSessions, PgSetup, PgTeams, PgTickets,
-    PgTokens, PgTwoFactor, PgUsers, Role, RolesError,
+    PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams,
+    PgTickets, PgTokens, PgTwoFactor, PgUsers, Role, RolesError,
 };
 use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
 use worker::{Relay, Sweep, Worker};
@@ -43,6 +43,7 @@ use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
 use crate::mail;
 use crate::secret::{self, SecretError};
+use crate::sign_on;
 
 /// Who issues access tokens, and for whom. Part of every token: a change logs everyone out.
 const TOKEN_ISSUER: &str = "insightdesk";
@@ -131,6 +132,8 @@ pub struct Desk {
     pub api_keys: Arc<ApiKeys>,
     /// Explains the rules of accounts and teams.
     pub why_not: Arc<WhyNot>,
+    /// Single sign-on.
+    pub sign_on: Arc<SignOn>,
     /// Teams.
     pub teams: Arc<Teams>,
     /// Who a request comes from.
@@ -302,10 +305,11 @@ impl Desk {
             Arc::clone(&throttle),
             Arc::clone(&clock),
         ));
+        let vault: Arc<dyn Vault> = Arc::new(AesVault::new(&secret)?);
         let second_factor = Arc::new(SecondFactor::new(
             SecondFactorPorts {
                 store: Arc::new(PgTwoFactor::new(database.clone())),
-                vault: Arc::new(AesVault::new(&secret)?),
+                vault: Arc::clone(&vault),
                 totp: Arc::new(RingTotp),
                 secrets: Arc::clone(&secrets),
             },
@@ -386,6 +390,20 @@ impl Desk {
             teams: Arc::clone(&team_store),
             people,
         });
+        let sessions = Arc::new(sessions);
+        let sign_on = SignOn::new(
+            SignOnPorts {
+                users: Arc::clone(&users),
+                store: Arc::new(PgSignOn::new(database.clone())),
+                sessions: Arc::clone(&sessions),
+                secrets: Arc::clone(&secrets),
+                vault: Arc::clone(&vault),
+                clock: Arc::clone(&clock),
+                ids: Arc::clone(&ids),
+                cache: Arc::clone(&cache),
+            },
+            sign_on::settings(config, &clock)?,
+        );
         let teams = Teams::new(TeamPorts {
             teams: team_store,
             users: Arc::clone(&users),
@@ -427,12 +445,13 @@ impl Desk {
             clock,
             ids,
             accounts: Arc::new(accounts),
-            sessions: Arc::new(sessions),
             two_factor: Arc::new(two_factor),
             security: Arc::new(security),
             session_control: Arc::new(session_control),
             api_keys: Arc::new(api_keys),
             why_not: Arc::new(why_not),
+            sessions,
+            sign_on: Arc::new(sign_on),
             teams: Arc::new(teams),
             authenticator: Arc::new(authenticator),
             users,
@@ -479,6 +498,7 @@ impl Desk {
             session_control: Arc::clone(&self.session_control),
             api_keys: Arc::clone(&self.api_keys),
             why_not: Arc::clone(&self.why_not),
+            sign_on: Arc::clone(&self.sign_on),
             teams: Arc::clone(&self.teams),
             audit_log: Arc::clone(&self.audit_log),
             limits: Arc::clone(&self.limits) as Arc<dyn RateLimits>,
@@ -516,6 +536,7 @@ impl Desk {
         let clock_of_answers = Arc::clone(&clock);
         let limits = Arc::clone(&self.limits);
         let database = self.database.clone();
+        let sign_on = Arc::clone(&self.sign_on);
         Worker::new()
             .with_relay(relay)
             .with_backlog_of(outbox)
@@ -535,6 +556,10 @@ impl Desk {
             .with_sweep(Sweep::new("login_challenges", FORGET_EVERY, move || {
                 let two_factor = Arc::clone(&two_factor);
                 async move { two_factor.forget_challenges(FORGET_ROWS_MAX).await }
+            }))
+            .with_sweep(Sweep::new("unfinished_sign_ons", FORGET_EVERY, move || {
+                let sign_on = Arc::clone(&sign_on);
+                async move { sign_on.forget_unfinished(FORGET_ROWS_MAX).await }
             }))
             .with_sweep(Sweep::new("delivered_events", FORGET_EVERY, move || {
                 let outbox = Arc::clone(&delivered);

@@ -19,6 +19,7 @@ pub mod mail;
 pub mod rotate;
 pub mod secret;
 pub mod serve;
+pub mod sign_on;
 mod stop;
 pub mod verify;
 

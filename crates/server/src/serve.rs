@@ -125,6 +125,20 @@ async fn serve_desk(
         say(&setup_hint(&url, token.expose()))?;
     }
 
+    // Whether the provider answers is no condition: it is asked again when someone signs on.
+    let sign_on = async {
+        let failed = tokio::select! {
+            failed = desk.sign_on.warm_up() => failed,
+            () = stop.asked() => Vec::new(),
+        };
+        for (provider, error) in failed {
+            let cause = std::error::Error::source(&error).and_then(|error| error.source());
+            let cause = cause
+                .map(ToString::to_string)
+                .unwrap_or_else(|| error.to_string());
+            tracing::warn!(%provider, cause, "the provider of single sign-on does not answer");
+        }
+    };
     let api = async {
         let served = http::server::serve(settings, state.into(), listeners, stop.asked()).await;
         // Whyever it ended, the rest must end too.
@@ -143,7 +157,7 @@ async fn serve_desk(
         tokio::time::sleep(config.drain + STOP_TIME_MAX).await;
     };
     tokio::select! {
-        (served, ()) = async { tokio::join!(api, work) } => Ok(served?),
+        (served, (), ()) = async { tokio::join!(api, work, sign_on) } => Ok(served?),
         () = too_long => Err(Failure::new("what was begun did not end in time and was cut off").into()),
     }
 }

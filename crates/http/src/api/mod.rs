@@ -8,6 +8,7 @@ mod auth;
 mod notifications;
 mod sessions;
 mod settings;
+mod sign_on;
 mod teams;
 mod tickets;
 mod two_factor;
@@ -29,6 +30,7 @@ pub fn operations() -> Vec<Operation> {
         sessions::operations(),
         api_keys::operations(),
         why_not::operations(),
+        sign_on::operations(),
         users::operations(),
         user_actions::operations(),
         teams::operations(),

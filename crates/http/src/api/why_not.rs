@@ -83,6 +83,11 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "createUser" => Topic::People(PeopleOperation::CreateUser),
         "getUser" => Topic::People(PeopleOperation::ReadUser),
         "updateUser" => Topic::People(PeopleOperation::ChangeUser),
+        "suspendUser" | "activateUser" => Topic::People(PeopleOperation::ChangeUser),
+        "inviteUser" | "sendPasswordReset" | "resetTwoFactor" | "anonymizeUser" => Topic::Role(
+            Role::Admin,
+            "Administrators help people back in, invite them, and remove their personal data.",
+        ),
         "deleteUser" => Topic::People(PeopleOperation::DeleteUser),
         "restoreUser" => Topic::People(PeopleOperation::RestoreUser),
         "listUserSessions" | "endUserSessions" => Topic::People(PeopleOperation::ManageSessions),
@@ -107,12 +112,41 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
             Role::User,
             "Everyone ends their own sessions, administrators anyone's.",
         ),
-        "logout" | "logoutAll" | "getMe" | "updateMe" | "listMySessions" => Topic::Role(Role::User, OWN),
+        "logout"
+        | "logoutAll"
+        | "getMe"
+        | "updateMe"
+        | "listMySessions"
+        | "changePassword"
+        | "changeEmail"
+        | "getTwoFactor"
+        | "enrollTwoFactor"
+        | "confirmTwoFactor"
+        | "disableTwoFactor"
+        | "replaceRecoveryCodes"
+        | "listSignOns"
+        | "deleteSignOn" => Topic::Role(Role::User, OWN),
         "whyNot" => Topic::Role(
             Role::User,
             "Everyone asks for themselves, administrators also for others.",
         ),
-        "register" | "login" | "refresh" => Topic::Role(Role::User, OPEN),
+        "register"
+        | "login"
+        | "verifyTwoFactor"
+        | "refresh"
+        | "verifyEmail"
+        | "resendVerification"
+        | "forgotPassword"
+        | "resetPassword"
+        | "acceptInvitation"
+        | "listSignOnProviders"
+        | "startSignOn"
+        | "finishSignOn"
+        | "exchangeSignOn" => Topic::Role(Role::User, OPEN),
+        "getSecuritySettings" | "updateSecuritySettings" => {
+            Topic::Role(Role::Admin, "Administrators set what holds for the whole desk.")
+        }
+        "listAuditLog" => Topic::Role(Role::Admin, "Administrators read the audit log."),
         "setup" => Topic::Role(
             Role::User,
             "Whoever has the server's token, while the desk has no administrator.",

@@ -15,9 +15,32 @@ use crate::routes::{Operation, method_of};
 const PASSWORD: &str = "seven purple lanterns";
 
 /// Operations that strangers may call.
-const OPEN: [&str; 4] = ["login", "refresh", "register", "setup"];
+const OPEN: [&str; 14] = [
+    "acceptInvitation",
+    "exchangeSignOn",
+    "finishSignOn",
+    "forgotPassword",
+    "listSignOnProviders",
+    "login",
+    "refresh",
+    "register",
+    "resendVerification",
+    "resetPassword",
+    "setup",
+    "startSignOn",
+    "verifyEmail",
+    "verifyTwoFactor",
+];
 /// Operations whose answer holds something to speak with.
-const MINTING: [&str; 3] = ["createApiKey", "login", "refresh"];
+const MINTING: [&str; 7] = [
+    "createApiKey",
+    "enrollTwoFactor",
+    "exchangeSignOn",
+    "finishSignOn",
+    "login",
+    "refresh",
+    "verifyTwoFactor",
+];
 
 fn id(operation: &Operation) -> &str {
     operation.document.operation_id.as_deref().unwrap()

@@ -11,6 +11,7 @@ mod audit;
 mod mail;
 mod people;
 mod security;
+mod sign_on;
 mod tokens;
 mod totp;
 mod two_factor;
@@ -48,6 +49,12 @@ pub use people::People;
 #[cfg(any(test, feature = "testing"))]
 pub use security::MockSecurityStore;
 pub use security::{SecurityCommit, SecurityCommitError, SecurityStore};
+pub use sign_on::{
+    CodeReceived, LinkChange, PendingSignOn, ProviderError, SignOnAsk, SignOnCommit, SignOnCommitError,
+    SignOnProvider, SignOnStore, SignOnToken, Vouched, WaysIn,
+};
+#[cfg(any(test, feature = "testing"))]
+pub use sign_on::{MockSignOnProvider, MockSignOnStore};
 #[cfg(any(test, feature = "testing"))]
 pub use tokens::MockOneTimeTokens;
 pub use tokens::{

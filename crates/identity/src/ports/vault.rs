@@ -31,11 +31,20 @@ pub enum SealPurpose {
     TwoFactor,
     /// The password's hash by which a login that waits for its code was decided (`one_time_tokens.sealed`).
     LoginChallenge,
+    /// What an unfinished single sign-on must remember (`one_time_tokens.sealed`).
+    SignOn,
+    /// Whom a front end gets for its code at the end of a single sign-on (`one_time_tokens.sealed`).
+    SignOnHandover,
 }
 
 impl SealPurpose {
     /// Every purpose.
-    pub const ALL: [SealPurpose; 2] = [SealPurpose::TwoFactor, SealPurpose::LoginChallenge];
+    pub const ALL: [SealPurpose; 4] = [
+        SealPurpose::TwoFactor,
+        SealPurpose::LoginChallenge,
+        SealPurpose::SignOn,
+        SealPurpose::SignOnHandover,
+    ];
 
     /// The name that goes into the seal. One that changes makes everything sealed before worthless.
     #[must_use]
@@ -43,6 +52,8 @@ impl SealPurpose {
         match self {
             SealPurpose::TwoFactor => "two-factor",
             SealPurpose::LoginChallenge => "login-challenge",
+            SealPurpose::SignOn => "sign-on",
+            SealPurpose::SignOnHandover => "sign-on-handover",
         }
     }
 
@@ -51,7 +62,9 @@ impl SealPurpose {
     pub fn place(self) -> (&'static str, &'static str) {
         match self {
             SealPurpose::TwoFactor => ("users", "two_factor_secret"),
-            SealPurpose::LoginChallenge => ("one_time_tokens", "sealed"),
+            SealPurpose::LoginChallenge | SealPurpose::SignOn | SealPurpose::SignOnHandover => {
+                ("one_time_tokens", "sealed")
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ mod second_factor;
 mod security;
 mod session_control;
 mod sessions;
+mod sign_on;
+mod sign_on_error;
 mod teams;
 #[cfg(test)]
 mod tests;
@@ -53,6 +55,11 @@ pub use second_factor::{SecondFactor, SecondFactorPorts, TwoFactorLimits};
 pub use security::{Security, SecurityPorts, UpdateSecurity};
 pub use session_control::{SessionControl, SessionControlPorts};
 pub use sessions::{Credentials, SessionInfo, SessionLimits, SessionPorts, Sessions, SignedIn};
+pub use sign_on::{
+    Callback, Finished, ProviderAnswer, ProviderEntry, SignOn, SignOnLink, SignOnPorts, SignOnSettings,
+    Started,
+};
+pub use sign_on_error::{SignOnError, SignOnLinkError};
 pub use teams::{CreateTeam, MemberWish, TeamPorts, Teams, UpdateTeam};
 pub use throttle::{Throttle, ThrottleLimits};
 pub use two_factor::{NewTwoFactor, Resealed, TwoFactor, TwoFactorPorts, TwoFactorStatus};

@@ -384,7 +384,7 @@ impl Sessions {
     }
 
     /// Begins a session of someone who proved who they are. `codes_left` is of the recovery code that was used for it.
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         user: User,
         proof: Proof,

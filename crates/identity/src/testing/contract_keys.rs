@@ -11,9 +11,8 @@ use super::builders::{api_key, member, start, team, token_hash, unique_id, user}
 use crate::access::{ApiKeyId, Scope};
 use crate::api_key::{ApiKey, Scopes};
 use crate::ports::{
-    AccountCommit, ApiKeyCommit, ApiKeyCommitError, ApiKeyRecord, ApiKeyRevocation, ApiKeyStore,
-    CredentialsAfter, Expected, MemberChange, MemberCommit, MembershipsAfter, People, SessionsAfter,
-    SignOfUse, TeamCommit, TeamStore, UserStore, WhichKey,
+    AccountCommit, ApiKeyCommit, ApiKeyCommitError, ApiKeyRecord, ApiKeyRevocation, ApiKeyStore, Expected,
+    MemberChange, MemberCommit, People, SignOfUse, TeamCommit, TeamStore, UserStore, WhichKey,
 };
 use crate::user::{User, UserStatus};
 use crate::value::PasswordHash;
@@ -43,17 +42,7 @@ fn event(fact: IdentityFact) -> Event {
 }
 
 async fn put(users: &dyn UserStore, user: &User, expected: Expected) {
-    let commit = AccountCommit {
-        user: user.clone(),
-        expected,
-        sessions: SessionsAfter::Keep,
-        memberships: MembershipsAfter::Keep,
-        spends: None,
-        issues: None,
-        credentials: CredentialsAfter::Keep,
-        events: Vec::new(),
-        receipt: None,
-    };
+    let commit = AccountCommit::of(user.clone(), expected);
     good("an account is stored", users.commit(commit).await);
 }
 

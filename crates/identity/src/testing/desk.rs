@@ -14,8 +14,9 @@ use crate::ports::Mail;
 use crate::service::{
     AccountLimits, AccountMails, AccountPorts, Accounts, ApiKeyPorts, ApiKeys, Authenticator, CreateUser,
     Credentials, PrincipalCache, Reauthentication, SecondFactor, SecondFactorPorts, Security, SecurityPorts,
-    SessionControl, SessionControlPorts, SessionLimits, SessionPorts, Sessions, SignedIn, TeamPorts, Teams,
-    Throttle, ThrottleLimits, TwoFactor, TwoFactorLimits, TwoFactorPorts, WhyNot, WhyNotPorts,
+    SessionControl, SessionControlPorts, SessionLimits, SessionPorts, Sessions, SignOn, SignOnPorts,
+    SignOnSettings, SignedIn, TeamPorts, Teams, Throttle, ThrottleLimits, TwoFactor, TwoFactorLimits,
+    TwoFactorPorts, WhyNot, WhyNotPorts,
 };
 use crate::testing::builders::origin;
 use crate::user::{Profile, UserStatus};
@@ -45,6 +46,8 @@ pub struct Desk {
     pub vault: Arc<FakeVault>,
     /// The security settings.
     pub security: Security,
+    /// Single sign-on.
+    pub sign_on: SignOn,
     /// Teams.
     pub teams: Teams,
     /// Programs' keys.
@@ -64,12 +67,22 @@ impl Desk {
     /// An empty desk.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(AccountLimits::default())
+        Self::made_of(AccountLimits::default(), SignOnSettings::default())
     }
 
     /// An empty desk with these limits.
     #[must_use]
     pub fn with(limits: AccountLimits) -> Self {
+        Self::made_of(limits, SignOnSettings::default())
+    }
+
+    /// An empty desk with these providers of single sign-on.
+    #[must_use]
+    pub fn with_sign_on(settings: SignOnSettings) -> Self {
+        Self::made_of(AccountLimits::default(), settings)
+    }
+
+    fn made_of(limits: AccountLimits, settings: SignOnSettings) -> Self {
         let sent = Arc::new(SentMails::default());
         let world = Arc::new(MemoryIdentity::new());
         let manual_clock = Arc::new(ManualClock::at(start()));
@@ -140,6 +153,16 @@ impl Desk {
             ids: ids.clone(),
             cache: cache.clone(),
         };
+        let sign_on_ports = SignOnPorts {
+            users: world.clone(),
+            store: world.clone(),
+            sessions: Arc::new(Sessions::new(session_ports.clone(), SessionLimits::default())),
+            secrets: secrets.clone(),
+            vault: vault.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cache: cache.clone(),
+        };
         let team_ports = TeamPorts {
             teams: world.clone(),
             users: world.clone(),
@@ -183,6 +206,7 @@ impl Desk {
             two_factor: TwoFactor::new(two_factor_ports),
             vault,
             security: Security::new(security_ports),
+            sign_on: SignOn::new(sign_on_ports, settings),
             teams: Teams::new(team_ports),
             api_keys: ApiKeys::new(key_ports),
             session_control: SessionControl::new(control_ports),

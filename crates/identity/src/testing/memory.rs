@@ -1,6 +1,7 @@
 //! A world in memory: every store over one lock, so that each commit is whole.
 
 mod api_keys;
+mod sign_on;
 mod tokens;
 mod two_factor;
 
@@ -19,11 +20,12 @@ use crate::api_key::ApiKey;
 use crate::ports::{
     AccountCommit, AccountCommitError, BeginError, CredentialsAfter, Deleted, Expected, LoginChallenge,
     MemberChange, MemberCommit, MemberCommitError, MemberRecord, MembershipsAfter, OneTimeToken,
-    PrincipalRecord, Proof, Revocation, RotateError, Rotation, SearchFields, SessionBegin, SessionStore,
-    SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore, ShownToken, TeamCommit,
-    TeamCommitError, TeamDeletion, TeamStore, TokenPlace, UserFilter, UserStore, WhichSessions,
+    PendingSignOn, PrincipalRecord, Proof, Revocation, RotateError, Rotation, SearchFields, SessionBegin,
+    SessionStore, SessionsAfter, SetupCommit, SetupCommitError, SetupOffer, SetupStore, ShownToken,
+    TeamCommit, TeamCommitError, TeamDeletion, TeamStore, TokenPlace, UserFilter, UserStore, WhichSessions,
 };
 use crate::session::{Session, SessionId, TokenHash};
+use crate::sign_on::ExternalIdentity;
 use crate::team::{Team, TeamMember};
 use crate::two_factor::SecuritySettings;
 use crate::user::User;
@@ -47,6 +49,8 @@ struct World {
     challenges: HashMap<TokenHash, (LoginChallenge, u16)>,
     security: SecuritySettings,
     api_keys: HashMap<ApiKeyId, ApiKey>,
+    sign_ons: HashMap<TokenHash, PendingSignOn>,
+    links: Vec<ExternalIdentity>,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
 }

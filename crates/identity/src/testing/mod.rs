@@ -8,6 +8,7 @@ mod audit;
 pub mod builders;
 pub mod contract;
 pub mod contract_keys;
+pub mod contract_sign_on;
 mod desk;
 mod doubles;
 mod mails;

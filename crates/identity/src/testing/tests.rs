@@ -1,6 +1,6 @@
 //! The world in memory keeps what it promises.
 
-use super::{MemoryAudit, MemoryIdentity, contract, contract_keys};
+use super::{MemoryAudit, MemoryIdentity, contract, contract_keys, contract_sign_on};
 
 #[tokio::test]
 async fn the_store_of_accounts_in_memory_keeps_its_contract() {
@@ -53,4 +53,10 @@ async fn the_store_of_keys_in_memory_keeps_its_contract() {
     let world = MemoryIdentity::new();
     contract_keys::api_key_store(&world, &world, &world).await;
     contract_keys::people(&world, &world, &world).await;
+}
+
+#[tokio::test]
+async fn the_store_of_sign_ons_in_memory_keeps_its_contract() {
+    let world = MemoryIdentity::new();
+    contract_sign_on::sign_on_store(&world, &world, &world).await;
 }

@@ -304,7 +304,7 @@ impl People for PgPeople {
         let sql = Sql::new("SELECT ")
             .push(PrincipalRow::COLUMNS)
             .push(
-                " FROM users u CROSS JOIN LATERAL (\
+                ", 'password' AS method FROM users u CROSS JOIN LATERAL (\
                    SELECT u.id AS user_id, u.created_at AS expires_at, u.deleted_at AS revoked_at\
                  ) s ",
             )

@@ -1,5 +1,5 @@
-//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTwoFactor`], [`PgSecurity`], [`PgApiKeys`], [`PgTeams`],
-//! [`PgPeople`], [`PgTokens`], [`PgSetup`] and [`PgAudit`].
+//! The ports of identity: [`PgUsers`], [`PgSessions`], [`PgTwoFactor`], [`PgSecurity`], [`PgApiKeys`], [`PgSignOn`],
+//! [`PgTeams`], [`PgPeople`], [`PgTokens`], [`PgSetup`] and [`PgAudit`].
 //!
 //! A commit is one statement: its own row is written first, in a part named `changed` that gives a row only when the
 //! decision still stands, and everything else follows from that row. Three things need more, because a statement sees
@@ -25,6 +25,7 @@ mod rows;
 mod security;
 mod sessions;
 mod setup;
+mod sign_on;
 mod teams;
 mod tokens;
 mod two_factor;
@@ -35,6 +36,7 @@ pub use audit::{AuditRow, PgAudit};
 pub use security::PgSecurity;
 pub use sessions::PgSessions;
 pub use setup::PgSetup;
+pub use sign_on::PgSignOn;
 pub use teams::PgTeams;
 pub use tokens::PgTokens;
 pub use two_factor::PgTwoFactor;

@@ -18,7 +18,7 @@ use identity::ports::{
 use identity::testing::builders::{
     api_key, email, member, name, session, start, team, token_hash, unique_id, user,
 };
-use identity::testing::{contract, contract_keys};
+use identity::testing::{contract, contract_keys, contract_sign_on};
 use identity::{ApiKeyId, Session, SessionId, TokenHash, User, UserStatus};
 use kernel::{EventId, PageLimit, Position, Role, SystemActor, TeamId, TeamRole, UserId, Version};
 use serde_json::Value;
@@ -26,8 +26,8 @@ use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
 
 use super::{
-    FIRST_ADMIN_LOCK, PgApiKeys, PgPeople, PgSecurity, PgSessions, PgSetup, PgTeams, PgTokens, PgTwoFactor,
-    PgUsers, api_keys, sessions, teams, two_factor, users,
+    FIRST_ADMIN_LOCK, PgApiKeys, PgPeople, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTokens,
+    PgTwoFactor, PgUsers, api_keys, sessions, teams, two_factor, users,
 };
 use crate::sql::Sql;
 use crate::testing::TestDatabase;
@@ -183,6 +183,13 @@ async fn the_store_of_accounts_keeps_its_contract() {
 async fn the_store_of_sessions_keeps_its_contract() {
     let world = world().await;
     contract::session_store(&world.users, &world.sessions).await;
+}
+
+#[tokio::test]
+async fn sign_ons_keep_their_contract() {
+    let world = world().await;
+    let store = PgSignOn::new(world.test.database().clone());
+    contract_sign_on::sign_on_store(&store, &world.users, &world.sessions).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

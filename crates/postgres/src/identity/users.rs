@@ -183,11 +183,11 @@ pub(super) fn list(filter: UserFilter, after: Option<Position>, limit: PageLimit
 
 /// What became of a commit.
 #[derive(QueryableByName)]
-struct Outcome {
+pub(super) struct Outcome {
     #[diesel(sql_type = BigInt)]
-    changed: i64,
+    pub(super) changed: i64,
     #[diesel(sql_type = Bool)]
-    last_admin: bool,
+    pub(super) last_admin: bool,
     #[diesel(sql_type = Bool)]
     token_open: bool,
 }
@@ -333,7 +333,7 @@ fn spent(spends: Option<TokenSpend>) -> Sql {
 }
 
 /// The part `verdict`: one row that says whether the change would take the last acting admin away.
-fn verdict(user: &User, expected: Expected) -> Sql {
+pub(super) fn verdict(user: &User, expected: Expected) -> Sql {
     if user.is_acting_admin() {
         return Sql::new(
             "verdict AS MATERIALIZED (SELECT false AS last_admin, pg_advisory_xact_lock_shared(",
@@ -409,7 +409,7 @@ pub(super) fn insert(user: &User) -> Sql {
 }
 
 /// `UPDATE users u SET …`, to be followed by a `FROM`.
-fn update(user: &User, credentials: CredentialsAfter) -> Sql {
+pub(super) fn update(user: &User, credentials: CredentialsAfter) -> Sql {
     let User {
         id: _,
         email,

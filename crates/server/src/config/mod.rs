@@ -114,6 +114,51 @@ impl FromStr for TrustedProxies {
     }
 }
 
+/// A provider of single sign-on by OpenID Connect.
+#[derive(Debug, Clone)]
+pub struct OpenIdConfig {
+    /// The provider's name of itself; without it there is no single sign-on.
+    pub issuer: Option<String>,
+    /// The desk's name there.
+    pub client_id: Option<String>,
+    /// The desk's secret there; none for a public client.
+    pub client_secret: Option<Secret>,
+    /// What people call it; by its host when unset.
+    pub name: Option<String>,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// The claim that says whether an address is the person's.
+    pub verified_claim: String,
+    /// The claim that roles come from; without it roles are left alone.
+    pub role_claim: Option<String>,
+    /// Its values that make an administrator.
+    pub admin_values: Vec<String>,
+    /// Its values that make an agent.
+    pub agent_values: Vec<String>,
+    /// Whether people whom the desk does not know get an account.
+    pub create_accounts: bool,
+    /// Front ends to which a browser may be sent back.
+    pub return_urls: Vec<String>,
+}
+
+impl Default for OpenIdConfig {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            client_id: None,
+            client_secret: None,
+            name: None,
+            scopes: ["openid", "email", "profile"].map(str::to_owned).to_vec(),
+            verified_claim: "email_verified".to_owned(),
+            role_claim: None,
+            admin_values: Vec::new(),
+            agent_values: Vec::new(),
+            create_accounts: true,
+            return_urls: Vec::new(),
+        }
+    }
+}
+
 /// Everything that is set.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -166,6 +211,8 @@ pub struct Config {
     pub two_factor: TwoFactorLimits,
     /// How often passwords and codes may be guessed.
     pub throttle: ThrottleLimits,
+    /// Single sign-on.
+    pub oidc: OpenIdConfig,
     /// How often strangers may call.
     pub rates: RateSettings,
     /// The desk's choices about tickets.
@@ -207,6 +254,7 @@ impl Default for Config {
             sessions: SessionLimits::default(),
             two_factor: TwoFactorLimits::default(),
             throttle: ThrottleLimits::default(),
+            oidc: OpenIdConfig::default(),
             rates: RateSettings::default(),
             tickets: ticketing::Settings::default(),
             log_level: None,
@@ -459,6 +507,16 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if config.sessions.idle > config.sessions.absolute {
         return Err(ConfigError::Conflict(
             "session-idle-days must not be more than session-absolute-days",
+        ));
+    }
+    if config.oidc.issuer.is_some() && config.public_url.is_none() {
+        return Err(ConfigError::Conflict(
+            "oidc-issuer needs the setting public-url: the provider sends people back to an address below it",
+        ));
+    }
+    if config.oidc.issuer.is_some() && config.oidc.client_id.is_none() {
+        return Err(ConfigError::Conflict(
+            "oidc-issuer needs the setting oidc-client-id: the name that the provider gave to the desk",
         ));
     }
     Ok(())

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use identity::{PasswordPolicy, TwoFactorLimits, VerifiedEmail};
 use kernel::Rate;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::{Config, LogFormat, PREFIX, Profile, Secret};
 use crate::secret;
@@ -73,6 +74,7 @@ const SERVER: &str = "Server";
 const DATABASE: &str = "Database";
 const MAIL: &str = "Mail";
 const SECURITY: &str = "Security";
+const SIGN_ON: &str = "Single sign-on";
 const RATES: &str = "Rate limits";
 const TICKETS: &str = "Tickets";
 const WATCHING: &str = "Logs and metrics";
@@ -416,6 +418,137 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some(config.two_factor.skew_steps().to_string()),
     },
     Setting {
+        name: "oidc-issuer",
+        group: SIGN_ON,
+        kind: Kind::Text,
+        help: "The provider of OpenID Connect, by its own name of itself, to the letter. Its redirect address is \
+               {public-url}/api/v1/auth/sso/callback.",
+        rule: "an https:// URL (http:// only of this machine) without a query",
+        unset: "there is no single sign-on",
+        set: |config, value| {
+            let url = Url::parse(value).ok();
+            let url = url.filter(|url| openid::is_safe_address(url) && url.query().is_none());
+            set_some(&mut config.oidc.issuer, url.map(|_| value.to_owned()))
+        },
+        show: |config| config.oidc.issuer.clone(),
+    },
+    Setting {
+        name: "oidc-client-id",
+        group: SIGN_ON,
+        kind: Kind::Text,
+        help: "What the provider calls the desk.",
+        rule: "a text of 1 to 255 characters",
+        unset: "needed with oidc-issuer",
+        set: |config, value| set_some(&mut config.oidc.client_id, line(value, 255)),
+        show: |config| config.oidc.client_id.clone(),
+    },
+    Setting {
+        name: "oidc-client-secret",
+        group: SIGN_ON,
+        kind: Kind::Secret,
+        help: "The secret that the provider gave to the desk.",
+        rule: "a text of 1 to 1000 characters",
+        unset: "the desk is a public client, by PKCE alone",
+        set: |config, value| set_some(&mut config.oidc.client_secret, line(value, 1000).map(Secret::new)),
+        show: |config| config.oidc.client_secret.as_ref().map(masked),
+    },
+    Setting {
+        name: "oidc-name",
+        group: SIGN_ON,
+        kind: Kind::Text,
+        help: "What people call the provider: the text of the button.",
+        rule: "a text of 1 to 100 characters",
+        unset: "the issuer's host",
+        set: |config, value| set_some(&mut config.oidc.name, line(value, 100)),
+        show: |config| config.oidc.name.clone(),
+    },
+    Setting {
+        name: "oidc-scopes",
+        group: SIGN_ON,
+        kind: Kind::List,
+        help: "What is asked of the provider.",
+        rule: "scopes, openid among them, separated by commas",
+        unset: "",
+        set: |config, value| {
+            let scopes = list(value)?;
+            let fit = scopes.iter().any(|scope| scope == "openid")
+                && scopes
+                    .iter()
+                    .all(|scope| scope.bytes().all(|b| b.is_ascii_graphic()));
+            fit.then(|| config.oidc.scopes = scopes)
+        },
+        show: |config| Some(config.oidc.scopes.join(",")),
+    },
+    Setting {
+        name: "oidc-verified-claim",
+        group: SIGN_ON,
+        kind: Kind::Text,
+        help: "The claim by which the provider says that it checked that an address is the person's. Name another only \
+               if the provider promises the same of it.",
+        rule: "a claim's name of 1 to 255 characters",
+        unset: "",
+        set: |config, value| line(value, 255).map(|claim| config.oidc.verified_claim = claim),
+        show: |config| Some(config.oidc.verified_claim.clone()),
+    },
+    Setting {
+        name: "oidc-role-claim",
+        group: SIGN_ON,
+        kind: Kind::Text,
+        help: "The claim that roles come from at every sign-on, such as groups, or realm_access.roles inside of another.",
+        rule: "a claim's name of 1 to 255 characters",
+        unset: "roles are given on the desk, and new people are customers",
+        set: |config, value| set_some(&mut config.oidc.role_claim, line(value, 255)),
+        show: |config| config.oidc.role_claim.clone(),
+    },
+    Setting {
+        name: "oidc-admin-values",
+        group: SIGN_ON,
+        kind: Kind::List,
+        help: "Values of that claim that make an administrator.",
+        rule: "texts separated by commas",
+        unset: "none",
+        set: |config, value| list(value).map(|values| config.oidc.admin_values = values),
+        show: |config| Some(config.oidc.admin_values.join(",")).filter(|text| !text.is_empty()),
+    },
+    Setting {
+        name: "oidc-agent-values",
+        group: SIGN_ON,
+        kind: Kind::List,
+        help: "Values of that claim that make an agent.",
+        rule: "texts separated by commas",
+        unset: "none",
+        set: |config, value| list(value).map(|values| config.oidc.agent_values = values),
+        show: |config| Some(config.oidc.agent_values.join(",")).filter(|text| !text.is_empty()),
+    },
+    Setting {
+        name: "oidc-create-accounts",
+        group: SIGN_ON,
+        kind: Kind::Switch,
+        help: "Whether people whom the desk does not know get an account when they sign on.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.oidc.create_accounts, value),
+        show: |config| Some(config.oidc.create_accounts.to_string()),
+    },
+    Setting {
+        name: "oidc-return-urls",
+        group: SIGN_ON,
+        kind: Kind::List,
+        help: "Front ends that may send people to sign on and get them back, each by the exact address that they come \
+               back to.",
+        rule: "https:// URLs (http:// only of this machine) without a fragment, separated by commas",
+        unset: "none",
+        set: |config, value| {
+            let urls = list(value)?;
+            let fit = |url: &String| {
+                url.bytes().all(|b| b.is_ascii_graphic())
+                    && Url::parse(url).is_ok_and(|url| openid::is_safe_address(&url))
+            };
+            urls.iter().all(fit).then(|| config.oidc.return_urls = urls)
+        },
+        show: |config| Some(config.oidc.return_urls.join(",")).filter(|text| !text.is_empty()),
+    },
+    Setting {
         name: "rate-login",
         group: RATES,
         kind: Kind::Number,
@@ -639,6 +772,24 @@ fn within<T: FromStr + PartialOrd>(value: &str, min: T, max: T) -> Option<T> {
         .parse()
         .ok()
         .filter(|number| min <= *number && *number <= max)
+}
+
+/// A text on one line, trimmed.
+fn line(value: &str, chars_max: usize) -> Option<String> {
+    let text = value.trim();
+    let fits = (1..=chars_max).contains(&text.chars().count()) && !text.contains(char::is_control);
+    fits.then(|| text.to_owned())
+}
+
+/// The texts between commas, of which there must be one.
+fn list(value: &str) -> Option<Vec<String>> {
+    let texts: Vec<String> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+        .collect();
+    (!texts.is_empty() && !value.contains(char::is_control)).then_some(texts)
 }
 
 fn choice<T: Copy>(value: &str, choices: &[(&str, T)]) -> Option<T> {

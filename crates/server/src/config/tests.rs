@@ -136,6 +136,25 @@ fn each_setting_keeps_to_its_rule() {
                 "https://app.example.com, *",
             ],
         ),
+        (
+            "oidc-scopes",
+            &["openid", "openid, email"],
+            &["", "email", "openid,a b"],
+        ),
+        (
+            "oidc-return-urls",
+            &[
+                "https://a.example/x",
+                "http://localhost:3000/,https://a.example/?x=1",
+            ],
+            &[
+                "",
+                "/x",
+                "//a.example",
+                "http://a.example",
+                "https://a.example/#x",
+            ],
+        ),
         ("database-url", &["postgres://h/d"], &["", "mysql://h/d", "h"]),
         (
             "secret-key",
@@ -235,6 +254,11 @@ fn a_file_that_was_named_must_be_there() {
 fn settings_that_do_not_go_together_are_refused() {
     let refusal = World::new().flag("profile", "production").refusal();
     assert!(refusal.contains("needs the setting database-url"), "{refusal}");
+    let issuer = || World::new().flag("oidc-issuer", "https://login.example.com/realms/a");
+    let refusal = issuer().flag("oidc-client-id", "desk").refusal();
+    assert!(refusal.contains("needs the setting public-url"), "{refusal}");
+    let refusal = issuer().flag("public-url", "https://help.example.com").refusal();
+    assert!(refusal.contains("needs the setting oidc-client-id"), "{refusal}");
     let refusal = World::new().flag("session-idle-days", "91").refusal();
     assert!(
         refusal.contains("session-idle-days must not be more than"),

@@ -9,6 +9,7 @@ mod mailed_links;
 mod reauthentication;
 mod sessions;
 mod setup;
+mod sign_on;
 mod teams;
 mod two_factor;
 
