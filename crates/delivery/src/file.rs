@@ -268,9 +268,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_went_away_is_a_failure_that_may_pass() {
+    async fn a_folder_that_cannot_be_written_to_is_a_failure_that_may_pass() {
         let (transport, dir) = transport();
-        fs::remove_dir_all(dir.path()).unwrap();
+        fs::write(dir.path().join("a"), "in its way").unwrap();
         let outcome = transport.deliver(&letter(7, 0)).await;
         assert!(
             matches!(outcome, Err(MailError::Port(PortError::Unavailable { .. }))),

@@ -165,6 +165,9 @@ impl World {
         let (kind, state) = on.split_once('.').unwrap_or((on, ""));
         match kind {
             "" => {}
+            "nowhere" => {
+                places.insert("provider".to_owned(), "nowhere".to_owned());
+            }
             "ticket" => {
                 let path = self.another_ticket(state == "triage").await;
                 let id = path.rsplit('/').next().unwrap_or_default().to_owned();
