@@ -215,7 +215,7 @@ async fn what_is_hidden_is_answered_like_what_does_not_exist() {
         .post(&owner, &format!("{hidden}/messages"), &json!({ "message": "m" }))
         .await
         .text_of("/id");
-    let unknown = format!("/api/v1/tickets/{}", uuid::Uuid::now_v7());
+    let unknown = format!("/api/v1/tickets/{}", desk.desk.ids.next());
     let by_number = |number: &str| format!("/api/v1/tickets/{number}");
     let own = desk.ticket(&stranger, None).await;
     let pairs = [
@@ -230,7 +230,7 @@ async fn what_is_hidden_is_answered_like_what_does_not_exist() {
         // A child under a parent that is not its own.
         (
             format!("{own}/messages/{message}"),
-            format!("{own}/messages/{}", uuid::Uuid::now_v7()),
+            format!("{own}/messages/{}", desk.desk.ids.next()),
         ),
     ];
     for (there, nowhere) in &pairs {

@@ -11,6 +11,7 @@ mod authorization;
 mod canary;
 mod concurrency;
 mod contract;
+mod docs;
 mod edge;
 mod faults;
 mod keys;

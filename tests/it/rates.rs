@@ -1,5 +1,7 @@
 //! How often the API can be called: counted by all nodes together, and by who really calls.
 
+use std::time::Duration;
+
 use desk::app::{Caller, Reply, TestDesk};
 use desk::database::test_database;
 use futures_util::future::join_all;
@@ -156,4 +158,86 @@ async fn what_cannot_be_counted_is_shut_to_strangers_and_open_to_callers() {
         .await
         .problem(503, "server.unavailable");
     let _ = show_me(&desk, &customer).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_gate_of_strangers_shuts_by_itself() {
+    type Set = fn(&mut RateSettings, Option<Rate>);
+    let gates: [(&str, Set, &str, &str, &str); 7] = [
+        (
+            "login",
+            |rates, rate| rates.login_per_address = rate,
+            "POST",
+            "login",
+            r#"{"email":"a@b.example","password":"x"}"#,
+        ),
+        (
+            "register",
+            |rates, rate| rates.register_per_address = rate,
+            "POST",
+            "register",
+            r#"{"email":"a@b.example","name":"A","password":"seven purple lanterns"}"#,
+        ),
+        (
+            "refresh",
+            |rates, rate| rates.refresh_per_address = rate,
+            "POST",
+            "refresh",
+            r#"{"refreshToken":"x"}"#,
+        ),
+        (
+            "setup",
+            |rates, rate| rates.setup_per_address = rate,
+            "POST",
+            "setup",
+            r#"{"token":"x","email":"a@b.example","name":"A","password":"seven purple lanterns"}"#,
+        ),
+        (
+            "mailed-links",
+            |rates, rate| rates.mailed_links_per_address = rate,
+            "POST",
+            "forgot-password",
+            r#"{"email":"a@b.example"}"#,
+        ),
+        (
+            "verify-code",
+            |rates, rate| rates.verify_code_per_address = rate,
+            "POST",
+            "2fa/verify",
+            r#"{"challenge":"x","code":"123456"}"#,
+        ),
+        (
+            "sign-on",
+            |rates, rate| rates.sign_on_per_address = rate,
+            "POST",
+            "sso/exchange",
+            r#"{"code":"x"}"#,
+        ),
+    ];
+    for (name, set, method, path, body) in gates {
+        let two_an_hour = Rate::new(2, Duration::from_secs(3_600));
+        let desk = TestDesk::start_with(|config| set(&mut config.rates, two_an_hour)).await;
+        for _ in 0..2 {
+            let reply = desk
+                .request(method, &format!("/api/v1/auth/{path}"))
+                .raw(body)
+                .send()
+                .await;
+            assert_ne!(reply.status, 429, "{name}: {}", reply.text);
+            assert_eq!(reply.header("ratelimit-policy"), format!("\"{name}\";q=2;w=3600"));
+        }
+        let reply = desk
+            .request(method, &format!("/api/v1/auth/{path}"))
+            .raw(body)
+            .send()
+            .await;
+        reply.problem(429, "request.rate_limited");
+        assert!(
+            reply
+                .header("retry-after")
+                .parse::<u32>()
+                .is_ok_and(|secs| secs > 0),
+            "{name}"
+        );
+    }
 }

@@ -185,6 +185,8 @@ async fn someone_new_signs_on_and_has_an_account_a_session_and_no_password() {
             "user.email_verified",
             "user.sign_on_linked",
             "session.began",
+            "session.refused",
+            "session.refused",
             "session.began",
         ]
     );

@@ -294,7 +294,7 @@ mod tests {
         for not_in_it in [
             "proptest",
             "mockall",
-            "reqwest",
+            "mailin",
             "serde_derive",
             "cc",
             "xtask",

@@ -242,6 +242,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_newest_are_kept_and_strangers_files_are_left_alone() {
         let (transport, _dir) = transport();
+        fs::create_dir_all(transport.folder()).unwrap();
         for id in 0..FileTransport::FILES_MAX {
             let name = format!(
                 "20250101T000000{id:06}Z{}",
@@ -261,6 +262,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_killed_writer_left_does_not_stand_in_the_way() {
         let (transport, _dir) = transport();
+        fs::create_dir_all(transport.folder()).unwrap();
         let part = format!(".{}.part", Uuid::from_u128(7));
         fs::write(transport.folder().join(part), "half").unwrap();
         transport.deliver(&letter(7, 0)).await.unwrap();

@@ -35,6 +35,17 @@ impl Caller {
         &self.0.person
     }
 
+    /// Turns programs' keys away from what a key must not be able to do whatever its scopes: to give more than it has.
+    ///
+    /// # Errors
+    /// 403 for one who speaks through a key.
+    pub fn require_session(&self) -> Result<(), Problem> {
+        match self.0.session() {
+            Some(_) => Ok(()),
+            None => Err(AccessDenied::SessionRequired.into()),
+        }
+    }
+
     /// The person as the one who acts.
     #[must_use]
     pub fn actor(&self) -> Actor {

@@ -31,7 +31,6 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use kernel::receipt::ReceiptFor;
 use kernel::{Actor, Answer, Receipt, RequestKey, RequestReceipt, StoredAnswer, Version};
-use ring::digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +88,7 @@ impl<B: DeserializeOwned + 'static> FromRequest for Command<B> {
             let caller = auth::authenticate(&request, &token).await?;
             crate::query::refuse_unknown(&request)?;
             let if_match = IfMatch::of(&request)?;
-            let key = request_key(&request, &caller, &raw)?;
+            let key = request_key(&app, &request, &caller, &raw)?;
             let body = raw.parse()?;
             Ok(Self(
                 Call {
@@ -107,6 +106,7 @@ impl<B: DeserializeOwned + 'static> FromRequest for Command<B> {
 }
 
 fn request_key(
+    app: &AppState,
     request: &HttpRequest,
     caller: &Caller,
     body: &RawBody,
@@ -133,7 +133,7 @@ fn request_key(
         };
         return Err(Problem::unreadable("request.invalid_header", detail).with_faults(vec![fault]));
     };
-    let mut hash = digest::Context::new(&digest::SHA256);
+    let mut hash = app.cursors.digest();
     let mut add = |part: &[u8]| {
         hash.update(&(part.len() as u64).to_be_bytes());
         hash.update(part);
@@ -146,7 +146,7 @@ fn request_key(
     }
     add(body.bytes());
     let mut request_sha256 = [0; 32];
-    request_sha256.copy_from_slice(hash.finish().as_ref());
+    request_sha256.copy_from_slice(hash.sign().as_ref());
     Ok(Some(RequestKey {
         principal: caller.id().0,
         key: key.to_owned(),

@@ -34,6 +34,12 @@ impl CursorKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
+    /// Begins a keyed digest: of a text in which a secret may stand, so that nobody without the key can try out
+    /// which one it was.
+    pub(crate) fn digest(&self) -> hmac::Context {
+        hmac::Context::with_key(&self.0)
+    }
+
     /// A position as text, good for `scope` alone.
     #[must_use]
     pub fn seal(&self, scope: &CursorScope, position: &impl Seek) -> String {

@@ -50,13 +50,13 @@ impl AuditEntry {
         self
     }
 
-    /// The person whom the entry's circumstances are of: who acted, or else whom a stranger pretended to be.
+    /// The person whom the entry's circumstances are of: who acted, or else whom it is about.
     #[must_use]
     pub fn person(&self) -> Option<UserId> {
         match &self.actor {
             AuditActor::Person(id) => Some(*id),
-            AuditActor::System(_) => None,
-            AuditActor::Stranger => match self.target {
+            // The server acts at the request of whoever it is about, or of one who pretends to be them.
+            AuditActor::System(_) | AuditActor::Stranger => match self.target {
                 AuditTarget::User(id) => id,
                 AuditTarget::Team(_) | AuditTarget::Settings => None,
             },

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use kernel::failure::BoxError;
 
 use crate::config::flags::Flags;
-use crate::config::{self, Loaded, show};
+use crate::config::{self, Config, Loaded, show};
 use crate::embedded::Company;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::stop::Stop;
@@ -147,12 +147,28 @@ fn run(cli: Cli) -> Outcome {
     outcome
 }
 
+fn there_is_a_desk(config: &Config) -> Outcome {
+    let has_own = local_postgres::recorded_major(&config.data_dir).is_some();
+    if config.database_url.is_some() || has_own {
+        return Ok(());
+    }
+    let message = format!(
+        "there is no desk in {}: give the --data-dir or database-url of the one that is meant",
+        config.data_dir.display()
+    );
+    Err(Failure::new(message).into())
+}
+
 async fn on_runtime(command: Command, loaded: Loaded) -> Outcome {
     let config = loaded.config;
     match command {
         Command::Serve(args) => return serve::serve(config, args).await,
         Command::Work => return serve::work(config).await,
         _ => {}
+    }
+    if let Command::Verify { .. } | Command::Secret { .. } = command {
+        // These ask about a desk that is there; an empty one made for the purpose would have no faults.
+        there_is_a_desk(&config)?;
     }
     let stop = Stop::at_signals().map_err(serve::no_signals)?;
     let Some(desk) = serve::open(&config, Company::Guest, &stop).await? else {

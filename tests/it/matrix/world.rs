@@ -148,7 +148,7 @@ impl World {
         } else {
             &self.models.of_team
         };
-        let id = Uuid::now_v7();
+        let id = self.desk.desk.ids.next();
         let number = self.fresh("TKT-9");
         let copied = self
             .database

@@ -83,11 +83,8 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "createUser" => Topic::People(PeopleOperation::CreateUser),
         "getUser" => Topic::People(PeopleOperation::ReadUser),
         "updateUser" => Topic::People(PeopleOperation::ChangeUser),
-        "suspendUser" | "activateUser" => Topic::People(PeopleOperation::ChangeUser),
-        "inviteUser" | "sendPasswordReset" | "resetTwoFactor" | "anonymizeUser" => Topic::Role(
-            Role::Admin,
-            "Administrators help people back in, invite them, and remove their personal data.",
-        ),
+        "suspendUser" | "activateUser" | "inviteUser" | "sendPasswordReset" | "resetTwoFactor"
+        | "anonymizeUser" => Topic::Role(Role::Admin, "Administrators do this to other people's accounts."),
         "deleteUser" => Topic::People(PeopleOperation::DeleteUser),
         "restoreUser" => Topic::People(PeopleOperation::RestoreUser),
         "listUserSessions" | "endUserSessions" => Topic::People(PeopleOperation::ManageSessions),

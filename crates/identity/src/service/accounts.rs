@@ -237,10 +237,9 @@ impl Accounts {
         }
         let now = self.ports.clock.now();
         let mut user = self.new_user(applicant, role, now).await?;
-        match cause {
-            // Whoever runs the server vouches for the address.
-            Cause::System(_) => user.email_verified_at = Some(now),
-            Cause::Person(_) => {}
+        if !user.awaits_invitation() {
+            // Who gives an account its password vouches for the address, too.
+            user.email_verified_at = Some(now);
         }
         let event = |fact| self.event(cause.clone(), origin.clone(), now, fact);
         let mut events = vec![event(IdentityFact::UserCreated { user: user.id })];

@@ -18,8 +18,8 @@ use kernel::{Origin, PortError, Role, UserId, Violations};
 use super::accounts::{others_end, unexpected, updated};
 use crate::access::Principal;
 use crate::ports::{
-    AccountCommit, AccountCommitError, Expected, IssueBound, OneTimeToken, OtherTokens, SessionsAfter,
-    TokenIssue, TokenKind, TokenSpend,
+    AccountCommit, AccountCommitError, CredentialsAfter, Expected, IssueBound, OneTimeToken, OtherTokens,
+    SessionsAfter, TokenIssue, TokenKind, TokenSpend,
 };
 use crate::service::{
     Accounts, AskError, ChangeEmailError, DECISIONS_MAX, Registration, TokenUseError, VerifiedEmail,
@@ -69,6 +69,7 @@ impl fmt::Debug for Acceptance {
 struct Decision {
     changed: User,
     sessions: SessionsAfter,
+    credentials: CredentialsAfter,
     others: OtherTokens,
     /// What to tell besides that the address is proved and the account active.
     facts: Vec<IdentityFact>,
@@ -282,6 +283,7 @@ impl Accounts {
                 return Ok(Decision {
                     changed,
                     sessions: others_end(caller, now),
+                    credentials: CredentialsAfter::Keep,
                     others: OtherTokens::All,
                     facts: vec![fact],
                     fields: Vec::new(),
@@ -293,6 +295,7 @@ impl Accounts {
             Ok(Decision {
                 changed: verified(user, now),
                 sessions: SessionsAfter::Keep,
+                credentials: CredentialsAfter::Keep,
                 others: OtherTokens::OfKind(TokenKind::VerifyEmail),
                 facts: Vec::new(),
                 fields: Vec::new(),
@@ -313,7 +316,7 @@ impl Accounts {
     }
 
     /// Sets a new password by the token that was mailed, which also proves the address, and ends every session. A
-    /// second factor stays.
+    /// second factor and keys stay, unless nobody had proved the address before.
     ///
     /// # Errors
     /// See [`TokenUseError`]. A password that breaks a rule does not spend the token.
@@ -335,15 +338,28 @@ impl Accounts {
                     return Err(TokenUseError::Spent);
                 }
                 let password_hash = self.hash_once(&mut hashed, &password).await?;
-                let fact = IdentityFact::PasswordReset { user: user.id };
+                let mut facts = vec![IdentityFact::PasswordReset { user: user.id }];
+                // Nobody had proved the address: someone else may have registered it in advance, and set up a second
+                // factor or keys that would outlive this.
+                let was_proved = user.email_verified_at.is_some();
+                let two_factor_enabled = user.two_factor_enabled && was_proved;
+                if user.two_factor_enabled && !two_factor_enabled {
+                    facts.push(IdentityFact::TwoFactorDisabled { user: user.id });
+                }
                 Ok(Decision {
                     changed: User {
                         password_hash,
+                        two_factor_enabled,
                         ..verified(user, now)
                     },
                     sessions: SessionsAfter::RevokeAll { at: now },
+                    credentials: if was_proved {
+                        CredentialsAfter::Keep
+                    } else {
+                        CredentialsAfter::RemoveAll
+                    },
                     others: OtherTokens::All,
-                    facts: vec![fact],
+                    facts,
                     fields: Vec::new(),
                 })
             },
@@ -393,6 +409,7 @@ impl Accounts {
                 Ok(Decision {
                     changed,
                     sessions: SessionsAfter::RevokeAll { at: now },
+                    credentials: CredentialsAfter::Keep,
                     others: OtherTokens::All,
                     facts: Vec::new(),
                     fields,
@@ -453,6 +470,7 @@ impl Accounts {
             let Decision {
                 mut changed,
                 sessions,
+                credentials,
                 others,
                 mut facts,
                 mut fields,
@@ -472,6 +490,7 @@ impl Accounts {
             let cause = Cause::Person(changed.id);
             let commit = AccountCommit {
                 sessions,
+                credentials,
                 spends: Some(TokenSpend {
                     shown: Some(shown.id),
                     others,

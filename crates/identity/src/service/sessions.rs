@@ -267,7 +267,7 @@ impl Sessions {
             .await?;
         let challenge = challenge.ok_or(LoginError::ChallengeInvalid)?;
         let user = self.ports.users.user(challenge.user).await?;
-        let user = user.filter(|user| user.is_usable() && user.two_factor_enabled);
+        let user = user.filter(|user| user.may_sign_in() && user.two_factor_enabled);
         let user = user.ok_or(LoginError::ChallengeInvalid)?;
         let password = factor
             .vault

@@ -375,6 +375,8 @@ impl SignOn {
         now: DateTime<Utc>,
     ) -> Result<Decision, TurnedAway> {
         let email = vouched.email.as_deref().filter(|_| vouched.email_verified);
+        // Other letters would be folded into these, and what the provider checked was another address than that.
+        let email = email.filter(|email| email.is_ascii());
         let email = email.and_then(|email| EmailAddress::parse("/email", email).ok());
         let email = email.ok_or(SignOnError::EmailUnverified)?;
         let Some(user) = self.ports.users.user_by_email(&email).await? else {

@@ -255,7 +255,7 @@ async fn ways_in(store: &dyn SignOnStore, users: &dyn UserStore, sessions: &dyn 
     let began = session(&person);
     let begin = SessionBegin {
         session: began.clone(),
-        proof: Proof::Password(person.password_hash.clone()),
+        proof: Proof::SignOn,
         events: Vec::new(),
     };
     good("a session begins", sessions.begin(begin).await);

@@ -320,7 +320,13 @@ impl UserStore for MemoryIdentity {
         }
         match credentials {
             CredentialsAfter::Keep => {}
-            CredentialsAfter::RemoveAll => world.tokens.retain(|token| token.user != Some(id)),
+            CredentialsAfter::RemoveAll => {
+                world.tokens.retain(|token| token.user != Some(id));
+                world.api_keys.retain(|_, key| key.user_id != id);
+                world.links.retain(|link| link.user != id);
+                world.factors.remove(&id);
+                world.challenges.retain(|_, (challenge, _)| challenge.user != id);
+            }
         }
         if let Some(token) = issues {
             world.supersede(id, token.kind, token.created_at);

@@ -198,7 +198,7 @@ pub(super) fn list_sql(filter: &AuditFilter, before: Option<AuditNumber>, limit:
     .bind(ANONYMIZED)
     .push(
         " AND gone.target_id = CASE WHEN a.actor_id IS NOT NULL THEN a.actor_id \
-           WHEN a.actor_system IS NULL AND a.target_kind = 'user' THEN a.target_id END) AS anonymized \
+           WHEN a.target_kind = 'user' THEN a.target_id END) AS anonymized \
          FROM audit_log a WHERE a.number < ",
     )
     .bind(before.map_or(i64::MAX, |AuditNumber(number)| number));

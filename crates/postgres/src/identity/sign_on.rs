@@ -183,9 +183,12 @@ impl SignOnStore for PgSignOn {
 
     async fn commit(&self, commit: SignOnCommit) -> Result<(), SignOnCommitError> {
         let tells = !commit.events.is_empty();
-        let lock = match commit.memberships {
-            MembershipsAfter::Keep => None,
-            MembershipsAfter::LeaveAll => Some(users::lock_account(commit.user.id)),
+        let lock = match (commit.memberships, commit.ways_in) {
+            (MembershipsAfter::Keep, WaysIn::Keep) => None,
+            // What is closed includes what was committed until the lock is had.
+            (MembershipsAfter::LeaveAll, _) | (_, WaysIn::Close { .. }) => {
+                Some(users::lock_account(commit.user.id))
+            }
         };
         let sql = statement(commit).map_err(|failure| failure.at(PORT))?;
         let run = self
@@ -359,7 +362,9 @@ fn statement(commit: SignOnCommit) -> Result<Sql, Failure> {
         let insert = insert_events(&events, Some("changed"))?;
         sql = sql.push(", new_events AS (").append(insert).push(")");
     }
-    Ok(sql.push(" SELECT (SELECT count(*) FROM changed) AS changed, last_admin FROM verdict"))
+    Ok(sql.push(
+        " SELECT (SELECT count(*) FROM changed) AS changed, last_admin, true AS token_open FROM verdict",
+    ))
 }
 
 /// A new account, address or link that came between is found when the sign-on is decided again.

@@ -210,9 +210,12 @@ pub(super) fn lock_account(id: UserId) -> Sql {
 
 /// What must be locked before the commit's statement begins, if anything.
 fn lock_before(commit: &AccountCommit) -> Option<Sql> {
-    match commit.memberships {
-        MembershipsAfter::Keep => None,
-        MembershipsAfter::LeaveAll => Some(lock_account(commit.user.id)),
+    match (commit.memberships, commit.credentials) {
+        (MembershipsAfter::Keep, CredentialsAfter::Keep) => None,
+        // What is removed includes what was committed until the lock is had.
+        (MembershipsAfter::LeaveAll, _) | (_, CredentialsAfter::RemoveAll) => {
+            Some(lock_account(commit.user.id))
+        }
     }
 }
 
