@@ -266,7 +266,8 @@ async fn an_account_whose_address_nobody_proved_is_taken_from_whoever_made_it() 
         .desk
         .database
         .batch(&format!(
-            "UPDATE users SET two_factor_enabled = true, two_factor_secret = 'theirs' WHERE id = '{id}'; \
+            "UPDATE users SET two_factor_enabled = true, two_factor_secret = 'theirs', email_verified_at = NULL \
+               WHERE id = '{id}'; \
              INSERT INTO recovery_codes (user_id, code_sha256) VALUES ('{id}', 'theirs'); \
              INSERT INTO one_time_tokens (token_sha256, kind, user_id, expires_at) \
                VALUES ('theirs', 'x', '{id}', now() + interval '1 day'); \

@@ -339,10 +339,10 @@ impl Accounts {
                 }
                 let password_hash = self.hash_once(&mut hashed, &password).await?;
                 let mut facts = vec![IdentityFact::PasswordReset { user: user.id }];
-                // Nobody had proved the address: someone else may have registered it in advance, and set up a second
-                // factor or keys that would outlive this.
-                let was_proved = user.email_verified_at.is_some();
-                let two_factor_enabled = user.two_factor_enabled && was_proved;
+                // Where nobody had proved the address, someone else may have registered it in advance, and set up a
+                // second factor or keys that would outlive this. An invited account had nothing to sign in with.
+                let was_theirs = user.email_verified_at.is_some() || user.awaits_invitation();
+                let two_factor_enabled = user.two_factor_enabled && was_theirs;
                 if user.two_factor_enabled && !two_factor_enabled {
                     facts.push(IdentityFact::TwoFactorDisabled { user: user.id });
                 }
@@ -353,7 +353,7 @@ impl Accounts {
                         ..verified(user, now)
                     },
                     sessions: SessionsAfter::RevokeAll { at: now },
-                    credentials: if was_proved {
+                    credentials: if was_theirs {
                         CredentialsAfter::Keep
                     } else {
                         CredentialsAfter::RemoveAll

@@ -252,7 +252,7 @@ pub async fn audit_store(store: &dyn AuditStore) {
         .collect();
     assert_eq!(
         marked,
-        [4, 2],
-        "what Ann did, and what a stranger did in her name"
+        [4, 2, 1],
+        "what Ann did, and what the server or a stranger did in her name"
     );
 }

@@ -241,6 +241,7 @@ impl Desk {
         user.name = super::builders::name(name);
         user.password_hash = PasswordHash::from_phc(format!("$fake$0${}", Self::PASSWORD));
         user.status = UserStatus::Active;
+        user.email_verified_at = Some(user.created_at);
         let profile = user.profile();
         self.world.put_user(user);
         profile

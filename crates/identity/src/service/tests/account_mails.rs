@@ -89,16 +89,21 @@ async fn the_owner_hears_of_what_opens_the_account() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_to_the_deleted_and_the_unknown_or_of_other_facts() {
+async fn nothing_is_sent_to_the_deleted_the_unknown_and_the_unproved_or_of_other_facts() {
     let desk = Desk::new();
     let robin = desk.person("robin", Role::User);
     desk.accounts
         .delete(&actor(Role::Admin), robin.id, None)
         .await
         .unwrap();
+    let unproved = desk.person("kim", Role::User);
+    let mut user = desk.world.user(unproved.id).await.unwrap().unwrap();
+    user.email_verified_at = None;
+    desk.world.put_user(user);
     let nobody = UserId(unique_id());
     for fact in [
         IdentityFact::PasswordChanged { user: robin.id },
+        IdentityFact::PasswordChanged { user: unproved.id },
         IdentityFact::PasswordChanged { user: nobody },
         IdentityFact::UserCreated { user: robin.id },
         IdentityFact::RegistrationRepeated { user: robin.id },

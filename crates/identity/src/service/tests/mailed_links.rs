@@ -421,6 +421,32 @@ async fn a_reset_link_works_once_ends_every_session_and_proves_the_address() {
 }
 
 #[tokio::test]
+async fn a_reset_of_an_address_that_nobody_had_proved_leaves_nothing_of_whoever_registered_it() {
+    let desk = Desk::new();
+    let profile = desk.person("robin", Role::User);
+    let squatter = desk.principal("robin").await;
+    let mut user = stored(&desk, "robin@example.com").await;
+    user.email_verified_at = None;
+    user.two_factor_enabled = true;
+    desk.world.put_user(user);
+    desk.accounts
+        .forgot_password("robin@example.com", origin())
+        .await
+        .unwrap();
+    let (_, token) = the_link(&desk).await;
+    desk.accounts
+        .reset_password(&token, NEW_PASSWORD, origin())
+        .await
+        .unwrap();
+    let user = stored(&desk, "robin@example.com").await;
+    assert!(!user.two_factor_enabled && user.email_verified_at.is_some());
+    assert!(!still_in(&desk, &squatter).await);
+    assert!(log_in(&desk, "robin@example.com", NEW_PASSWORD).await.is_some());
+    let off = IdentityFact::TwoFactorDisabled { user: profile.id };
+    assert!(desk.world.facts().contains(&off));
+}
+
+#[tokio::test]
 async fn a_forgotten_password_is_mailed_to_whoever_may_use_it_three_times_an_hour() {
     let desk = Desk::new();
     for name in ["robin", "suspended", "deleted"] {
