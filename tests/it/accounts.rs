@@ -405,6 +405,7 @@ async fn what_a_request_says_of_its_host_gets_into_no_mail() {
     let body = json!({ "email": "kim@example.org" });
     let forged = desk
         .request("POST", "/api/v1/auth/forgot-password")
+        .header("host", "evil.example")
         .header("x-forwarded-host", "evil.example")
         .header("forwarded", "host=evil.example")
         .header("origin", "https://evil.example")

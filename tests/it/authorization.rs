@@ -257,3 +257,61 @@ async fn what_is_hidden_is_answered_like_what_does_not_exist() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_in_a_list_of_one_who_lost_access_shows_nothing_of_it() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let kim = desk.person("kim", Role::Agent).await;
+    let customer = desk.person("cus", Role::User).await;
+    let team = desk.team(&admin, "Front", &[(&kim, TeamRole::Agent)]).await;
+    for _ in 0..4 {
+        let _ = desk.ticket(&customer, Some(team)).await;
+    }
+    let list = "/api/v1/tickets?limit=2";
+    let page = desk.get(&kim, list).await.expect(200);
+    let next = format!("{list}&cursor={}", page.text_of("/page/nextCursor"));
+    let shown = |reply: &Reply| reply.json()["data"].as_array().unwrap().len();
+    assert_eq!(shown(&desk.get(&kim, &next).await.expect(200)), 2);
+    let member = format!("/api/v1/teams/{team}/members/{}", kim.id);
+    let _ = desk
+        .request("DELETE", &member)
+        .by(&admin)
+        .send()
+        .await
+        .expect(204);
+    for path in [list, next.as_str()] {
+        assert_eq!(shown(&desk.get(&kim, path).await.expect(200)), 0, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_that_is_taken_away_beside_running_lists_shows_in_none_that_begins_afterwards() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let kim = desk.person("kim", Role::Agent).await;
+    let customer = desk.person("cus", Role::User).await;
+    let team = desk.team(&admin, "Front", &[(&kim, TeamRole::Agent)]).await;
+    let _ = desk.ticket(&customer, Some(team)).await;
+    let members = format!("/api/v1/teams/{team}/members");
+    let shown = async || {
+        let list = desk.get(&kim, "/api/v1/tickets").await.expect(200);
+        list.json()["data"].as_array().unwrap().len()
+    };
+    let read = async || {
+        for _ in 0..5 {
+            shown().await;
+        }
+    };
+    for round in 0..20 {
+        assert_eq!(shown().await, 1, "{round}");
+        let taken = async {
+            let one = format!("{members}/{}", kim.id);
+            let _ = desk.request("DELETE", &one).by(&admin).send().await.expect(204);
+            assert_eq!(shown().await, 0, "{round}");
+        };
+        tokio::join!(read(), read(), read(), taken);
+        let body = json!({ "userId": kim.id, "roleInTeam": "agent" });
+        let _ = desk.post(&admin, &members, &body).await.expect(201);
+    }
+}

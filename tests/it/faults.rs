@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use desk::app::{Reply, TestDesk};
-use kernel::Role;
+use kernel::{Rate, Role};
 use serde_json::{Value, json};
 
 /// What this process logged so far, as the program would: one JSON object a line.
@@ -160,6 +160,29 @@ async fn a_row_that_holds_nonsense_is_named_to_the_operator_alone() {
     reply.problem(500, "server.internal");
     is_told_to_the_operator_alone(&log, &reply, &format!("row {id} of tickets: column version"));
     let _ = desk.get(&customer, "/api/v1/auth/me").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_limit_refuses_is_a_line_of_the_log_too() {
+    let log = Log::begin();
+    let desk = TestDesk::start_with(|config| {
+        config.rates.login_per_address = Rate::new(1, std::time::Duration::from_secs(3_600));
+    })
+    .await;
+    let body = json!({ "email": "nobody@example.org", "password": "wrong wrong wrong" });
+    for status in [401, 429] {
+        let login = desk
+            .request("POST", "/api/v1/auth/login")
+            .json(&body)
+            .send()
+            .await;
+        let login = login.expect(status);
+        let events = log.of(&login.header("x-request-id"));
+        let line = events.iter().find(|event| event["target"] == "access").unwrap();
+        assert_eq!(line["status"], status, "{line}");
+        assert_eq!(line["client"], "127.0.0.1", "{line}");
+        assert!(!line.to_string().contains("wrong"), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,26 @@ async fn still_desk() -> (TestDesk, Arc<ManualClock>) {
     (desk, clock)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn another_node_hears_within_three_seconds_that_an_access_is_lost() {
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let one = TestDesk::start_as(test_database().await, lifted(), clock.clone()).await;
+    let other = TestDesk::start_as(one.database.clone(), lifted(), clock.clone()).await;
+    let admin = one.person("ada", Role::Admin).await;
+    let kim = one.person("kim", Role::Agent).await;
+    let _ = other.get(&kim, "/api/v1/auth/me").await.expect(200);
+    let body = json!({ "status": "suspended" });
+    let _ = one
+        .patch(&admin, &format!("/api/v1/users/{}", kim.id), &body)
+        .await
+        .expect(200);
+    let here = one.get(&kim, "/api/v1/auth/me").await;
+    here.problem(401, "auth.session_revoked");
+    clock.advance(Duration::seconds(3));
+    let there = other.get(&kim, "/api/v1/auth/me").await;
+    there.problem(401, "auth.session_revoked");
+}
+
 async fn log_in(desk: &TestDesk, email: &str, password: &str, from: &str) -> Reply {
     desk.request("POST", "/api/v1/auth/login")
         .header("x-forwarded-for", from)

@@ -314,6 +314,31 @@ async fn an_account_whose_address_nobody_proved_is_taken_from_whoever_made_it() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_says_of_its_host_leads_no_sign_on_elsewhere() {
+    let world = world().await;
+    let sent = world
+        .desk
+        .request("GET", &world.start)
+        .header("host", "evil.example")
+        .header("x-forwarded-host", "evil.example")
+        .header("forwarded", "host=evil.example")
+        .send()
+        .await
+        .expect(302);
+    let location = sent.header("location");
+    assert!(location.starts_with(&world.provider.issuer), "{location}");
+    assert!(
+        location.contains("redirect_uri=https%3A%2F%2Fdesk.example.com%2F"),
+        "{location}"
+    );
+    assert!(
+        !format!("{:?}", sent.headers).contains("evil"),
+        "{:?}",
+        sent.headers
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_verified_address_nobody_new_is_let_in() {
     let world = world().await;
     let bob = world.desk.person("bob", Role::User).await;

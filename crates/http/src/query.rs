@@ -559,6 +559,26 @@ mod tests {
     }
 
     #[test]
+    fn a_list_has_at_most_fifty_values() {
+        for (count, good) in [(50, true), (51, false)] {
+            let roles = vec!["user"; count].join(",");
+            let mut query = query(&format!("role={roles}&tag={roles}"));
+            assert_eq!(
+                query.choices("role", &Role::ALL, Role::as_str).len(),
+                if good { count } else { 0 }
+            );
+            assert_eq!(query.texts("tag", 10).len(), if good { count } else { 0 });
+            match query.finish() {
+                Ok(()) => assert!(good, "{count}"),
+                Err(problem) => {
+                    let expected = ["role", "tag"].map(|name| (name.to_owned(), "too_many"));
+                    assert_eq!(names(&problem), expected, "{count}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_fault_of_a_query_is_named_at_once() {
         let mut query =
             query("role=king,user&limit=0&colour=red&deleted=yes&id=1&sort=age&limit=5&at[gte]=noon&at[lt]=");

@@ -664,6 +664,19 @@ mod tests {
     }
 
     #[test]
+    fn every_password_of_the_list_is_refused() {
+        for listed in COMMON_PASSWORDS.iter() {
+            let long_enough = listed.chars().count() >= Password::MIN_CHARS;
+            let code = if long_enough {
+                "common_password"
+            } else {
+                "too_short"
+            };
+            assert_eq!(password(listed), Err(code), "{listed}");
+        }
+    }
+
+    #[test]
     fn the_list_of_common_passwords_is_as_it_says() {
         let lines = &*COMMON_PASSWORDS;
         let can_be_met = lines

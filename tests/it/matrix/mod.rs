@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use desk::app::{Caller, Reply, TestDesk};
 use serde_json::Value;
 
-use table::{Cell, Table, cells, members_of};
+use table::{Cell, Table, cells, members_of, resources_of};
 use world::{CANARY, Places, World};
 
 /// The least number of requests that make a matrix of the whole API.
@@ -60,6 +60,8 @@ struct Firing<'a> {
     world: &'a World,
     table: &'a Table,
     requests: usize,
+    /// The shapes that an answer had.
+    seen: BTreeSet<String>,
     wrong: Vec<String>,
 }
 
@@ -97,16 +99,23 @@ impl Firing<'_> {
             return;
         }
         let Some(shape) = &cell.shape else { return };
-        let expected = self.table.members(shape);
-        for members in members_of(&reply.json()) {
-            if members != expected {
-                let more: Vec<_> = members.difference(&expected).collect();
-                let less: Vec<_> = expected.difference(&members).collect();
-                self.wrong.push(format!(
-                    "{what}: not a {shape}: too many {more:?}, too few {less:?}"
-                ));
-                return;
-            }
+        for resource in resources_of(&reply.json()) {
+            self.compare_resource(what, shape, resource);
+        }
+    }
+
+    fn compare_resource(&mut self, what: &str, shape: &str, resource: &Value) {
+        let (expected, members) = (self.table.members(shape), members_of(resource));
+        self.seen.insert(shape.to_owned());
+        if members != expected {
+            let more: Vec<_> = members.difference(&expected).collect();
+            let less: Vec<_> = expected.difference(&members).collect();
+            self.wrong.push(format!(
+                "{what}: not a {shape}: too many {more:?}, too few {less:?}"
+            ));
+        }
+        for (member, shape) in self.table.inside.get(shape).into_iter().flatten() {
+            self.compare_resource(&format!("{what}, its {member}"), shape, &resource[member]);
         }
     }
 
@@ -167,6 +176,7 @@ async fn every_operation_answers_every_caller_as_the_table_says() {
         world: &world,
         table: &table,
         requests: 0,
+        seen: BTreeSet::new(),
         wrong: Vec::new(),
     };
     for id in operations.keys().filter(|id| !ruled.contains(id.as_str())) {
@@ -179,6 +189,9 @@ async fn every_operation_answers_every_caller_as_the_table_says() {
                 .wrong
                 .push(format!("{}: no such operation", rule.operation)),
         }
+    }
+    for shape in table.shapes.keys().filter(|shape| !firing.seen.contains(*shape)) {
+        firing.wrong.push(format!("{shape}: no answer had this shape"));
     }
     assert!(
         firing.wrong.is_empty(),
@@ -306,20 +319,7 @@ async fn an_access_opens_what_the_table_says_and_nothing_else() {
             if bearer.own_account_is_open && id.starts_with("logout") {
                 continue;
             }
-            let nowhere = uuid::Uuid::nil().to_string();
-            let path = place
-                .path
-                .split('/')
-                .map(|part| {
-                    if part.starts_with('{') {
-                        nowhere.as_str()
-                    } else {
-                        part
-                    }
-                })
-                .collect::<Vec<_>>()
-                .join("/");
-            let request = desk.request(&place.method, &path);
+            let request = desk.request(&place.method, &nowhere(place));
             let bearing = format!("Bearer {}", bearer.token);
             let reply = request.header("authorization", &bearing).raw("{}").send().await;
             let is_open_to_all = table.access.own.contains(id) || table.access.signed_in.contains(id);
@@ -338,6 +338,63 @@ async fn an_access_opens_what_the_table_says_and_nothing_else() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The path with an id in it that is nothing's.
+fn nowhere(place: &Place) -> String {
+    let nothing = uuid::Uuid::nil().to_string();
+    let parts = place.path.split('/').map(|part| match part.starts_with('{') {
+        true => nothing.as_str(),
+        false => part,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_can_be_known_nobody_is_let_in() {
+    let table = Table::read();
+    let desk = TestDesk::start().await;
+    let admin = desk.person("root", kernel::Role::Admin).await;
+    let operations = operations(&desk).await;
+    desk.database
+        .batch("ALTER TABLE sessions RENAME TO gone_away")
+        .await;
+    let mut tried = 0;
+    for (id, place) in &operations {
+        if table.access.open.contains(id) {
+            continue;
+        }
+        let request = desk.request(&place.method, &nowhere(place)).by(&admin);
+        let reply = request.raw("{}").send().await;
+        reply.problem(500, "server.internal");
+        tried += 1;
+    }
+    assert!(tried > 60, "only {tried} operations");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_operation_takes_a_member_that_it_does_not_know() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("root", kernel::Role::Admin).await;
+    let document = desk.request("GET", "/api/v1/openapi.json").send().await.json();
+    let with_a_body = operations(&desk).await.into_iter().filter(|(id, _)| {
+        let paths = document["paths"].as_object().unwrap().values();
+        paths
+            .flat_map(|methods| methods.as_object().unwrap().values())
+            .any(|operation| operation["operationId"] == id.as_str() && operation["requestBody"].is_object())
+    });
+    let mut tried = 0;
+    let mut wrong = Vec::new();
+    for (id, place) in with_a_body {
+        let request = desk.request(&place.method, &nowhere(&place)).by(&admin);
+        let reply = request.raw(r#"{"noSuchMember":1}"#).send().await;
+        if reply.status != 422 || !reply.text.contains("/noSuchMember") {
+            wrong.push(format!("{id}: {} {}", reply.status, reply.text));
+        }
+        tried += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried > 30, "only {tried} operations");
 }
 
 /// The operations that write a row of a table, by what is tried on; a body that would do without the further member.
@@ -382,6 +439,7 @@ async fn no_column_can_be_written_that_is_not_a_member_of_the_body() {
         world: &world,
         table: &table,
         requests: 0,
+        seen: BTreeSet::new(),
         wrong: Vec::new(),
     };
     for (relation, operation, on, body) in WRITES {

@@ -12,6 +12,8 @@ pub(super) struct Table {
     pub(super) callers: Vec<String>,
     pub(super) access: Access,
     pub(super) shapes: BTreeMap<String, String>,
+    /// The shapes of the resources inside of others, by shape and member.
+    pub(super) inside: BTreeMap<String, BTreeMap<String, String>>,
     #[serde(rename = "rule")]
     pub(super) rules: Vec<Rule>,
 }
@@ -90,6 +92,12 @@ impl Cell {
 impl Table {
     pub(super) fn read() -> Self {
         let table: Self = toml::from_str(include_str!("../../authorization.toml")).unwrap();
+        for (shape, members) in &table.inside {
+            let named = members.values().chain([shape]);
+            for shape in named {
+                assert!(table.shapes.contains_key(shape), "no shape {shape}");
+            }
+        }
         for rule in &table.rules {
             for cells in [&rule.cells, &rule.deleted]
                 .into_iter()
@@ -131,16 +139,18 @@ pub(super) fn cells(text: &str) -> Vec<Cell> {
         .collect()
 }
 
-/// The members of an answer: of the resource, or of every resource in a list.
-pub(super) fn members_of(answer: &Value) -> Vec<BTreeSet<String>> {
-    let of = |value: &Value| -> BTreeSet<String> {
-        value
-            .as_object()
-            .map(|map| map.keys().cloned().collect())
-            .unwrap_or_default()
-    };
+/// What an answer shows: the resource, or every resource of a list.
+pub(super) fn resources_of(answer: &Value) -> Vec<&Value> {
     match answer.get("data").and_then(Value::as_array) {
-        Some(rows) => rows.iter().map(of).collect(),
-        None => vec![of(answer)],
+        Some(rows) => rows.iter().collect(),
+        None => vec![answer],
     }
+}
+
+/// The names of a resource's members.
+pub(super) fn members_of(resource: &Value) -> BTreeSet<String> {
+    let members = resource.as_object();
+    members
+        .map(|map| map.keys().cloned().collect())
+        .unwrap_or_default()
 }

@@ -132,6 +132,26 @@ async fn every_operation_is_named_explained_and_says_how_it_fails() {
 }
 
 #[actix_web::test]
+async fn no_operation_takes_a_secret_in_its_path_or_query() {
+    let document = document(&World::new().await).await;
+    for (method, path, operation) in documented(&document) {
+        // The code and the state of OpenID Connect come that way (RFC 6749, 4.1.2); both are good once, in one browser.
+        let from_a_provider = path == "/auth/sso/callback";
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap().to_lowercase();
+            let is_secret = ["password", "token", "secret", "code", "apikey", "totp", "state"]
+                .iter()
+                .any(|word| name.contains(word));
+            let in_url = parameter["in"] == "path" || parameter["in"] == "query";
+            assert!(
+                !(in_url && is_secret) || from_a_provider,
+                "{method} {path}: {name}"
+            );
+        }
+    }
+}
+
+#[actix_web::test]
 async fn every_reference_within_the_document_leads_somewhere() {
     let document = document(&World::new().await).await;
     let mut left = vec![&document];

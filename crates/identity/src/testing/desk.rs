@@ -67,22 +67,28 @@ impl Desk {
     /// An empty desk.
     #[must_use]
     pub fn new() -> Self {
-        Self::made_of(AccountLimits::default(), SignOnSettings::default())
+        Self::with(AccountLimits::default())
     }
 
     /// An empty desk with these limits.
     #[must_use]
     pub fn with(limits: AccountLimits) -> Self {
-        Self::made_of(limits, SignOnSettings::default())
+        Self::made_of(limits, SignOnSettings::default(), TwoFactorLimits::default())
     }
 
     /// An empty desk with these providers of single sign-on.
     #[must_use]
     pub fn with_sign_on(settings: SignOnSettings) -> Self {
-        Self::made_of(AccountLimits::default(), settings)
+        Self::made_of(AccountLimits::default(), settings, TwoFactorLimits::default())
     }
 
-    fn made_of(limits: AccountLimits, settings: SignOnSettings) -> Self {
+    /// An empty desk with these limits of second factors.
+    #[must_use]
+    pub fn with_two_factor(limits: TwoFactorLimits) -> Self {
+        Self::made_of(AccountLimits::default(), SignOnSettings::default(), limits)
+    }
+
+    fn made_of(limits: AccountLimits, settings: SignOnSettings, two_factor: TwoFactorLimits) -> Self {
         let sent = Arc::new(SentMails::default());
         let world = Arc::new(MemoryIdentity::new());
         let manual_clock = Arc::new(ManualClock::at(start()));
@@ -124,7 +130,7 @@ impl Desk {
             totp: Arc::new(FakeTotp),
             secrets: secrets.clone(),
         };
-        let second_factor = Arc::new(SecondFactor::new(second_factor_ports, TwoFactorLimits::default()));
+        let second_factor = Arc::new(SecondFactor::new(second_factor_ports, two_factor));
         let two_factor_ports = TwoFactorPorts {
             users: world.clone(),
             security: world.clone(),

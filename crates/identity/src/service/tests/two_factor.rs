@@ -12,7 +12,7 @@ use crate::access::{AccessDenied, Principal, Requirement};
 use crate::ports::{Totp as _, TwoFactorStore as _};
 use crate::service::{
     ChangePassword, Credentials, LoginError, ResetTwoFactorError, SecurityError, SignedIn, TwoFactorError,
-    UpdateSecurity,
+    TwoFactorLimits, UpdateSecurity,
 };
 use crate::session::SignInMethod;
 use crate::testing::builders::{actor, origin};
@@ -421,6 +421,17 @@ async fn a_code_is_good_in_its_step_and_the_ones_beside_it_once() {
         )
         .await;
         assert_eq!(earlier.is_ok(), offset == 2, "a step before the last: {offset}");
+    }
+}
+
+#[tokio::test]
+async fn without_steps_beside_it_only_the_present_code_is_good() {
+    for (offset, good) in [(-1, false), (0, true), (1, false)] {
+        let desk = Desk::with_two_factor(TwoFactorLimits::with_skew(0));
+        let robin = Robin::at(&desk, Role::User).await;
+        desk.clock.advance(Duration::minutes(5));
+        let login = log_in(&desk, Desk::PASSWORD, Some(&robin.code(&desk, offset)), origin()).await;
+        assert_eq!(login.is_ok(), good, "{offset}: {login:?}");
     }
 }
 
