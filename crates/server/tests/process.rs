@@ -735,6 +735,42 @@ fn canaries(server: &Server, token: &str) -> Vec<u8> {
         .collect()
 }
 
+/// Has the server make and take what must stay between it and a person: a refresh token twice, the secret of a second
+/// factor, a key, which is then used, and a note.
+fn made_secrets(server: &Server, token: &str) -> Vec<String> {
+    let post = |path: &str, token: &str, body: Value, status: u16| {
+        let (found, answer) = server.request("POST", path, token, &body.to_string());
+        assert_eq!(found, status, "{path}: {answer}");
+        answer
+    };
+    let text = |answer: &Value, name: &str| answer[name].as_str().unwrap().to_owned();
+    let login = post(
+        "/api/v1/auth/login",
+        "",
+        json!({ "email": EMAIL, "password": PASSWORD }),
+        200,
+    );
+    let first = text(&login, "refreshToken");
+    let refreshed = post("/api/v1/auth/refresh", "", json!({ "refreshToken": first }), 200);
+    let current = json!({ "currentPassword": PASSWORD });
+    let factor = post("/api/v1/auth/2fa/enroll", token, current, 200);
+    let key = json!({ "name": "ci", "scopes": ["tickets:read"], "currentPassword": PASSWORD });
+    let key = text(&post("/api/v1/api-keys", token, key, 201), "key");
+    assert_eq!(server.get("/api/v1/tickets", &key).0, 200);
+    let ticket = json!({ "subject": "s", "description": "d" });
+    let ticket = text(&post("/api/v1/tickets", token, ticket, 201), "id");
+    let note = json!({ "message": "canary-note" });
+    post(&format!("/api/v1/tickets/{ticket}/notes"), token, note, 201);
+    vec![
+        first,
+        text(&refreshed, "refreshToken"),
+        text(&refreshed, "accessToken"),
+        text(&factor, "secret"),
+        key,
+        "canary-note".to_owned(),
+    ]
+}
+
 #[test]
 fn a_log_holds_no_secret_and_one_line_for_each_event_in_utc() {
     let folder = Folder::new();
@@ -748,6 +784,7 @@ fn a_log_holds_no_secret_and_one_line_for_each_event_in_utc() {
         // Made once, there ever after.
         let _ = create_admin(&folder);
         let token = server.log_in();
+        let made = made_secrets(&server, &token);
         let statuses = canaries(&server, &token);
         assert_eq!(statuses[1..], [2, 4, 4, 4, 4, 4, 2, 4, 4, 4], "{format}");
         let (status, body) = server.get("/api/v1/nothing", "");
@@ -758,6 +795,7 @@ fn a_log_holds_no_secret_and_one_line_for_each_event_in_utc() {
         for canary in CANARIES
             .into_iter()
             .chain([&*token, PASSWORD, "eve@example.com", "forged"])
+            .chain(made.iter().map(String::as_str))
         {
             assert!(!log.contains(canary), "{format} {level}: {canary} in {log}");
         }
