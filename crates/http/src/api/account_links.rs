@@ -219,7 +219,8 @@ struct ResetBody {
 
 /// Set a new password
 ///
-/// By the token of a mail, which also proves the address. Ends every session of the account; a second factor stays.
+/// By the token of a mail, which also proves the address. Ends every session of the account. A second factor and API keys
+/// stay, unless nobody had proved the address before: they may be of someone else who registered it.
 #[utoipa::path(
     post,
     path = "/auth/reset-password",
