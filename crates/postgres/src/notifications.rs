@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
-use diesel::{OptionalExtension as _, QueryableByName};
 use diesel_async::RunQueryDsl as _;
 use kernel::id::Uuid;
 use kernel::{PortError, Position, UserId};
@@ -177,11 +177,9 @@ impl NotificationStore for PgNotifications {
         let sql = sql
             .push(" ORDER BY created_at DESC, id DESC LIMIT ")
             .bind(limit.rows_and_one());
-        let rows = self
-            .database
-            .run(async |connection| (&sql).load::<Row>(connection).await)
-            .await;
-        rows.map_err(|failure| failure.at(PORT))?
+        self.database
+            .rows::<Row>(PORT, sql)
+            .await?
             .into_iter()
             .map(Notification::try_from)
             .collect()
@@ -222,11 +220,9 @@ impl NotificationStore for PgNotifications {
                 .bind(user)
                 .push(" RETURNING ")
                 .push(COLUMNS);
-        let row = self
-            .database
-            .run(async |connection| (&sql).get_result::<Row>(connection).await.optional())
-            .await;
-        row.map_err(|failure| failure.at(PORT))?
+        self.database
+            .row::<Row>(PORT, sql)
+            .await?
             .map(Notification::try_from)
             .transpose()
     }
@@ -239,11 +235,7 @@ impl NotificationStore for PgNotifications {
             .push(" AND NOT read ORDER BY created_at DESC, id DESC LIMIT ")
             .bind(rows_max)
             .push(" FOR UPDATE)");
-        let marked = self
-            .database
-            .run(async |connection| (&sql).execute(connection).await)
-            .await;
-        marked.map(|rows| rows as u64).map_err(|failure| failure.at(PORT))
+        self.database.affected(PORT, sql).await
     }
 }
 

@@ -96,16 +96,6 @@ impl PgOutbox {
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
         Self { database, clock }
     }
-
-    async fn execute(&self, sql: Sql) -> Result<u64, PortError> {
-        let changed = self
-            .database
-            .run(async |connection| (&sql).execute(connection).await)
-            .await;
-        changed
-            .map(|rows| rows as u64)
-            .map_err(|failure| failure.at(PORT))
-    }
 }
 
 #[derive(QueryableByName)]
@@ -212,11 +202,7 @@ fn kept(reason: &str) -> String {
 impl Outbox for PgOutbox {
     async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedEvent>, PortError> {
         let sql = claim_sql(claim);
-        let rows = self
-            .database
-            .run(async |connection| (&sql).load::<ClaimedRow>(connection).await)
-            .await;
-        let mut rows = rows.map_err(|failure| failure.at(PORT))?;
+        let mut rows = self.database.rows::<ClaimedRow>(PORT, sql).await?;
         rows.sort_by_key(|row| row.position);
         Ok(rows.into_iter().map(ClaimedEvent::from).collect())
     }
@@ -228,7 +214,7 @@ impl Outbox for PgOutbox {
             .push(", leased_until = NULL WHERE done_at IS NULL AND id = ANY(")
             .bind(ids)
             .push(")");
-        self.execute(sql).await.map(drop)
+        self.database.affected(PORT, sql).await.map(drop)
     }
 
     async fn postpone(
@@ -243,7 +229,7 @@ impl Outbox for PgOutbox {
             .bind(kept(reason))
             .push(" WHERE done_at IS NULL AND buried_at IS NULL AND id = ")
             .bind(event);
-        self.execute(sql).await.map(drop)
+        self.database.affected(PORT, sql).await.map(drop)
     }
 
     async fn bury(&self, event: EventId, reason: &str) -> Result<(), PortError> {
@@ -253,7 +239,7 @@ impl Outbox for PgOutbox {
             .bind(kept(reason))
             .push(" WHERE done_at IS NULL AND buried_at IS NULL AND id = ")
             .bind(event);
-        self.execute(sql).await.map(drop)
+        self.database.affected(PORT, sql).await.map(drop)
     }
 
     async fn backlog(&self) -> Result<Backlog, PortError> {
@@ -298,7 +284,7 @@ impl Outbox for PgOutbox {
         .push(" ORDER BY r.created_at LIMIT ")
         .bind(rows_max)
         .push(" FOR UPDATE OF r SKIP LOCKED)");
-        Ok(self.execute(delivered).await? + self.execute(receipts).await?)
+        Ok(self.database.affected(PORT, delivered).await? + self.database.affected(PORT, receipts).await?)
     }
 }
 

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{Object, Timeouts};
-use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel::pg::Pg;
+use diesel::{ConnectionError, ConnectionResult, OptionalExtension as _, QueryResult, QueryableByName};
 use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
 use kernel::PortError;
 use tokio::runtime::Handle;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 use crate::error::{Failure, Verdict, assess};
 use crate::jitter;
 use crate::settings::{Settings, SettingsError, Target};
+use crate::sql::Sql;
 use crate::wake_ups::WakeUps;
 
 /// The longest wait for a free connection, for making one, and for looking one over.
@@ -144,6 +146,45 @@ impl Database {
     #[must_use]
     pub fn wake_ups(&self) -> Arc<WakeUps> {
         Arc::clone(&self.wake_ups)
+    }
+
+    /// The rows of one statement, which `port` reports the failure of.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), none of them with a meaning of its own.
+    pub(crate) async fn rows<R>(&self, port: &'static str, sql: Sql) -> Result<Vec<R>, PortError>
+    where
+        R: QueryableByName<Pg> + Send + 'static,
+    {
+        let read = self
+            .run(async |connection| (&sql).load::<R>(connection).await)
+            .await;
+        read.map_err(|failure| failure.at(port))
+    }
+
+    /// The first row of one statement, if it has any; as [`rows`](Self::rows).
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub(crate) async fn row<R>(&self, port: &'static str, sql: Sql) -> Result<Option<R>, PortError>
+    where
+        R: QueryableByName<Pg> + Send + 'static,
+    {
+        let read = self
+            .run(async |connection| (&sql).get_result::<R>(connection).await.optional())
+            .await;
+        read.map_err(|failure| failure.at(port))
+    }
+
+    /// How many rows one statement changed; as [`rows`](Self::rows).
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub(crate) async fn affected(&self, port: &'static str, sql: Sql) -> Result<u64, PortError> {
+        let run = self
+            .run(async |connection| (&sql).execute(connection).await)
+            .await;
+        run.map(|rows| rows as u64).map_err(|failure| failure.at(port))
     }
 
     /// Lends a connection to `work` and gives what it gives. Where two transactions met, the work is run again, up to

@@ -11,7 +11,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Bool};
-use diesel_async::RunQueryDsl as _;
 use kernel::{Bucket, PortError, Rate, RateLimits, Taken};
 
 use crate::pool::Database;
@@ -112,17 +111,7 @@ impl PgRateLimits {
         )
         .bind(rows_max)
         .push(" FOR UPDATE SKIP LOCKED)");
-        self.execute(sql).await
-    }
-
-    async fn execute(&self, sql: Sql) -> Result<u64, PortError> {
-        let changed = self
-            .database
-            .run(async |connection| (&sql).execute(connection).await)
-            .await;
-        changed
-            .map(|rows| rows as u64)
-            .map_err(|failure| failure.at(PORT))
+        self.database.affected(PORT, sql).await
     }
 }
 
@@ -138,9 +127,8 @@ impl RateLimits for PgRateLimits {
         let sql = take_sql(bucket, micros.burst, micros.of_tokens(count));
         let row = self
             .database
-            .run(async |connection| (&sql).load::<TakenRow>(connection).await)
-            .await
-            .map_err(|failure| failure.at(PORT))?
+            .rows::<TakenRow>(PORT, sql)
+            .await?
             .into_iter()
             .next();
         Ok(match row {
@@ -170,7 +158,7 @@ impl RateLimits for PgRateLimits {
             .bind(bucket.name)
             .push(" AND key = ")
             .bind(bucket.key.to_vec());
-        self.execute(sql).await.map(drop)
+        self.database.affected(PORT, sql).await.map(drop)
     }
 }
 

@@ -5,8 +5,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use diesel::{OptionalExtension as _, QueryableByName};
-use diesel_async::RunQueryDsl as _;
+use diesel::QueryableByName;
 use kernel::id::Uuid;
 use kernel::receipt::{AnswerStore, StoredAnswer};
 use kernel::{Answer, EventReceipt, PortError, Receipt, RequestKey, RequestReceipt};
@@ -117,13 +116,7 @@ impl PgAnswers {
         .push(" ORDER BY created_at LIMIT ")
         .bind(rows_max)
         .push(" FOR UPDATE SKIP LOCKED)");
-        let deleted = self
-            .database
-            .run(async |connection| (&sql).execute(connection).await)
-            .await;
-        deleted
-            .map(|rows| rows as u64)
-            .map_err(|failure| failure.at(PORT))
+        self.database.affected(PORT, sql).await
     }
 }
 
@@ -136,11 +129,7 @@ impl AnswerStore for PgAnswers {
         .bind(principal)
         .push(" AND key = ")
         .bind(key);
-        let found = self
-            .database
-            .run(async |connection| (&sql).get_result::<AnswerRow>(connection).await.optional())
-            .await;
-        let Some(row) = found.map_err(|failure| failure.at(PORT))? else {
+        let Some(row) = self.database.row::<AnswerRow>(PORT, sql).await? else {
             return Ok(None);
         };
         let AnswerRow {
@@ -176,6 +165,7 @@ impl AnswerStore for PgAnswers {
 
 #[cfg(test)]
 mod tests {
+    use diesel_async::RunQueryDsl as _;
     use kernel::EventId;
 
     use super::*;

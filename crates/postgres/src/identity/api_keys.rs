@@ -33,17 +33,6 @@ impl PgApiKeys {
     pub fn new(database: Database) -> Self {
         Self { database }
     }
-
-    async fn one<R>(&self, sql: Sql) -> Result<Option<R>, PortError>
-    where
-        R: QueryableByName<diesel::pg::Pg> + Send + 'static,
-    {
-        let read = self
-            .database
-            .run(async |connection| (&sql).get_result::<R>(connection).await.optional())
-            .await;
-        read.map_err(|failure| failure.at(PORT))
-    }
 }
 
 /// Whether the owner may have a key, and whether it was made.
@@ -103,7 +92,7 @@ impl ApiKeyStore for PgApiKeys {
             .push(ApiKeyRow::COLUMNS)
             .push(" FROM api_keys k WHERE k.id = ")
             .bind(id.0);
-        let row = self.one::<ApiKeyRow>(sql).await?;
+        let row = self.database.row::<ApiKeyRow>(PORT, sql).await?;
         row.map(ApiKeyRow::into_key).transpose()
     }
 
@@ -114,11 +103,7 @@ impl ApiKeyStore for PgApiKeys {
         limit: PageLimit,
     ) -> Result<Page<ApiKey>, PortError> {
         let sql = list(owner, after, limit);
-        let read = self
-            .database
-            .run(async |connection| (&sql).load::<ApiKeyRow>(connection).await)
-            .await;
-        let rows = read.map_err(|failure| failure.at(PORT))?;
+        let rows = self.database.rows::<ApiKeyRow>(PORT, sql).await?;
         let keys = rows
             .into_iter()
             .map(ApiKeyRow::into_key)
@@ -157,7 +142,10 @@ impl ApiKeyStore for PgApiKeys {
     }
 
     async fn bearer(&self, which: WhichKey) -> Result<Option<ApiKeyRecord>, PortError> {
-        let row = self.one::<BearerRow>(select_bearer(&which)).await?;
+        let row = self
+            .database
+            .row::<BearerRow>(PORT, select_bearer(&which))
+            .await?;
         Ok(row.map(|row| {
             let BearerRow {
                 owner,

@@ -248,11 +248,7 @@ impl PgAudit {
         .bind(after)
         .push(" ORDER BY number LIMIT ")
         .bind(rows_max);
-        let rows = self
-            .database
-            .run(async |connection| (&sql).load::<AuditRow>(connection).await)
-            .await;
-        rows.map_err(|failure| failure.at(PORT))
+        self.database.rows::<AuditRow>(PORT, sql).await
     }
 }
 
@@ -274,11 +270,7 @@ impl AuditStore for PgAudit {
         limit: PageLimit,
     ) -> Result<AuditPage, PortError> {
         let sql = list_sql(&filter, before, limit);
-        let rows = self
-            .database
-            .run(async |connection| (&sql).load::<EntryRow>(connection).await)
-            .await
-            .map_err(|failure| failure.at(PORT))?;
+        let rows = self.database.rows::<EntryRow>(PORT, sql).await?;
         let rows: Vec<Recorded> = rows.into_iter().map(EntryRow::read).collect::<Result<_, _>>()?;
         Ok(AuditPage::from_rows(rows, limit))
     }

@@ -55,11 +55,7 @@ pub(super) fn rule_of(stored: Option<&str>) -> TwoFactorRule {
 impl SecurityStore for PgSecurity {
     async fn security(&self) -> Result<SecuritySettings, PortError> {
         let sql = Sql::new("SELECT value, version FROM desk_settings WHERE name = ").bind(NAME);
-        let read = self
-            .database
-            .run(async |connection| (&sql).get_result::<SettingsRow>(connection).await.optional())
-            .await;
-        let row = read.map_err(|failure| failure.at(PORT))?;
+        let row = self.database.row::<SettingsRow>(PORT, sql).await?;
         Ok(row.map_or_else(SecuritySettings::default, |row| {
             let SettingsRow { value, version } = row;
             SecuritySettings {

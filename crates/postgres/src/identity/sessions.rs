@@ -37,25 +37,6 @@ impl PgSessions {
     pub fn new(database: Database) -> Self {
         Self { database }
     }
-
-    async fn execute(&self, sql: Sql) -> Result<u64, PortError> {
-        let run = self
-            .database
-            .run(async |connection| (&sql).execute(connection).await)
-            .await;
-        run.map(|rows| rows as u64).map_err(|failure| failure.at(PORT))
-    }
-
-    async fn one<R>(&self, sql: Sql) -> Result<Option<R>, PortError>
-    where
-        R: QueryableByName<diesel::pg::Pg> + Send + 'static,
-    {
-        let read = self
-            .database
-            .run(async |connection| (&sql).get_result::<R>(connection).await.optional())
-            .await;
-        read.map_err(|failure| failure.at(PORT))
-    }
 }
 
 /// Whether an account was used from an address.
@@ -190,7 +171,7 @@ impl SessionStore for PgSessions {
 
     async fn refuse(&self, events: Vec<Event>) -> Result<(), PortError> {
         let insert = insert_events(&events, None).map_err(|error| Failure::from(error).at(PORT))?;
-        self.execute(insert).await?;
+        self.database.affected(PORT, insert).await?;
         self.database.wake_ups().committed();
         Ok(())
     }
@@ -201,13 +182,16 @@ impl SessionStore for PgSessions {
         ip: IpAddr,
         since: DateTime<Utc>,
     ) -> Result<bool, PortError> {
-        let row = self.one::<KnownRow>(select_known(user, ip, since)).await?;
+        let row = self
+            .database
+            .row::<KnownRow>(PORT, select_known(user, ip, since))
+            .await?;
         Ok(row.is_some_and(|row| row.is_known))
     }
 
     async fn shown(&self, token: &TokenHash) -> Result<Option<ShownToken>, PortError> {
         let sql = select_shown(token);
-        let Some(row) = self.one::<ShownRow>(sql).await? else {
+        let Some(row) = self.database.row::<ShownRow>(PORT, sql).await? else {
             return Ok(None);
         };
         let ShownRow {
@@ -264,7 +248,7 @@ impl SessionStore for PgSessions {
             .push(", ")
             .bind(at)
             .push(" FROM changed");
-        match self.execute(sql).await? {
+        match self.database.affected(PORT, sql).await? {
             0 => Err(RotateError::Stale),
             _ => Ok(()),
         }
@@ -289,7 +273,7 @@ impl SessionStore for PgSessions {
             .push(SessionRow::COLUMNS)
             .push(" FROM sessions s WHERE s.id = ")
             .bind(id.0);
-        let row = self.one::<SessionRow>(sql).await?;
+        let row = self.database.row::<SessionRow>(PORT, sql).await?;
         row.map(SessionRow::into_session).transpose()
     }
 
@@ -301,11 +285,7 @@ impl SessionStore for PgSessions {
         limit: PageLimit,
     ) -> Result<Page<Session>, PortError> {
         let sql = select_live(user, now, after, limit);
-        let read = self
-            .database
-            .run(async |connection| (&sql).load::<SessionRow>(connection).await)
-            .await;
-        let rows = read.map_err(|failure| failure.at(PORT))?;
+        let rows = self.database.rows::<SessionRow>(PORT, sql).await?;
         let sessions = rows
             .into_iter()
             .map(SessionRow::into_session)
@@ -318,13 +298,13 @@ impl SessionStore for PgSessions {
 
     async fn principal(&self, session: SessionId) -> Result<Option<PrincipalRecord>, PortError> {
         let sql = select_principal(session);
-        let row = self.one::<PrincipalRow>(sql).await?;
+        let row = self.database.row::<PrincipalRow>(PORT, sql).await?;
         Ok(row.map(PrincipalRow::into_record))
     }
 
     async fn forget_ended(&self, before: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError> {
         let sql = delete_ended(before, rows_max);
-        self.execute(sql).await
+        self.database.affected(PORT, sql).await
     }
 }
 

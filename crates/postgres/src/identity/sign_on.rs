@@ -38,14 +38,6 @@ impl PgSignOn {
     pub fn new(database: Database) -> Self {
         Self { database }
     }
-
-    async fn execute(&self, sql: Sql) -> Result<u64, PortError> {
-        let run = self
-            .database
-            .run(async |connection| (&sql).execute(connection).await)
-            .await;
-        run.map(|rows| rows as u64).map_err(|failure| failure.at(PORT))
-    }
 }
 
 #[derive(QueryableByName)]
@@ -122,7 +114,7 @@ impl SignOnStore for PgSignOn {
         .push(", ")
         .bind(expires_at)
         .push(")");
-        self.execute(sql).await.map(|_| ())
+        self.database.affected(PORT, sql).await.map(|_| ())
     }
 
     async fn spend(
@@ -139,11 +131,7 @@ impl SignOnStore for PgSignOn {
             .push(" RETURNING sealed, expires_at > ")
             .bind(at)
             .push(" AS is_live");
-        let read = self
-            .database
-            .run(async |connection| (&sql).get_result::<SpentRow>(connection).await.optional())
-            .await;
-        let row = read.map_err(|failure| failure.at(PORT))?;
+        let row = self.database.row::<SpentRow>(PORT, sql).await?;
         Ok(row
             .filter(|row| row.is_live)
             .and_then(|row| row.sealed)
@@ -157,11 +145,7 @@ impl SignOnStore for PgSignOn {
             .bind(provider.as_str())
             .push(" AND e.subject = ")
             .bind(subject.as_str());
-        let read = self
-            .database
-            .run(async |connection| (&sql).get_result::<UserRow>(connection).await.optional())
-            .await;
-        let row = read.map_err(|failure| failure.at(PORT))?;
+        let row = self.database.row::<UserRow>(PORT, sql).await?;
         row.map(UserRow::into_user).transpose()
     }
 
@@ -173,11 +157,7 @@ impl SignOnStore for PgSignOn {
         .bind(user)
         .push(" ORDER BY created_at, provider, subject LIMIT ")
         .bind(LINKS_MAX);
-        let read = self
-            .database
-            .run(async |connection| (&sql).load::<LinkRow>(connection).await)
-            .await;
-        let rows = read.map_err(|failure| failure.at(PORT))?;
+        let rows = self.database.rows::<LinkRow>(PORT, sql).await?;
         rows.into_iter().map(LinkRow::into_identity).collect()
     }
 
@@ -227,7 +207,7 @@ impl SignOnStore for PgSignOn {
 
     async fn publish(&self, events: Vec<Event>) -> Result<(), PortError> {
         let insert = insert_events(&events, None).map_err(|error| Failure::from(error).at(PORT))?;
-        self.execute(insert).await?;
+        self.database.affected(PORT, insert).await?;
         self.database.wake_ups().committed();
         Ok(())
     }
@@ -247,7 +227,7 @@ impl SignOnStore for PgSignOn {
         .push(") ORDER BY expires_at LIMIT ")
         .bind(rows_max)
         .push(" FOR UPDATE SKIP LOCKED) over WHERE t.token_sha256 = over.token_sha256");
-        self.execute(sql).await
+        self.database.affected(PORT, sql).await
     }
 }
 

@@ -34,17 +34,6 @@ impl PgTeams {
         Self { database }
     }
 
-    async fn load<R>(&self, sql: Sql) -> Result<Vec<R>, PortError>
-    where
-        R: QueryableByName<diesel::pg::Pg> + Send + 'static,
-    {
-        let read = self
-            .database
-            .run(async |connection| (&sql).load::<R>(connection).await)
-            .await;
-        read.map_err(|failure| failure.at(PORT))
-    }
-
     /// Runs a statement that says how many teams it changed: one, unless the version moved on.
     async fn change(&self, sql: Sql, tells: bool) -> Result<(), TeamCommitError> {
         let run = self
@@ -71,13 +60,13 @@ impl TeamStore for PgTeams {
             .push(TeamRow::COLUMNS)
             .push(" FROM teams WHERE id = ")
             .bind(id);
-        let row = self.load::<TeamRow>(sql).await?.pop();
+        let row = self.database.rows::<TeamRow>(PORT, sql).await?.pop();
         row.map(TeamRow::into_team).transpose()
     }
 
     async fn teams(&self, after: Option<Position>, limit: PageLimit) -> Result<Page<Team>, PortError> {
         let sql = list(after, limit);
-        let rows = self.load::<TeamRow>(sql).await?;
+        let rows = self.database.rows::<TeamRow>(PORT, sql).await?;
         let teams = rows
             .into_iter()
             .map(TeamRow::into_team)
@@ -125,7 +114,7 @@ impl TeamStore for PgTeams {
         limit: PageLimit,
     ) -> Result<Page<MemberRecord>, PortError> {
         let sql = list_members(team, after, limit);
-        let rows = self.load::<MemberRow>(sql).await?;
+        let rows = self.database.rows::<MemberRow>(PORT, sql).await?;
         let records = rows
             .into_iter()
             .map(MemberRow::into_record)
@@ -140,7 +129,7 @@ impl TeamStore for PgTeams {
 
     async fn member(&self, team: TeamId, user: UserId) -> Result<Option<MemberRecord>, PortError> {
         let sql = select_members().bind(team).push(" AND m.user_id = ").bind(user);
-        let row = self.load::<MemberRow>(sql).await?.pop();
+        let row = self.database.rows::<MemberRow>(PORT, sql).await?.pop();
         row.map(MemberRow::into_record).transpose()
     }
 

@@ -32,11 +32,7 @@ impl PgTokens {
     }
 
     async fn one(&self, sql: Sql) -> Result<Option<OneTimeToken>, PortError> {
-        let read = self
-            .database
-            .run(async |connection| (&sql).get_result::<TokenRow>(connection).await.optional())
-            .await;
-        let row = read.map_err(|failure| failure.at(PORT))?;
+        let row = self.database.row::<TokenRow>(PORT, sql).await?;
         Ok(row.and_then(TokenRow::into_token))
     }
 }
@@ -110,11 +106,7 @@ impl OneTimeTokens for PgTokens {
 
     async fn forget_expired(&self, before: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError> {
         let sql = delete_expired(before, rows_max);
-        let run = self
-            .database
-            .run(async |connection| (&sql).execute(connection).await)
-            .await;
-        run.map(|rows| rows as u64).map_err(|failure| failure.at(PORT))
+        self.database.affected(PORT, sql).await
     }
 }
 

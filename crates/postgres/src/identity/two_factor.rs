@@ -42,25 +42,6 @@ impl PgTwoFactor {
         Self { database }
     }
 
-    async fn load<R>(&self, sql: Sql) -> Result<Vec<R>, PortError>
-    where
-        R: QueryableByName<diesel::pg::Pg> + Send + 'static,
-    {
-        let read = self
-            .database
-            .run(async |connection| (&sql).load::<R>(connection).await)
-            .await;
-        read.map_err(|failure| failure.at(PORT))
-    }
-
-    async fn execute(&self, sql: Sql) -> Result<usize, PortError> {
-        let run = self
-            .database
-            .run(async |connection| (&sql).execute(connection).await)
-            .await;
-        run.map_err(|failure| failure.at(PORT))
-    }
-
     /// Runs `WITH …, changed AS (…)`, which gives a row if the change was made, with what follows from that.
     async fn commit(
         &self,
@@ -225,7 +206,7 @@ fn put_codes(codes: Vec<TokenHash>, at: DateTime<Utc>) -> Sql {
 #[async_trait]
 impl TwoFactorStore for PgTwoFactor {
     async fn two_factor(&self, user: UserId) -> Result<Option<TwoFactorRecord>, PortError> {
-        let rows = self.load::<FactorRow>(select_factor(user)).await?;
+        let rows = self.database.rows::<FactorRow>(PORT, select_factor(user)).await?;
         Ok(rows.into_iter().next().map(|row| {
             let FactorRow {
                 two_factor_secret,
@@ -243,7 +224,10 @@ impl TwoFactorStore for PgTwoFactor {
     }
 
     async fn has_recovery_code(&self, user: UserId, code: &TokenHash) -> Result<bool, PortError> {
-        let rows = self.load::<CountRow>(select_code(user, code)).await?;
+        let rows = self
+            .database
+            .rows::<CountRow>(PORT, select_code(user, code))
+            .await?;
         Ok(rows.iter().any(|row| row.changed > 0))
     }
 
@@ -382,7 +366,7 @@ impl TwoFactorStore for PgTwoFactor {
         .push(", ")
         .bind(expires_at)
         .push(")");
-        self.execute(sql).await.map(|_| ())
+        self.database.affected(PORT, sql).await.map(|_| ())
     }
 
     async fn try_challenge(
@@ -400,7 +384,7 @@ impl TwoFactorStore for PgTwoFactor {
             .push(" AND attempts < ")
             .bind(i32::from(tries_max))
             .push(" RETURNING user_id, sealed, created_at, expires_at");
-        let rows = self.load::<ChallengeRow>(sql).await?;
+        let rows = self.database.rows::<ChallengeRow>(PORT, sql).await?;
         Ok(rows.into_iter().next().map(|row| {
             let ChallengeRow {
                 user_id,
@@ -419,7 +403,10 @@ impl TwoFactorStore for PgTwoFactor {
     }
 
     async fn forget_challenges(&self, before: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError> {
-        let forgotten = self.execute(delete_challenges(before, rows_max)).await?;
+        let forgotten = self
+            .database
+            .affected(PORT, delete_challenges(before, rows_max))
+            .await?;
         Ok(forgotten as u64)
     }
 
@@ -434,7 +421,7 @@ impl TwoFactorStore for PgTwoFactor {
                 .bind(after)
                 .push(" ORDER BY id LIMIT ")
                 .bind(rows_max);
-        let rows = self.load::<SecretRow>(sql).await?;
+        let rows = self.database.rows::<SecretRow>(PORT, sql).await?;
         let rows = rows.into_iter().map(|row| {
             let SecretRow {
                 id,
@@ -453,7 +440,7 @@ impl TwoFactorStore for PgTwoFactor {
             .bind(from.as_str())
             .push(" AND id = ")
             .bind(user);
-        Ok(self.execute(sql).await? > 0)
+        Ok(self.database.affected(PORT, sql).await? > 0)
     }
 }
 

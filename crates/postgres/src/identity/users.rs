@@ -37,11 +37,7 @@ impl PgUsers {
     }
 
     async fn one(&self, sql: Sql) -> Result<Option<User>, PortError> {
-        let read = self
-            .database
-            .run(async |connection| (&sql).get_result::<UserRow>(connection).await.optional())
-            .await;
-        let row = read.map_err(|failure| failure.at(PORT))?;
+        let row = self.database.row::<UserRow>(PORT, sql).await?;
         row.map(UserRow::into_user).transpose()
     }
 }
@@ -71,11 +67,7 @@ impl UserStore for PgUsers {
         limit: PageLimit,
     ) -> Result<Page<User>, PortError> {
         let sql = list(filter, after, limit);
-        let read = self
-            .database
-            .run(async |connection| (&sql).load::<UserRow>(connection).await)
-            .await;
-        let rows = read.map_err(|failure| failure.at(PORT))?;
+        let rows = self.database.rows::<UserRow>(PORT, sql).await?;
         let users = rows
             .into_iter()
             .map(UserRow::into_user)
