@@ -185,12 +185,13 @@ pub(super) enum Extent {
 }
 
 /// What is set otherwise than an operator would find it.
-const LIFTED: [[&str; 2]; 9] = [
+const LIFTED: [[&str; 2]; 10] = [
     ["--rate-login", "0"],
     ["--rate-login-account", "0"],
     ["--rate-register", "0"],
     ["--rate-refresh", "0"],
     ["--rate-setup", "0"],
+    ["--rate-mailed-links", "0"],
     ["--rate-caller", "0"],
     ["--rate-tickets", "0"],
     ["--access-token-minutes", "60"],

@@ -82,6 +82,15 @@ pub(crate) struct Args {
     /// Measure the import of tickets instead.
     #[arg(long)]
     import: bool,
+    /// Measure only what has one of these in its name: the lines of the report, "logins", "uniform".
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
+}
+
+impl Args {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| name.contains(only.as_str()))
+    }
 }
 
 pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
@@ -302,7 +311,8 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
     connections.dedup();
     let cursor = deep_cursor(&bench.desk, &bench.desk.login_agent()?)?;
     let deep_page = cursor.page;
-    let plans = works(population, &agent, cursor);
+    let mut plans = works(population, &agent, cursor);
+    plans.retain(|plan| args.wants(&plan.name));
     for plan in &plans {
         let counts = if plan.at_fewest {
             connections.get(..1).unwrap_or_default()
@@ -313,12 +323,15 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
             bench.measure(plan, *count).await?;
         }
     }
-    remarks.push(logins::measure(
-        &bench.desk,
-        &list_target(population, 25),
-        bench.time,
-    )?);
-    remarks.extend(uniform::measure(&bench.desk, desk::AGENT)?);
+    if args.wants("logins") {
+        tell("logins");
+        let list = list_target(population, 25);
+        remarks.push(logins::measure(&bench.desk, &list, bench.time)?);
+    }
+    if args.wants("uniform") {
+        tell("uniform");
+        remarks.extend(uniform::measure(&bench.desk, desk::AGENT, population)?);
+    }
     let mut bench = bench.restarted(&program, Extent::HttpOnly).await?;
     for plan in plans.iter().filter(|plan| plan.publishes) {
         for count in &connections {

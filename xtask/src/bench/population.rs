@@ -36,6 +36,7 @@ const KIND_USER: u16 = 1;
 const KIND_TEAM: u16 = 2;
 const KIND_MESSAGE: u16 = 3;
 const KIND_ACTIVITY: u16 = 4;
+const KIND_NONE: u16 = 5;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Population {
@@ -61,6 +62,12 @@ impl Population {
     pub(super) fn ticket(&self, number: u64) -> String {
         let offset = i64::try_from(number).unwrap_or(0) * self.step_ms;
         id(KIND_TICKET, self.epoch_ms + offset, number)
+    }
+
+    /// An id that no ticket has, beside that of ticket `number`.
+    pub(super) fn no_ticket(&self, number: u64) -> String {
+        let offset = i64::try_from(number).unwrap_or(0) * self.step_ms;
+        id(KIND_NONE, self.epoch_ms + offset, number)
     }
 
     pub(super) fn customer(&self, number: u64) -> String {

@@ -1,5 +1,6 @@
-//! Whether the time of an answer tells a stranger who has an account: the same call about a known address and an unknown
-//! one, in turns, and what the two series have in common.
+//! Whether the time of an answer tells what the answer itself does not: who has an account, and which tickets there are
+//! that the caller may not see. The same call about what is there and about what is not, in turns, and what the two
+//! series have in common.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::client::{Connection, request};
 use super::desk::Desk;
+use super::load::Random;
+use super::population::{BENCH_TEAM, Population, TEAMS};
 use super::report::{ms, short};
 use crate::Outcome;
 
@@ -14,63 +17,128 @@ use crate::Outcome;
 const TRIES: usize = 400;
 
 /// A call that must not tell.
-struct Call {
+struct Call<'a> {
+    what: &'static str,
+    /// What the two series are about.
+    there: &'static str,
+    absent: &'static str,
+    /// The one answer to both.
+    status: u16,
+    /// The request of a try, by its index, about what is there or about what is not.
+    request: Box<dyn Fn(usize, bool) -> Vec<u8> + 'a>,
+}
+
+/// A line for each call. `known` is the address of an account.
+pub(super) fn measure(desk: &Desk, known: &str, population: Population) -> Outcome<Vec<String>> {
+    let agent = desk.login_agent()?;
+    let calls = [
+        about_address(
+            "/api/v1/auth/login",
+            401,
+            known,
+            |email| json!({ "email": email, "password": "not the password" }),
+        ),
+        about_address(
+            "/api/v1/auth/forgot-password",
+            202,
+            known,
+            |email| json!({ "email": email }),
+        ),
+        about_address(
+            "/api/v1/auth/register",
+            202,
+            known,
+            |email| json!({ "email": email, "name": "Someone", "password": "seven purple lanterns" }),
+        ),
+        about_ticket("GET /api/v1/tickets/{id}", population, |id| {
+            request("GET", &format!("/api/v1/tickets/{id}"), Some(&agent), None)
+        }),
+        about_ticket("GET /api/v1/tickets/{id}/messages", population, |id| {
+            request(
+                "GET",
+                &format!("/api/v1/tickets/{id}/messages"),
+                Some(&agent),
+                None,
+            )
+        }),
+    ];
+    calls.iter().map(|call| one(desk, call)).collect()
+}
+
+fn about_address<'a>(
     path: &'static str,
     status: u16,
+    known: &'a str,
     body: fn(email: &str) -> Value,
+) -> Call<'a> {
+    Call {
+        what: path,
+        there: "a known address",
+        absent: "an unknown one",
+        status,
+        request: Box::new(move |index, there| {
+            // Each unknown one is new: registering makes it known.
+            let unknown = format!("nobody-{index}@bench.example");
+            let body = body(if there { known } else { &unknown });
+            request("POST", path, None, Some(&body.to_string()))
+        }),
+    }
 }
 
-const CALLS: [Call; 3] = [
+/// About any ticket of a team that the agent is no member of, or about an id from the same stretch of the index that no
+/// ticket has.
+fn about_ticket<'a>(
+    what: &'static str,
+    population: Population,
+    request: impl Fn(&str) -> Vec<u8> + 'a,
+) -> Call<'a> {
     Call {
-        path: "/api/v1/auth/login",
-        status: 401,
-        body: |email| json!({ "email": email, "password": "not the password" }),
-    },
-    Call {
-        path: "/api/v1/auth/forgot-password",
-        status: 202,
-        body: |email| json!({ "email": email }),
-    },
-    Call {
-        path: "/api/v1/auth/register",
-        status: 202,
-        body: |email| json!({ "email": email, "name": "Someone", "password": "seven purple lanterns" }),
-    },
-];
-
-/// A line for each call.
-pub(super) fn measure(desk: &Desk, known: &str) -> Outcome<Vec<String>> {
-    CALLS.iter().map(|call| one(desk, known, call)).collect()
+        what,
+        there: "a hidden ticket",
+        absent: "an unknown one",
+        status: 404,
+        request: Box::new(move |index, there| {
+            let mut random = Random::new(index as u64);
+            let hidden = random.below(population.hundreds() * 100) * TEAMS + BENCH_TEAM + 1;
+            request(&if there {
+                population.ticket(hidden)
+            } else {
+                population.no_ticket(hidden)
+            })
+        }),
+    }
 }
 
-fn one(desk: &Desk, known: &str, call: &Call) -> Outcome<String> {
-    let failed = |error| format!("no answer from {}: {error}", call.path);
+fn one(desk: &Desk, call: &Call<'_>) -> Outcome<String> {
+    let failed = |error| format!("no answer from {}: {error}", call.what);
     let mut connection = Connection::open(desk.address).map_err(failed)?;
-    let (mut of_known, mut of_unknown) = (Vec::with_capacity(TRIES), Vec::with_capacity(TRIES));
+    let (mut of_there, mut of_absent) = (Vec::with_capacity(TRIES), Vec::with_capacity(TRIES));
+    let mut random = Random::new(11);
+    let mut there_first = true;
     for index in 0..2 * TRIES {
-        // Each unknown one is new: registering makes it known.
-        let unknown = format!("nobody-{index}@bench.example");
-        let (email, series) = if index % 2 == 0 {
-            (known, &mut of_known)
-        } else {
-            (unknown.as_str(), &mut of_unknown)
-        };
-        let body = (call.body)(email).to_string();
-        let request = request("POST", call.path, None, Some(&body));
+        // In pairs of an order by chance: what alternates in the server, too, such as its threads, favours neither.
+        if index % 2 == 0 {
+            there_first = random.below(2) == 0;
+        }
+        let there = (index % 2 == 0) == there_first;
+        let request = (call.request)(index, there);
         let begin = Instant::now();
         let (status, answer) = connection.send(&request).map_err(failed)?;
-        series.push(begin.elapsed());
+        let took = begin.elapsed();
         if status != call.status {
             let answer = String::from_utf8_lossy(answer);
-            return Err(format!("{} answered {status}: {answer}", call.path));
+            return Err(format!("{} answered {status}: {answer}", call.what));
         }
+        if there { &mut of_there } else { &mut of_absent }.push(took);
     }
-    let p = mann_whitney(&of_known, &of_unknown);
+    let p = mann_whitney(&of_there, &of_absent);
     Ok(format!(
-        "{}: median {} ms for a known address and {} ms for an unknown one (Mann–Whitney p = {p:.2}; {TRIES} tries each).",
-        call.path,
-        short(median_ms(&mut of_known)),
-        short(median_ms(&mut of_unknown)),
+        "{}: median {} ms for {} and {} ms for {} (Mann–Whitney p = {p:.2}; {TRIES} tries each).",
+        call.what,
+        short(median_ms(&mut of_there)),
+        call.there,
+        short(median_ms(&mut of_absent)),
+        call.absent,
     ))
 }
 
