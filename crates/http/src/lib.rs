@@ -22,6 +22,7 @@ pub mod cursor;
 mod device;
 pub mod edge;
 pub mod etag;
+mod even;
 mod headers;
 pub mod json;
 mod load;

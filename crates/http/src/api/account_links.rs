@@ -19,6 +19,7 @@ use crate::app::AppState;
 use crate::auth::{self, Caller};
 use crate::command::{Command, Rendered};
 use crate::context::RequestContext;
+use crate::even::evenly;
 use crate::json::Json;
 use crate::problem::{Fault, Place, Problem, ProblemBody};
 use crate::routes::{Operation, operation};
@@ -159,7 +160,7 @@ async fn resend_verification(
     let origin = admitted(&app, &request).await?;
     match (caller_if_any(&request).await?, body.email) {
         (Some(caller), None) => app.accounts.resend_own_verification(&caller.0).await?,
-        (_, Some(email)) => app.accounts.resend_verification(&email, origin).await?,
+        (_, Some(email)) => evenly(app.accounts.resend_verification(&email, origin)).await?,
         (None, None) => {
             let fault = Fault {
                 place: Place::Body("/email".to_owned()),
@@ -200,7 +201,7 @@ async fn forgot_password(
     Json(body): Json<ForgotBody>,
 ) -> Result<HttpResponse, Problem> {
     let origin = admitted(&app, &request).await?;
-    app.accounts.forgot_password(&body.email, origin).await?;
+    evenly(app.accounts.forgot_password(&body.email, origin)).await?;
     AcceptedBody::answer()
 }
 
@@ -398,6 +399,6 @@ async fn change_email(
         email,
         current: current_password,
     };
-    app.accounts.change_email(&call.caller.0, change).await?;
+    evenly(app.accounts.change_email(&call.caller.0, change)).await?;
     AcceptedBody::answer()
 }

@@ -20,6 +20,7 @@ use crate::app::AppState;
 use crate::auth::{self, Caller};
 use crate::command::{Command, Nothing, Rendered};
 use crate::context::RequestContext;
+use crate::even::{evenly, evenly_refused};
 use crate::json::{self, Json};
 use crate::openapi::IfMatchHeader;
 use crate::problem::Problem;
@@ -94,7 +95,7 @@ async fn register(
             .pass_address(&RequestContext::of(&request), address)
             .await?;
     }
-    app.accounts.register(body.into(), origin).await?;
+    evenly(app.accounts.register(body.into(), origin)).await?;
     AcceptedBody::answer()
 }
 
@@ -212,7 +213,9 @@ async fn login(
         password,
         totp,
     };
-    let signed_in = app.sessions.login(credentials, origin).await.map_err(refused)?;
+    let signed_in = evenly_refused(app.sessions.login(credentials, origin))
+        .await
+        .map_err(refused)?;
     context.set_caller(signed_in.profile.id.0);
     Rendered::of(StatusCode::OK, &SignedInBody::from(signed_in)).into_response()
 }
