@@ -14,6 +14,7 @@ mod contract;
 mod docs;
 mod edge;
 mod faults;
+mod filters;
 mod keys;
 mod login;
 mod matrix;

@@ -23,6 +23,7 @@ use futures_util::{FutureExt, StreamExt};
 use kernel::Patch;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 use crate::app::AppState;
 use crate::context::RequestContext;
@@ -219,8 +220,27 @@ enum Refusal {
     RepeatedKey(String),
 }
 
-/// Walks over the text once, without building anything: syntax, depth, repeated keys and U+0000.
+/// Refuses a body that is no JSON as we take it.
 fn check(bytes: &[u8]) -> Result<(), Problem> {
+    flaw(bytes).map_or(Ok(()), |flaw| {
+        let detail = format!("The body {flaw}.");
+        Err(Problem::unreadable("request.malformed_json", detail))
+    })
+}
+
+/// Reads JSON that stands elsewhere than in the body, under the same rules.
+///
+/// # Errors
+/// What is wrong with it, as in "it …".
+pub(crate) fn parse_value(text: &str) -> Result<Value, String> {
+    if let Some(flaw) = flaw(text.as_bytes()) {
+        return Err(flaw);
+    }
+    serde_json::from_str(text).map_err(|error| format!("is not valid JSON: {error}"))
+}
+
+/// Walks over the text once, without building anything, for syntax, depth, repeated keys and U+0000.
+fn flaw(bytes: &[u8]) -> Option<String> {
     let refusal = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let walked = Walk {
@@ -228,17 +248,14 @@ fn check(bytes: &[u8]) -> Result<(), Problem> {
         refusal: &refusal,
     }
     .deserialize(&mut deserializer);
-    let Err(error) = walked.and_then(|()| deserializer.end()) else {
-        return Ok(());
-    };
+    let error = walked.and_then(|()| deserializer.end()).err()?;
     let place = format!("line {} column {}", error.line(), error.column());
-    let detail = match refusal.take() {
-        Some(Refusal::TooDeep) => format!("The body nests deeper than {DEPTH_MAX} levels at {place}."),
-        Some(Refusal::Nul) => format!("The body contains the character U+0000 at {place}."),
-        Some(Refusal::RepeatedKey(key)) => format!("The body repeats the key {key:?} at {place}."),
-        None => format!("The body is not valid JSON: {error}."),
-    };
-    Err(Problem::unreadable("request.malformed_json", detail))
+    Some(match refusal.take() {
+        Some(Refusal::TooDeep) => format!("nests deeper than {DEPTH_MAX} levels at {place}"),
+        Some(Refusal::Nul) => format!("contains the character U+0000 at {place}"),
+        Some(Refusal::RepeatedKey(key)) => format!("repeats the key {key:?} at {place}"),
+        None => format!("is not valid JSON: {error}"),
+    })
 }
 
 /// One step of the walk.

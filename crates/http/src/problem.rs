@@ -236,6 +236,8 @@ pub enum Place {
     Body(String),
     /// In a query parameter.
     Parameter(String),
+    /// In a query parameter that holds JSON: its name, and the pointer into it.
+    Within(&'static str, String),
     /// In a header.
     Header(&'static str),
 }
@@ -323,6 +325,13 @@ impl Problem {
                     ..
                 },
             ] => format!("The parameter {name} {message}."),
+            [
+                Fault {
+                    place: Place::Within(name, pointer),
+                    message,
+                    ..
+                },
+            ] if !pointer.is_empty() => format!("The parameter {name} at {pointer} {message}."),
             _ => "Some query parameters are wrong; errors lists them.".to_owned(),
         };
         Self::unreadable("request.invalid_parameter", detail).with_faults(faults)
@@ -611,7 +620,7 @@ pub struct ProblemBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Fault)]
 struct FaultBody {
-    /// JSON pointer (RFC 6901) into the body; empty for the whole body.
+    /// JSON pointer (RFC 6901) into the body, or into the query parameter if that is named too; empty for the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("/email"))]
     pointer: Option<String>,
@@ -635,6 +644,7 @@ impl From<&Fault> for FaultBody {
         let (pointer, parameter, header) = match place {
             Place::Body(pointer) => (Some(pointer.clone()), None, None),
             Place::Parameter(name) => (None, Some(name.clone()), None),
+            Place::Within(name, pointer) => (Some(pointer.clone()), Some((*name).to_owned()), None),
             Place::Header(name) => (None, None, Some((*name).to_owned())),
         };
         Self {

@@ -12,8 +12,9 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, web};
 use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
-use kernel::{Page, PageLimit, Position};
+use kernel::{Page, PageLimit, Position, Violations};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -246,6 +247,30 @@ impl Query {
                 None
             }
         }
+    }
+
+    /// JSON, of at most `bytes_max` bytes.
+    pub fn json(&mut self, name: &str, bytes_max: usize) -> Option<Value> {
+        let text = self.take(name)?;
+        if text.len() > bytes_max {
+            let message = format!("must have at most {bytes_max} bytes, has {}", text.len());
+            self.refuse(name, "too_long", message);
+            return None;
+        }
+        let parsed = crate::json::parse_value(&text);
+        parsed
+            .map_err(|flaw| self.refuse(name, "malformed_json", flaw))
+            .ok()
+    }
+
+    /// Notes what is wrong within a parameter that is JSON.
+    pub fn refuse_within(&mut self, name: &'static str, violations: &Violations) {
+        self.faults
+            .extend(violations.as_slice().iter().map(|violation| Fault {
+                place: Place::Within(name, violation.pointer.clone()),
+                code: violation.code,
+                message: violation.message.clone(),
+            }));
     }
 
     /// `true` or `false`; `false` when absent.

@@ -2,13 +2,14 @@
 //!
 //! Only what two domains use, and what no feature is expected to change, belongs here: [ids](mod@id), [time](clock),
 //! the [actor](actor) on whose behalf something happens and the [origin](origin) of its request, [rates](rate),
-//! [pages](page), [patches](patch), [texts](text),
+//! [pages](page), [patches](patch), [texts](text), [filters](filter),
 //! [receipts](receipt) that make a repeated request or event harmless, and [kinds of failure](failure).
 //! Nothing here knows of a database, of HTTP or of a runtime.
 
 pub mod actor;
 pub mod clock;
 pub mod failure;
+pub mod filter;
 pub mod id;
 pub mod origin;
 pub mod page;

@@ -3,7 +3,8 @@
 //! Unlike `diesel::sql_query`, whose statements are prepared anew every time, an [`Sql`] is prepared once for each
 //! connection and text. For that its texts must be few: they are made of `&'static str` pieces alone, chosen by code
 //! and never by a user's words, which is also why nothing a user sends can become SQL. Lists of any length are bound
-//! as arrays or as one JSON document, not as a placeholder for each.
+//! as arrays or as one JSON document, not as a placeholder for each. Where a user chooses the shape of a statement, though
+//! not its words, it says so by [`Sql::ad_hoc`] and is not kept.
 //!
 //! ```text
 //! let open = Sql::new("SELECT id FROM tickets WHERE team_id = ").bind(team).push(" AND status = ").bind("open")
@@ -31,12 +32,20 @@ pub(crate) struct Sql(Vec<Piece>);
 enum Piece {
     Text(&'static str),
     Bind(Bind),
+    /// No text; the statement is not to be kept.
+    AdHoc,
 }
 
 impl Sql {
     /// A statement that begins with `text`.
     pub(crate) fn new(text: &'static str) -> Self {
         Self(vec![Piece::Text(text)])
+    }
+
+    /// Marks a statement whose shape a user chose, so that its texts are not few: it is prepared for this once.
+    pub(crate) fn ad_hoc(mut self) -> Self {
+        self.0.push(Piece::AdHoc);
+        self
     }
 
     /// Adds text.
@@ -64,6 +73,7 @@ impl QueryFragment<Pg> for Sql {
             match piece {
                 Piece::Text(text) => out.push_sql(text),
                 Piece::Bind(bind) => bind.walk_ast(out.reborrow())?,
+                Piece::AdHoc => out.unsafe_to_cache_prepared(),
             }
         }
         Ok(())
@@ -221,6 +231,23 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(prepared.count, 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_marked_as_ad_hoc_is_not_kept() {
+        let test = test_database().await;
+        let prepared = test
+            .database()
+            .run(async |connection| {
+                let sql = Sql::new("SELECT ").bind(1_i64).push(" + 40 + 2 AS count");
+                assert_eq!(sql.ad_hoc().get_result::<Count>(connection).await?.count, 43);
+                let own = Sql::new("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE ")
+                    .bind("%40 + 2%");
+                own.get_result::<Count>(connection).await
+            })
+            .await
+            .unwrap();
+        assert_eq!(prepared.count, 0);
     }
 
     #[tokio::test]

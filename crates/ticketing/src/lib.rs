@@ -12,6 +12,7 @@
 
 mod draft;
 mod error;
+mod fields;
 mod machine;
 pub mod policy;
 mod port;
@@ -27,6 +28,7 @@ use chrono::Duration;
 
 pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
+pub use fields::{TicketCondition, TicketField, TicketFields};
 pub use machine::{ClosedBy, Standing, TransitionRefused};
 pub use port::{
     AssigneeFacts, CommitError, Directory, Markup, PersonCard, Reference, TeamCard, TicketCommit,

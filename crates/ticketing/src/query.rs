@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use events::{TicketChannel, TicketPriority, TicketStatus};
 use kernel::{PageLimit, Position, TeamId, UserId};
 
+use crate::fields::TicketCondition;
 use crate::ticket::{Audience, Ticket};
 
 /// A list as a caller asks for it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct TicketQuery {
     /// Which tickets.
     pub filter: TicketFilter,
@@ -22,7 +23,7 @@ pub struct TicketQuery {
 }
 
 /// Conditions that must all hold. An empty list is no condition.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct TicketFilter {
     /// One of these statuses.
     pub status: Vec<TicketStatus>,
@@ -42,6 +43,8 @@ pub struct TicketFilter {
     pub created: Span,
     /// Last changed in this span, as the caller sees changes.
     pub updated: Span,
+    /// And this, about nothing that the caller is not shown.
+    pub condition: Option<TicketCondition>,
 }
 
 /// A value, or its absence, as something to look for.
@@ -160,6 +163,7 @@ impl TicketFilter {
             tags,
             created,
             updated,
+            condition,
         } = self;
         let one_of = |empty: bool, contained: bool| empty || contained;
         one_of(status.is_empty(), status.contains(&ticket.status()))
@@ -171,6 +175,9 @@ impl TicketFilter {
             && tags.iter().all(|tag| ticket.tags.as_slice().contains(tag))
             && created.contains(ticket.created_at)
             && updated.contains(ticket.face(audience).updated_at)
+            && condition
+                .as_ref()
+                .is_none_or(|condition| condition.holds(&|field| field.value(ticket, audience)))
     }
 }
 

@@ -432,6 +432,23 @@ fn page_target(cursor: &str) -> String {
     }
 }
 
+/// A condition of the filter language that most of the team's open tickets meet. Its statement is made anew each time.
+fn filter_target(population: Population) -> String {
+    let condition = serde_json::json!({ "all": [
+        { "field": "teamId", "operator": "equals", "value": population.team(BENCH_TEAM) },
+        { "field": "status", "operator": "equals", "value": "open" },
+        { "any": [{ "field": "priority", "operator": "not_equals", "value": "low" },
+                  { "field": "customFields.floor", "operator": "less_than", "value": 3 }] },
+        { "none": [{ "field": "subject", "operator": "starts_with", "value": "printer" }] },
+    ] });
+    let encoded: String = condition
+        .to_string()
+        .bytes()
+        .map(|byte| format!("%{byte:02X}"))
+        .collect();
+    format!("/api/v1/tickets?limit=25&include=createdBy,assignedTo&filter={encoded}")
+}
+
 fn list_target(population: Population, limit: u32) -> String {
     let team = population.team(BENCH_TEAM);
     format!("/api/v1/tickets?teamId={team}&status=open&limit={limit}&include=createdBy,assignedTo")
@@ -454,6 +471,7 @@ struct Plan {
 
 const LIST_25: &str = "list 25";
 const LIST_50: &str = "list 50";
+const FILTERED: &str = "list 25, filter";
 const TICKET: &str = "show ticket";
 const MESSAGES: &str = "show messages";
 const CONVERSATION: &str = "show, both";
@@ -509,6 +527,7 @@ fn works(population: Population, agent: &str, deep: DeepCursor) -> Vec<Plan> {
     vec![
         get(LIST_25, Some(pgbench::list(&population, 25)), fixed(list(25))),
         get(LIST_50, Some(pgbench::list(&population, 50)), fixed(list(50))),
+        at_fewest(get(FILTERED, None, fixed(filter_target(population)))),
         get(
             TICKET,
             Some(pgbench::ticket(&population)),

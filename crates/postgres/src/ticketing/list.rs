@@ -22,6 +22,7 @@ use crate::Database;
 use crate::error::Failure;
 use crate::sql::Sql;
 
+use super::filter;
 use super::rows::TicketRow;
 
 /// What a walk holds equal, so that an index gives it in order.
@@ -261,6 +262,7 @@ fn conditions(mut sql: Sql, filter: &TicketFilter, audience: Audience) -> Sql {
         tags,
         created,
         updated,
+        condition,
     } = filter;
     if !priority.is_empty() {
         let names: Vec<String> = priority.iter().map(|value| value.as_str().to_owned()).collect();
@@ -301,7 +303,13 @@ fn conditions(mut sql: Sql, filter: &TicketFilter, audience: Audience) -> Sql {
             sql = sql.push(" AND ").push(column).push(" < ").bind(before);
         }
     }
-    sql
+    match condition {
+        Some(condition) => sql
+            .push(" AND ")
+            .append(filter::compiled(condition, audience))
+            .ad_hoc(),
+        None => sql,
+    }
 }
 
 #[derive(QueryableByName)]

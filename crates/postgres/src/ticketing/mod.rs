@@ -6,6 +6,7 @@
 
 mod commit;
 mod directory;
+mod filter;
 mod import;
 mod list;
 mod rows;
@@ -228,5 +229,7 @@ impl TicketStore for PgTickets {
     }
 }
 
+#[cfg(test)]
+mod filter_tests;
 #[cfg(test)]
 mod tests;

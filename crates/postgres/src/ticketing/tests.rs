@@ -16,7 +16,7 @@ use crate::sql::Sql;
 use crate::testing::TestDatabase;
 use crate::testing::own::test_database;
 
-async fn world(test: &TestDatabase, ids: &SequentialIds) -> World {
+pub(super) async fn world(test: &TestDatabase, ids: &SequentialIds) -> World {
     let people = [ids.next(), ids.next(), ids.next()];
     let teams = [ids.next(), ids.next()];
     for id in people {

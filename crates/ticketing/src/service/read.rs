@@ -1,12 +1,15 @@
 //! Showing and listing tickets.
 
-use kernel::{Actor, Page, Role, UserId};
+use kernel::filter::{Circumstances, Condition};
+use kernel::{Actor, Page, Role, UserId, Violations};
+use serde_json::Value;
 
 use super::Tickets;
 use crate::error::TicketError;
+use crate::fields::TicketFields;
 use crate::policy::Relation;
 use crate::port::PersonCard;
-use crate::query::{Count, Maybe, Scope, TicketQuery};
+use crate::query::{Count, Maybe, Scope, TicketFilter, TicketQuery};
 use crate::service::view::{Related, RelatedWish, TicketView};
 use crate::ticket::TicketKey;
 
@@ -34,13 +37,36 @@ impl Tickets {
         ))
     }
 
+    /// A filter and a condition of the [filter language](kernel::filter) besides, as the caller may ask for it.
+    ///
+    /// # Errors
+    /// All that is wrong with the condition; the places are pointers into it.
+    pub fn narrowed(
+        &self,
+        actor: &Actor,
+        filter: TicketFilter,
+        condition: &Value,
+    ) -> Result<TicketFilter, Violations> {
+        let scope = scope(actor, &filter);
+        let condition = Condition::read(condition, "", &TicketFields(scope.audience()))?;
+        let circumstances = Circumstances {
+            now: self.clock.now(),
+            me: match actor {
+                Actor::Person(person) => Some(person.id.0),
+                Actor::System(_) => None,
+            },
+        };
+        Ok(filter.and(condition.settled(&circumstances), &scope))
+    }
+
     /// One page of the tickets that the caller may see: customers those that they asked for, agents those that they
     /// work on (or, when they filter by themselves as requester, those that they asked for), administrators all.
     ///
     /// # Errors
-    /// [`TicketError::Forbidden`] for deleted tickets by anyone but an administrator.
+    /// [`TicketError::Forbidden`] for deleted tickets by anyone but an administrator, and for conditions about what the
+    /// caller is not shown.
     pub async fn list(&self, actor: &Actor, query: &TicketQuery) -> Result<Page<TicketView>, TicketError> {
-        let scope = scope(actor, query)?;
+        let scope = admitted(actor, query)?;
         if is_out_of_reach(&scope, query) {
             return Ok(Page {
                 items: Vec::new(),
@@ -63,7 +89,7 @@ impl Tickets {
     /// # Errors
     /// As for [`Tickets::list`].
     pub async fn count(&self, actor: &Actor, query: &TicketQuery) -> Result<Count, TicketError> {
-        let scope = scope(actor, query)?;
+        let scope = admitted(actor, query)?;
         if is_out_of_reach(&scope, query) {
             return Ok(Count::Exact(0));
         }
@@ -114,13 +140,14 @@ impl Tickets {
     }
 }
 
-fn scope(actor: &Actor, query: &TicketQuery) -> Result<Scope, TicketError> {
-    let scope = match actor {
+/// What the caller can have in a list at all.
+fn scope(actor: &Actor, filter: &TicketFilter) -> Scope {
+    match actor {
         Actor::System(_) => Scope::Desk,
         Actor::Person(person) => match person.role {
             Role::Admin => Scope::Desk,
             Role::User => Scope::RequestedBy(person.id),
-            Role::Agent if query.filter.requester == Some(person.id) => Scope::RequestedBy(person.id),
+            Role::Agent if filter.requester == Some(person.id) => Scope::RequestedBy(person.id),
             Role::Agent => {
                 let teams = person.teams.iter().map(|membership| membership.team).collect();
                 Scope::WorkOf {
@@ -129,9 +156,21 @@ fn scope(actor: &Actor, query: &TicketQuery) -> Result<Scope, TicketError> {
                 }
             }
         },
-    };
+    }
+}
+
+/// The scope of a query that the caller may ask.
+fn admitted(actor: &Actor, query: &TicketQuery) -> Result<Scope, TicketError> {
+    let scope = scope(actor, &query.filter);
     if query.include_deleted && scope != Scope::Desk {
         return Err(TicketError::Forbidden("list deleted tickets"));
+    }
+    let mut is_shown = true;
+    if let Some(condition) = &query.filter.condition {
+        condition.each_term(&mut |term| is_shown &= term.field.is_shown_to(scope.audience()));
+    }
+    if !is_shown {
+        return Err(TicketError::Forbidden("filter by what they are not shown"));
     }
     Ok(scope)
 }

@@ -168,6 +168,9 @@ fn shape(query: &mut Query) -> Shape {
     Shape { include, fields }
 }
 
+/// The most bytes of a condition, as JSON before it is percent-encoded.
+const CONDITION_BYTES_MAX: usize = 8_192;
+
 /// Which tickets to list.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -221,6 +224,17 @@ struct TicketListParams {
     /// Changed before this time.
     #[param(rename = "updatedAt[lt]", format = DateTime)]
     updated_at_lt: Option<String>,
+    /// Those alone for which this condition holds, as JSON of at most 8192 bytes: `field`, `operator` and `value`, or
+    /// `all`, `any` or `none` with a list of conditions; 20 terms and 3 levels of groups at most. Fields:
+    /// `ticketNumber`, `subject`, `description`, `status`, `priority`, `channel`, `createdById`, `assignedToId`, `teamId`,
+    /// `tags`, `createdAt`, `updatedAt`, `firstResponseAt`, `resolvedAt`, `closedAt`, `autoClosedAt`, `messageCount`,
+    /// `lastMessageAt`, `customFields.` and a name; for staff `slaPolicyId`, `slaDueAt`, `slaBreached`. Operators: `equals`,
+    /// `not_equals`, `in`, `not_in`, `contains`, `not_contains`, `starts_with`, `ends_with`, `greater_than`, `less_than`,
+    /// `between`, `is_set`, `is_not_set`. People may be `me`, times `-7d` or `+2h` from now (`m`, `h`, `d`, `w`).
+    #[param(
+        example = r#"{"all":[{"field":"status","operator":"in","value":["open","pending"]},{"field":"updatedAt","operator":"less_than","value":"-7d"}]}"#
+    )]
+    filter: Option<String>,
     /// The order: `createdAt` or `updatedAt`, with `-` in front for newest first; `-updatedAt` when absent.
     #[param(example = "-updatedAt")]
     sort: Option<String>,
@@ -242,7 +256,14 @@ struct TicketListParams {
 )]
 async fn list(app: Data<AppState>, caller: Caller, mut query: Query) -> Result<impl Responder, Problem> {
     let shape = shape(&mut query);
-    let filter = filter(&mut query, caller.id());
+    let actor = caller.actor();
+    let mut filter = filter(&mut query, caller.id());
+    if let Some(condition) = query.json("filter", CONDITION_BYTES_MAX) {
+        match app.tickets.narrowed(&actor, filter.clone(), &condition) {
+            Ok(narrowed) => filter = narrowed,
+            Err(violations) => query.refuse_within("filter", &violations),
+        }
+    }
     let sort = query.sort(&[
         ("createdAt", SortKey::CreatedAt),
         ("updatedAt", SortKey::UpdatedAt),
@@ -257,7 +278,6 @@ async fn list(app: Data<AppState>, caller: Caller, mut query: Query) -> Result<i
         limit: page.limit,
         include_deleted,
     };
-    let actor = caller.actor();
     let found = app.tickets.list(&actor, &wanted).await?;
     let total = if page.counted {
         Some(app.tickets.count(&actor, &wanted).await?)
@@ -320,6 +340,7 @@ fn filter(query: &mut Query, caller: UserId) -> TicketFilter {
         tags,
         created,
         updated,
+        condition: None,
     }
 }
 

@@ -1,0 +1,344 @@
+//! The filter language over HTTP: it finds what it says, tells what is wrong where, and neither hides nor shows
+//! anything that it should not.
+
+use desk::app::{Caller, Reply, TestDesk};
+use kernel::{Role, TeamRole};
+use serde_json::{Value, json};
+
+use super::strictness::checksum;
+
+/// Every byte but letters and digits percent-encoded.
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    text.bytes().map(byte).collect()
+}
+
+async fn filtered(desk: &TestDesk, caller: &Caller, condition: &Value, more: &str) -> Reply {
+    let filter = encoded(&condition.to_string());
+    desk.get(caller, &format!("/api/v1/tickets?filter={filter}{more}"))
+        .await
+}
+
+/// The subjects of the found tickets, in the order of the alphabet.
+async fn found(desk: &TestDesk, caller: &Caller, condition: &Value) -> Vec<String> {
+    let reply = filtered(desk, caller, condition, "&limit=100&count=true")
+        .await
+        .expect(200);
+    let list = reply.json();
+    let rows = list["data"].as_array().unwrap();
+    assert_eq!(list["page"]["totalCount"], rows.len(), "{condition}");
+    let mut subjects: Vec<String> = rows
+        .iter()
+        .map(|row| row["subject"].as_str().unwrap().to_owned())
+        .collect();
+    subjects.sort();
+    subjects
+}
+
+async fn opened(desk: &TestDesk, by: &Caller, mut body: Value, subject: &str) -> String {
+    body["subject"] = json!(subject);
+    body["description"] = json!("It does not work.");
+    let made = desk.post(by, "/api/v1/tickets", &body).await.expect(201);
+    format!("/api/v1/tickets/{}", made.text_of("/id"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_narrowed_to_what_a_condition_says() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let agent = desk.person("age", Role::Agent).await;
+    let kim = desk.person("kim", Role::User).await;
+    let team = desk.team(&admin, "Front", &[(&agent, TeamRole::Agent)]).await;
+    let a = opened(
+        &desk,
+        &kim,
+        json!({ "teamId": team, "priority": "urgent" }),
+        "A printer",
+    )
+    .await;
+    let b = opened(
+        &desk,
+        &kim,
+        json!({ "teamId": team, "customFields": { "floor": 3 } }),
+        "B screen",
+    )
+    .await;
+    opened(
+        &desk,
+        &kim,
+        json!({ "customFields": { "floor": 7 } }),
+        "C 100% PRINTER",
+    )
+    .await;
+    let _ = desk
+        .post(&agent, &format!("{a}/claim"), &json!({}))
+        .await
+        .expect(200);
+    let tags = json!({ "tags": ["VPN", "Home"] });
+    let _ = desk.patch(&agent, &b, &tags).await.expect(200);
+
+    let term = |field: &str, operator: &str, value: Value| json!({ "field": field, "operator": operator, "value": value });
+    let mine = term("assignedToId", "equals", json!("me"));
+    let printers = term("subject", "contains", json!("printer"));
+    let cases: Vec<(Value, &[&str])> = vec![
+        (mine.clone(), &["A printer"]),
+        (json!({ "none": [mine] }), &["B screen", "C 100% PRINTER"]),
+        (printers.clone(), &["A printer", "C 100% PRINTER"]),
+        (
+            json!({ "all": [printers, term("priority", "in", json!(["urgent", "high"]))] }),
+            &["A printer"],
+        ),
+        (term("subject", "contains", json!("0% p")), &["C 100% PRINTER"]),
+        (term("subject", "contains", json!("a%r")), &[]),
+        (term("tags", "contains", json!("vpn")), &["B screen"]),
+        (
+            term("customFields.floor", "greater_than", json!(3)),
+            &["C 100% PRINTER"],
+        ),
+        (
+            json!({ "field": "customFields.floor", "operator": "is_not_set" }),
+            &["A printer"],
+        ),
+        (
+            json!({ "any": [term("teamId", "equals", json!(team)), { "field": "teamId", "operator": "is_not_set" }] }),
+            &["A printer", "B screen", "C 100% PRINTER"],
+        ),
+        (term("createdAt", "less_than", json!("-1h")), &[]),
+        (
+            term("createdAt", "between", json!(["-1h", "+1h"])),
+            &["A printer", "B screen", "C 100% PRINTER"],
+        ),
+    ];
+    for caller in [&agent, &admin] {
+        for (condition, expected) in &cases {
+            let mut expected = expected.to_vec();
+            // The administrator claimed nothing.
+            if caller.id == admin.id && condition.to_string().contains("\"me\"") {
+                expected = match condition.get("none") {
+                    Some(_) => vec!["A printer", "B screen", "C 100% PRINTER"],
+                    None => vec![],
+                };
+            }
+            assert_eq!(found(&desk, caller, condition).await, expected, "{condition}");
+        }
+    }
+    // Beside a parameter both hold; a page goes on under its own condition alone.
+    let any = json!({ "field": "subject", "operator": "is_set" });
+    let both = filtered(&desk, &agent, &any, "&assignedTo=me").await.expect(200);
+    assert_eq!(both.json()["data"].as_array().unwrap().len(), 1);
+    let first = filtered(&desk, &agent, &any, "&limit=1").await.expect(200);
+    let cursor = format!("&limit=1&cursor={}", first.text_of("/page/nextCursor"));
+    let second = filtered(&desk, &agent, &any, &cursor).await.expect(200);
+    assert_ne!(first.text_of("/data/0/id"), second.text_of("/data/0/id"));
+    let other = json!({ "field": "description", "operator": "is_set" });
+    filtered(&desk, &agent, &other, &cursor)
+        .await
+        .problem(400, "request.invalid_cursor");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_condition_is_told_with_its_places() {
+    let desk = TestDesk::start().await;
+    let agent = desk.person("age", Role::Agent).await;
+    let wrong = json!({ "all": [
+        { "field": "colour", "operator": "equals", "value": "red" },
+        { "field": "status", "operator": "equals", "value": "new" },
+    ] });
+    let reply = filtered(&desk, &agent, &wrong, "&limit=0").await;
+    reply.problem(400, "request.invalid_parameter");
+    let errors = reply.json()["errors"].clone();
+    let places: Vec<_> = errors
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| {
+            let text = |member: &str| fault[member].as_str().unwrap_or_default().to_owned();
+            (text("parameter"), text("pointer"), text("code"))
+        })
+        .collect();
+    let expected = [
+        ("filter", "/all/0/field", "unknown_field"),
+        ("filter", "/all/1/value", "not_allowed"),
+        ("limit", "", "out_of_range"),
+    ];
+    let expected =
+        expected.map(|(name, pointer, code)| (name.to_owned(), pointer.to_owned(), code.to_owned()));
+    assert_eq!(places, expected, "{}", reply.text);
+    assert!(
+        reply.text.contains("open, pending, resolved, closed"),
+        "{}",
+        reply.text
+    );
+
+    let term = json!({ "field": "subject", "operator": "is_set" });
+    let deep = json!({ "all": [{ "all": [{ "all": [{ "all": [term] }] }] }] }).to_string();
+    let long = json!({ "field": "subject", "operator": "equals", "value": "x".repeat(9_000) }).to_string();
+    let wide = json!({ "any": vec![term; 21] }).to_string();
+    let cases = [
+        ("", "malformed_json"),
+        ("{", "malformed_json"),
+        ("{\"all\":[],\"all\":[]}", "malformed_json"),
+        ("[]", "wrong_type"),
+        (&*deep, "too_deep"),
+        (&*long, "too_long"),
+        (&*wide, "too_many"),
+    ];
+    for (text, code) in cases {
+        let reply = desk
+            .get(&agent, &format!("/api/v1/tickets?filter={}", encoded(text)))
+            .await;
+        reply.problem(400, "request.invalid_parameter");
+        assert_eq!(reply.text_of("/errors/0/code"), code, "{text}: {}", reply.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_learn_nothing_internal_by_filtering() {
+    let desk = TestDesk::start().await;
+    let agent = desk.person("age", Role::Agent).await;
+    let kim = desk.person("kim", Role::User).await;
+    let lee = desk.person("lee", Role::User).await;
+    let ticket = opened(&desk, &kim, json!({}), "Kim's").await;
+    opened(&desk, &lee, json!({}), "Lee's").await;
+    let internal = json!({ "message": "secret", "isInternal": true });
+    let _ = desk
+        .post(&agent, &format!("{ticket}/messages"), &internal)
+        .await
+        .expect(201);
+    // What is not shown is no field at all.
+    for field in ["slaBreached", "slaDueAt", "slaPolicyId", "metadata", "deletedAt"] {
+        let condition = json!({ "field": field, "operator": "is_set" });
+        let reply = filtered(&desk, &kim, &condition, "").await;
+        reply.problem(400, "request.invalid_parameter");
+        assert_eq!(reply.text_of("/errors/0/code"), "unknown_field");
+        assert!(
+            !reply.text_of("/errors/0/message").contains(field),
+            "{}",
+            reply.text
+        );
+    }
+    // An agent who reads as a customer is one.
+    let hidden = json!({ "field": "slaBreached", "operator": "equals", "value": false });
+    filtered(&desk, &agent, &hidden, "&createdBy=me")
+        .await
+        .problem(400, "request.invalid_parameter");
+    let _ = filtered(&desk, &agent, &hidden, "").await.expect(200);
+    // What moves by internal text stands still.
+    let written = json!({ "field": "messageCount", "operator": "greater_than", "value": 0 });
+    let heard = json!({ "field": "lastMessageAt", "operator": "is_set" });
+    for condition in [&written, &heard] {
+        assert_eq!(
+            found(&desk, &kim, condition).await,
+            Vec::<String>::new(),
+            "{condition}"
+        );
+        assert_eq!(found(&desk, &agent, condition).await, ["Kim's"], "{condition}");
+    }
+    // Nobody reaches beyond their own by any condition.
+    for condition in [
+        json!({ "field": "createdById", "operator": "equals", "value": lee.id }),
+        json!({ "any": [{ "field": "createdById", "operator": "equals", "value": lee.id }] }),
+        json!({ "none": [{ "field": "createdById", "operator": "equals", "value": kim.id }] }),
+        json!({ "field": "subject", "operator": "contains", "value": "Lee" }),
+    ] {
+        assert_eq!(
+            found(&desk, &kim, &condition).await,
+            Vec::<String>::new(),
+            "{condition}"
+        );
+    }
+    let all = json!({ "field": "subject", "operator": "is_set" });
+    assert_eq!(found(&desk, &kim, &all).await, ["Kim's"]);
+}
+
+/// Texts that break out of a statement, a pattern, a JSON path or a number where someone forgot to bind them.
+const PAYLOADS: [&str; 30] = [
+    "'",
+    "''",
+    "\"",
+    "\\",
+    "\\'",
+    "';--",
+    "' OR '1'='1",
+    "' OR 1=1--",
+    "1' OR '1'='1'/*",
+    "') OR ('1'='1",
+    "'; DROP TABLE tickets;--",
+    "'; UPDATE users SET role='admin';--",
+    "' UNION SELECT password_hash FROM users--",
+    "1; SELECT pg_sleep(5)--",
+    "' || pg_sleep(5) || '",
+    "(SELECT pg_sleep(5))",
+    "$1",
+    "$$",
+    "%",
+    "_",
+    "%%%%%%%%",
+    "{}",
+    "$.a ? (@ == 1)",
+    "$[*]",
+    "NULL",
+    "NaN",
+    "1e999",
+    "0x41",
+    "\u{202e}",
+    "ʼ",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_a_question_is_taken_for_sql() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let kim = desk.person("kim", Role::User).await;
+    opened(&desk, &kim, json!({ "customFields": { "floor": 3 } }), "plain").await;
+    let before = checksum(&desk).await;
+    for payload in PAYLOADS {
+        let text = encoded(payload);
+        for parameter in [
+            "sort",
+            "status",
+            "assignedTo",
+            "createdAt[gte]",
+            "include",
+            "cursor",
+            "limit",
+        ] {
+            let reply = desk
+                .get(&admin, &format!("/api/v1/tickets?{}={text}", encoded(parameter)))
+                .await;
+            assert_eq!(reply.status, 400, "{parameter} {payload}: {}", reply.text);
+        }
+        let tagged = desk.get(&admin, &format!("/api/v1/tickets?tags={text}")).await;
+        assert_eq!(tagged.expect(200).json()["data"], json!([]), "{payload}");
+        for operator in ["equals", "contains", "starts_with", "ends_with"] {
+            for field in ["subject", "description", "ticketNumber", "customFields.floor"] {
+                let condition = json!({ "field": field, "operator": operator, "value": payload });
+                assert_eq!(
+                    found(&desk, &admin, &condition).await,
+                    Vec::<String>::new(),
+                    "{condition}"
+                );
+            }
+            let odd =
+                json!({ "field": format!("customFields.{payload}"), "operator": operator, "value": "3" });
+            assert_eq!(found(&desk, &admin, &odd).await, Vec::<String>::new(), "{odd}");
+        }
+        for (field, operator) in [
+            (payload, "equals"),
+            ("subject", payload),
+            ("status", "equals"),
+            ("createdAt", "less_than"),
+        ] {
+            let condition = json!({ "field": field, "operator": operator, "value": payload });
+            let reply = filtered(&desk, &admin, &condition, "").await;
+            reply.problem(400, "request.invalid_parameter");
+        }
+    }
+    assert_eq!(checksum(&desk).await, before);
+}
