@@ -178,3 +178,55 @@ async fn replies_at_once_are_all_kept_and_counted() {
     let stored = "SELECT count(*) FROM ticket_activities WHERE action_type = 'message_added'";
     assert_eq!(usize::try_from(desk.database.number(stored).await).unwrap(), kept);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_added_and_taken_away_at_once_are_none_of_them_lost() {
+    let desk = TestDesk::start().await;
+    let agent = desk.person("age", Role::Agent).await;
+    let ticket = desk.ticket(&agent, None).await;
+    let path = format!("{ticket}/tags");
+    let (old, new) = (["a", "b", "c"], ["x", "y", "z"]);
+    let added = desk
+        .post(&agent, &path, &json!({ "tags": ["A", "b ", "c", "b", "kept"] }))
+        .await;
+    assert_eq!(added.expect(200).json()["tags"], json!(["a", "b", "c", "kept"]));
+    let bodies: Vec<_> = new
+        .iter()
+        .map(|tag| ("POST", json!({ "tags": [tag] })))
+        .chain(old.iter().map(|tag| ("DELETE", json!({ "tags": [tag] }))))
+        .collect();
+    let requests = bodies
+        .iter()
+        .map(|(method, body)| desk.request(method, &path).by(&agent).json(body).send());
+    let replies = join_all(requests).await;
+    assert_eq!(count(&replies, 200), bodies.len(), "{replies:#?}");
+    let shown = desk.get(&agent, &ticket).await.json();
+    let tags: BTreeSet<&str> = shown["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tag| tag.as_str().unwrap())
+        .collect();
+    assert_eq!(tags, BTreeSet::from(["kept", "x", "y", "z"]));
+
+    // What is so already changes nothing, and leaves no trace.
+    let before = desk.get(&agent, &ticket).await.header("etag");
+    let again = desk
+        .post(&agent, &path, &json!({ "tags": ["X"] }))
+        .await
+        .expect(200);
+    assert_eq!(again.header("etag"), before);
+    let many: Vec<String> = (0..17).map(|n| n.to_string()).collect();
+    let refused = desk.post(&agent, &path, &json!({ "tags": many })).await;
+    refused.problem(422, "request.invalid");
+    assert_eq!(refused.text_of("/errors/0/pointer"), "/tags");
+    let none = desk.post(&agent, &path, &json!({ "tags": [] })).await;
+    none.problem(422, "request.invalid");
+    let stale = desk
+        .request("DELETE", &path)
+        .by(&agent)
+        .header("if-match", "\"ticket-1\"")
+        .json(&json!({ "tags": ["x"] }));
+    assert_eq!(stale.send().await.status, 412);
+    assert_eq!(desk.get(&agent, &ticket).await.header("etag"), before);
+}

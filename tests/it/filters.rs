@@ -257,6 +257,61 @@ async fn customers_learn_nothing_internal_by_filtering() {
     assert_eq!(found(&desk, &kim, &all).await, ["Kim's"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_writers_put_into_json_columns_breaks_no_list() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    opened(
+        &desk,
+        &admin,
+        json!({ "tags": ["vpn"], "customFields": { "floor": 3 } }),
+        "ours",
+    )
+    .await;
+    let long = json!({ "floor": "x".repeat(1_000_000) }).to_string();
+    let odd = [
+        "null",
+        "7",
+        "\"vpn\"",
+        "[]",
+        "[1, null, {\"vpn\": 1}]",
+        "{\"vpn\": 1}",
+        "{\"floor\": {\"floor\": [[1]]}}",
+        &*long,
+    ];
+    for value in odd {
+        opened(&desk, &admin, json!({}), "theirs").await;
+        desk.database
+            .batch(&format!(
+                "UPDATE tickets SET tags = '{value}', custom_fields = '{value}' \
+                 WHERE id = (SELECT id FROM tickets WHERE subject = 'theirs' ORDER BY id DESC LIMIT 1)"
+            ))
+            .await;
+    }
+    let all = json!({ "field": "subject", "operator": "is_set" });
+    assert_eq!(found(&desk, &admin, &all).await.len(), odd.len() + 1);
+    let ours = [
+        json!({ "field": "tags", "operator": "contains", "value": "vpn" }),
+        json!({ "field": "tags", "operator": "in", "value": ["vpn", "x"] }),
+        json!({ "field": "customFields.floor", "operator": "equals", "value": 3 }),
+        json!({ "field": "customFields.floor", "operator": "between", "value": [2, 4] }),
+    ];
+    for condition in ours {
+        assert_eq!(found(&desk, &admin, &condition).await, ["ours"], "{condition}");
+    }
+    let none = json!({ "field": "customFields.floor", "operator": "in", "value": ["3", true, false] });
+    assert_eq!(found(&desk, &admin, &none).await, Vec::<String>::new());
+    for (field, operator) in [
+        ("tags", "is_set"),
+        ("tags", "is_not_set"),
+        ("customFields.floor", "is_set"),
+        ("customFields.floor", "is_not_set"),
+    ] {
+        let condition = json!({ "field": field, "operator": operator });
+        assert!(found(&desk, &admin, &condition).await.len() <= odd.len() + 1);
+    }
+}
+
 /// Texts that break out of a statement, a pattern, a JSON path or a number where someone forgot to bind them.
 const PAYLOADS: [&str; 30] = [
     "'",

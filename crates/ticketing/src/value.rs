@@ -123,6 +123,31 @@ impl Tags {
         Ok(Self(tags))
     }
 
+    /// These tags and `more` behind them, each once.
+    ///
+    /// # Errors
+    /// `too_many` at `pointer`.
+    pub fn with(&self, pointer: &str, more: &Self) -> Result<Self, Violation> {
+        let mut tags = self.0.clone();
+        let news = more.0.iter().filter(|tag| !self.0.contains(tag));
+        tags.extend(news.cloned());
+        if tags.len() > TAGS_MAX && tags.len() > self.0.len() {
+            let message = format!(
+                "must leave the ticket with at most {TAGS_MAX} tags, not {}",
+                tags.len()
+            );
+            return Err(Violation::new(pointer, "too_many", message));
+        }
+        Ok(Self(tags))
+    }
+
+    /// These tags but for those.
+    #[must_use]
+    pub fn without(&self, those: &Self) -> Self {
+        let kept = self.0.iter().filter(|tag| !those.0.contains(tag));
+        Self(kept.cloned().collect())
+    }
+
     /// Takes tags as a store read them.
     #[must_use]
     pub fn stored(tags: Vec<String>) -> Self {
@@ -255,6 +280,26 @@ mod tests {
         assert_eq!(Tags::parse("/tags", &raw).unwrap_err().pointer, "/tags/1");
         let many: Vec<String> = (0..21).map(|n| n.to_string()).collect();
         assert_eq!(Tags::parse("/tags", &many).unwrap_err().code, "too_many");
+    }
+
+    #[test]
+    fn tags_come_and_go_one_by_one() {
+        let tags = |names: &[&str]| Tags::stored(names.iter().map(|name| (*name).to_owned()).collect());
+        let present = tags(&["vpn", "home"]);
+        let more = present.with("/tags", &tags(&["home", "printer"])).unwrap();
+        assert_eq!(more.as_slice(), ["vpn", "home", "printer"]);
+        assert_eq!(
+            more.without(&tags(&["home", "absent"])).as_slice(),
+            ["vpn", "printer"]
+        );
+        let full: Vec<String> = (0..TAGS_MAX).map(|n| n.to_string()).collect();
+        let full = Tags::stored(full);
+        assert_eq!(full.with("/tags", &tags(&["7"])).unwrap(), full);
+        assert_eq!(full.with("/tags", &tags(&["x"])).unwrap_err().code, "too_many");
+        // More than we would take, from another writer: what is there already is no fault.
+        let over: Vec<String> = (0..=TAGS_MAX).map(|n| n.to_string()).collect();
+        let over = Tags::stored(over);
+        assert_eq!(over.with("/tags", &tags(&["7"])).unwrap(), over);
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "assignTicket" => Topic::Ticket(&[Action::Assign, Action::AssignSelf]),
         "unassignTicket" => Topic::Ticket(&[Action::Unassign]),
         "transferTicket" => Topic::Ticket(&[Action::Transfer]),
+        "addTicketTags" | "removeTicketTags" => Topic::Ticket(&[Action::EditTags]),
         "resolveTicket" => Topic::Ticket(&[Action::Resolve]),
         "closeTicket" => Topic::Ticket(&[Action::Close]),
         "reopenTicket" => Topic::Ticket(&[Action::Reopen]),

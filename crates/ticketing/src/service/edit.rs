@@ -49,6 +49,46 @@ impl Tickets {
         self.change(actor, key, guard, |draft| apply(draft, edit)).await
     }
 
+    /// Adds tags, whatever others add or take away at the same time. Nothing changes when it has them.
+    ///
+    /// # Errors
+    /// [`TicketError::Forbidden`] for customers, [`TicketError::Invalid`] when it would have too many.
+    pub async fn add_tags(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        tags: &Tags,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.change(actor, key, guard, |draft| {
+            draft.allow(Action::EditTags)?;
+            let tags = draft.ticket().tags.with("/tags", tags)?;
+            draft.set_tags(tags);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes tags away, whatever others add or take away at the same time. Nothing changes when it has none of them.
+    ///
+    /// # Errors
+    /// [`TicketError::Forbidden`] for customers.
+    pub async fn remove_tags(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        tags: &Tags,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        self.change(actor, key, guard, |draft| {
+            draft.allow(Action::EditTags)?;
+            let tags = draft.ticket().tags.without(tags);
+            draft.set_tags(tags);
+            Ok(())
+        })
+        .await
+    }
+
     /// Deletes a ticket, so that it can be restored.
     ///
     /// # Errors

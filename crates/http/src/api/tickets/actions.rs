@@ -3,9 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use identity::Scope;
-use kernel::{TeamId, UserId};
+use kernel::{TeamId, UserId, Violation};
 use serde::Deserialize;
-use ticketing::{Body, Guard, Remark, TicketError, TicketKey};
+use ticketing::{Body, Guard, Remark, Tags, TicketError, TicketKey};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -23,6 +23,8 @@ pub(super) fn operations() -> Vec<Operation> {
         operation(__path_claim, claim).scope(Scope::TicketsWrite),
         operation(__path_assign, assign).scope(Scope::TicketsWrite),
         operation(__path_unassign, unassign).scope(Scope::TicketsWrite),
+        operation(__path_add_tags, add_tags).scope(Scope::TicketsWrite),
+        operation(__path_remove_tags, remove_tags).scope(Scope::TicketsWrite),
         operation(__path_transfer, transfer).scope(Scope::TicketsWrite),
         operation(__path_resolve, resolve).scope(Scope::TicketsWrite),
         operation(__path_close, close).scope(Scope::TicketsWrite),
@@ -115,6 +117,91 @@ async fn unassign(
         async |receipt| {
             app.tickets
                 .unassign(&actor, &key, Guard { expected, receipt })
+                .await
+        },
+        rendered,
+    )
+    .await
+}
+
+/// Tags.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = TicketTags)]
+struct TagsBody {
+    /// 1 to 20 tags of at most 50 characters each; they are put in lower case.
+    #[schema(min_items = 1, max_items = 20, examples(json!(["vpn", "printer"])))]
+    tags: Vec<String>,
+}
+
+impl TagsBody {
+    fn into_domain(self) -> Result<Tags, Problem> {
+        let tags = Tags::parse("/tags", &self.tags).and_then(|tags| {
+            if tags.as_slice().is_empty() {
+                return Err(Violation::new("/tags", "too_few", "must have at least one tag"));
+            }
+            Ok(tags)
+        });
+        tags.map_err(|violation| TicketError::from(violation).into())
+    }
+}
+
+/// Add tags to a ticket
+///
+/// Those that it has not yet; at most 20 in all. What others add or take away at the same time stays so, unlike by a
+/// `PATCH` with all tags.
+#[utoipa::path(
+    post,
+    path = "/tickets/{id}/tags",
+    operation_id = "addTicketTags",
+    tag = "tickets",
+    params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
+    request_body = TagsBody,
+    responses((status = 200, description = "The ticket afterwards.", body = TicketBody,
+        headers(("ETag" = String, description = "The ticket's version."))))
+)]
+async fn add_tags(
+    app: Data<AppState>,
+    Path(key): Path<TicketKey>,
+    Command(mut call, body): Command<TagsBody>,
+) -> Result<HttpResponse, Problem> {
+    let (actor, expected) = (call.actor(), call.expected(KIND));
+    let tags = body.into_domain()?;
+    call.run(
+        async |receipt| {
+            app.tickets
+                .add_tags(&actor, &key, &tags, Guard { expected, receipt })
+                .await
+        },
+        rendered,
+    )
+    .await
+}
+
+/// Take tags from a ticket
+///
+/// Those of them that it has. What others add or take away at the same time stays so.
+#[utoipa::path(
+    delete,
+    path = "/tickets/{id}/tags",
+    operation_id = "removeTicketTags",
+    tag = "tickets",
+    params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
+    request_body = TagsBody,
+    responses((status = 200, description = "The ticket afterwards.", body = TicketBody,
+        headers(("ETag" = String, description = "The ticket's version."))))
+)]
+async fn remove_tags(
+    app: Data<AppState>,
+    Path(key): Path<TicketKey>,
+    Command(mut call, body): Command<TagsBody>,
+) -> Result<HttpResponse, Problem> {
+    let (actor, expected) = (call.actor(), call.expected(KIND));
+    let tags = body.into_domain()?;
+    call.run(
+        async |receipt| {
+            app.tickets
+                .remove_tags(&actor, &key, &tags, Guard { expected, receipt })
                 .await
         },
         rendered,
