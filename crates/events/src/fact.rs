@@ -288,6 +288,19 @@ pub enum IdentityFact {
         /// The account.
         user: UserId,
     },
+    /// Second factor, keys of programs and links to sign-on providers were taken from an account whose address nobody
+    /// had proved until now: they may have been a stranger's.
+    #[serde(rename = "user.credentials_removed")]
+    CredentialsRemoved {
+        /// The account.
+        user: UserId,
+    },
+    /// Someone in a session was asked for the password again and gave a wrong one, or tried too often.
+    #[serde(rename = "user.reauthentication_failed")]
+    ReauthenticationFailed {
+        /// The account.
+        user: UserId,
+    },
     /// An account's personal data was removed for good.
     #[serde(rename = "user.anonymized")]
     UserAnonymized {
@@ -543,6 +556,7 @@ impl Fact {
                 | IdentityFact::EmailChanged { user, .. }
                 | IdentityFact::PasswordChanged { user }
                 | IdentityFact::PasswordReset { user }
+                | IdentityFact::CredentialsRemoved { user }
                 | IdentityFact::UserAnonymized { user }
                 | IdentityFact::SignedIn { user, .. }
                 | IdentityFact::SessionsEnded { user, .. }
@@ -554,7 +568,9 @@ impl Fact {
                 | IdentityFact::ApiKeyRevoked { user, .. }
                 | IdentityFact::SignOnLinked { user, .. } => user.0,
                 // Nothing to keep an order for; one who guesses passwords must not hold up the account's own events.
-                IdentityFact::SignInRefused { .. } => Uuid::nil(),
+                IdentityFact::SignInRefused { .. } | IdentityFact::ReauthenticationFailed { .. } => {
+                    Uuid::nil()
+                }
                 IdentityFact::MailAsked { token } => *token,
                 IdentityFact::SecuritySettingsChanged { .. } => Uuid::max(),
                 IdentityFact::TeamCreated { team }

@@ -230,6 +230,8 @@ fn act_of(fact: &IdentityFact) -> Option<Act> {
         IdentityFact::EmailChanged { user, previous: _ } => Act::on_user("user.email_changed", user),
         IdentityFact::PasswordChanged { user } => Act::on_user("user.password_changed", user),
         IdentityFact::PasswordReset { user } => Act::on_user("user.password_reset", user),
+        IdentityFact::CredentialsRemoved { user } => Act::on_user("user.credentials_removed", user),
+        IdentityFact::ReauthenticationFailed { user } => Act::on_user("user.reauthentication_failed", user),
         IdentityFact::UserAnonymized { user } => Act::on_user(ANONYMIZED, user),
         IdentityFact::SignedIn {
             user,
@@ -325,6 +327,8 @@ mod tests {
             },
             IdentityFact::PasswordChanged { user },
             IdentityFact::PasswordReset { user },
+            IdentityFact::CredentialsRemoved { user },
+            IdentityFact::ReauthenticationFailed { user },
             IdentityFact::UserAnonymized { user },
             IdentityFact::SignedIn {
                 user,

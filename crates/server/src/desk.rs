@@ -304,6 +304,7 @@ impl Desk {
             Arc::clone(&hasher),
             Arc::clone(&throttle),
             Arc::clone(&clock),
+            Arc::clone(&ids),
         ));
         let vault: Arc<dyn Vault> = Arc::new(AesVault::new(&secret)?);
         let second_factor = Arc::new(SecondFactor::new(

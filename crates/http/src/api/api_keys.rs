@@ -189,7 +189,8 @@ struct ApiKeyListParams {
 
 /// List API keys
 ///
-/// Your own, or as an administrator anyone's, newest first: ended ones, too. The keys themselves are kept nowhere.
+/// Your own, or as an administrator anyone's, newest first: ended ones, too, unless the account was taken over or
+/// anonymised, which removes them. The keys themselves are kept nowhere.
 #[utoipa::path(
     get,
     path = "/api-keys",

@@ -297,7 +297,7 @@ pub trait SessionStore: Send + Sync {
     /// See [`BeginError`]; nothing is stored then.
     async fn begin(&self, begin: SessionBegin) -> Result<(), BeginError>;
 
-    /// Stores the events of a sign-in that was refused.
+    /// Stores the events of a sign-in, or of another proof of who one is, that was refused.
     ///
     /// # Errors
     /// When the store cannot be reached; nothing is stored then.

@@ -186,6 +186,8 @@ impl Subscriber for AccountMails {
             | IdentityFact::UserAnonymized { .. }
             | IdentityFact::SignedIn { .. }
             | IdentityFact::SignInRefused { .. }
+            | IdentityFact::CredentialsRemoved { .. }
+            | IdentityFact::ReauthenticationFailed { .. }
             | IdentityFact::SessionsEnded { .. }
             | IdentityFact::RecoveryCodesReplaced { .. }
             | IdentityFact::ApiKeyRevoked { .. }

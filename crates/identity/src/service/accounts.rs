@@ -340,10 +340,10 @@ impl Accounts {
     /// The caller's own profile.
     ///
     /// # Errors
-    /// [`ReadAccountError::NotFound`] when the account was removed meanwhile.
+    /// [`ReadAccountError::ShutOut`] when the account was shut out meanwhile.
     pub async fn me(&self, principal: &Principal) -> Result<Profile, ReadAccountError> {
         let user = self.ports.users.user(principal.person.id).await?;
-        let user = user.filter(User::may_sign_in).ok_or(ReadAccountError::NotFound)?;
+        let user = user.filter(User::may_sign_in).ok_or(ReadAccountError::ShutOut)?;
         Ok(user.profile())
     }
 
@@ -430,6 +430,10 @@ impl Accounts {
                 .user(id)
                 .await?
                 .ok_or(ChangeAccountError::NotFound)?;
+            // It may have been shut out on another node just now.
+            if matches!(actor, Actor::Person(person) if person.id == id) && !user.may_sign_in() {
+                return Err(ChangeAccountError::ShutOut);
+            }
             let capacity = policy::change_person(actor, &user)?;
             check_version(&user, expected)?;
             policy::changeable(&user)?;

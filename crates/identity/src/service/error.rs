@@ -166,6 +166,9 @@ pub enum ReadAccountError {
     /// There is no such account, or the caller may not know of it.
     #[error("no such account for this caller")]
     NotFound,
+    /// The caller's own account was shut out meanwhile.
+    #[error("the caller's account can no longer be used")]
+    ShutOut,
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -177,6 +180,7 @@ impl Classify for ReadAccountError {
             ReadAccountError::Invalid(_) => FailureKind::Invalid,
             ReadAccountError::Forbidden => FailureKind::Forbidden,
             ReadAccountError::NotFound => FailureKind::NotFound,
+            ReadAccountError::ShutOut => FailureKind::Unauthenticated,
             ReadAccountError::Port(error) => error.kind(),
         }
     }
@@ -186,6 +190,7 @@ impl Classify for ReadAccountError {
             ReadAccountError::Invalid(_) => "request.invalid",
             ReadAccountError::Forbidden => "access.forbidden",
             ReadAccountError::NotFound => "user.not_found",
+            ReadAccountError::ShutOut => "auth.session_revoked",
             ReadAccountError::Port(error) => error.code(),
         }
     }
@@ -195,6 +200,7 @@ impl Classify for ReadAccountError {
             ReadAccountError::Invalid(_) => "The request breaks the rules listed in `errors`.".into(),
             ReadAccountError::Forbidden => "You may not do this.".into(),
             ReadAccountError::NotFound => "There is no such user.".into(),
+            ReadAccountError::ShutOut => "The session has ended; log in again.".into(),
             ReadAccountError::Port(error) => error.detail(),
         }
     }
@@ -202,7 +208,10 @@ impl Classify for ReadAccountError {
     fn violations(&self) -> &[Violation] {
         match self {
             ReadAccountError::Invalid(violations) => violations.as_slice(),
-            ReadAccountError::Forbidden | ReadAccountError::NotFound | ReadAccountError::Port(_) => &[],
+            ReadAccountError::Forbidden
+            | ReadAccountError::NotFound
+            | ReadAccountError::ShutOut
+            | ReadAccountError::Port(_) => &[],
         }
     }
 }
@@ -234,6 +243,9 @@ pub enum ChangeAccountError {
     /// There is no such account, or the caller may not know of it.
     #[error("no such account for this caller")]
     NotFound,
+    /// The caller's own account was shut out meanwhile.
+    #[error("the caller's account can no longer be used")]
+    ShutOut,
     /// The account is deleted, and must be restored first.
     #[error("the account is deleted")]
     Deleted,
@@ -278,6 +290,7 @@ impl Classify for ChangeAccountError {
             ChangeAccountError::Invalid(_) => FailureKind::Invalid,
             ChangeAccountError::Forbidden => FailureKind::Forbidden,
             ChangeAccountError::NotFound => FailureKind::NotFound,
+            ChangeAccountError::ShutOut => FailureKind::Unauthenticated,
             ChangeAccountError::Deleted
             | ChangeAccountError::NotDeleted
             | ChangeAccountError::Anonymized
@@ -297,6 +310,7 @@ impl Classify for ChangeAccountError {
             ChangeAccountError::Invalid(_) => "request.invalid",
             ChangeAccountError::Forbidden => "access.forbidden",
             ChangeAccountError::NotFound => "user.not_found",
+            ChangeAccountError::ShutOut => "auth.session_revoked",
             ChangeAccountError::Deleted => "user.deleted",
             ChangeAccountError::NotDeleted => "user.not_deleted",
             ChangeAccountError::Anonymized => "user.anonymized",
@@ -314,6 +328,7 @@ impl Classify for ChangeAccountError {
     fn detail(&self) -> String {
         match self {
             ChangeAccountError::Invalid(_) => "The request breaks the rules listed in `errors`.".into(),
+            ChangeAccountError::ShutOut => "The session has ended; log in again.".into(),
             ChangeAccountError::Forbidden => "You may not do this.".into(),
             ChangeAccountError::NotFound => "There is no such user.".into(),
             ChangeAccountError::Deleted => "The user is deleted; restore it first.".into(),
@@ -341,6 +356,7 @@ impl Classify for ChangeAccountError {
             ChangeAccountError::Invalid(violations) => violations.as_slice(),
             ChangeAccountError::Forbidden
             | ChangeAccountError::NotFound
+            | ChangeAccountError::ShutOut
             | ChangeAccountError::Deleted
             | ChangeAccountError::NotDeleted
             | ChangeAccountError::Anonymized
@@ -361,6 +377,7 @@ impl Classify for ChangeAccountError {
             ChangeAccountError::Invalid(_)
             | ChangeAccountError::Forbidden
             | ChangeAccountError::NotFound
+            | ChangeAccountError::ShutOut
             | ChangeAccountError::Deleted
             | ChangeAccountError::NotDeleted
             | ChangeAccountError::Anonymized
@@ -595,7 +612,7 @@ impl Classify for AccessDenied {
     fn detail(&self) -> String {
         match self {
             AccessDenied::ScopeMissing(scope) => format!("The API key lacks the scope {scope}."),
-            AccessDenied::SessionRequired => "API keys are not accepted here; log in.".into(),
+            AccessDenied::SessionRequired => "An API key is not enough for this; log in.".into(),
             AccessDenied::EmailUnverified => {
                 "Verify your address first, with the link that was mailed to it.".into()
             }

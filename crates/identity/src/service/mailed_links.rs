@@ -346,6 +346,9 @@ impl Accounts {
                 if user.two_factor_enabled && !two_factor_enabled {
                     facts.push(IdentityFact::TwoFactorDisabled { user: user.id });
                 }
+                if !was_theirs {
+                    facts.push(IdentityFact::CredentialsRemoved { user: user.id });
+                }
                 Ok(Decision {
                     changed: User {
                         password_hash,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use chrono::Duration;
-use kernel::{Classify, Clock, FailureKind, PortError};
+use events::{Cause, Event, Fact, IdentityFact};
+use kernel::{Classify, Clock, EventId, FailureKind, IdSource, PortError};
 
 use super::throttle::{Guess, Target, Throttle, Throttled};
 use super::two_factor_error::{too_many, whole_secs};
@@ -23,6 +24,7 @@ pub struct Reauthentication {
     hasher: Arc<dyn PasswordHasher>,
     throttle: Arc<Throttle>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
 }
 
 impl Reauthentication {
@@ -37,6 +39,7 @@ impl Reauthentication {
         hasher: Arc<dyn PasswordHasher>,
         throttle: Arc<Throttle>,
         clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
     ) -> Self {
         Self {
             users,
@@ -44,6 +47,7 @@ impl Reauthentication {
             hasher,
             throttle,
             clock,
+            ids,
         }
     }
 
@@ -80,8 +84,8 @@ impl Reauthentication {
         }
     }
 
-    /// Whether it is the account's password. Guesses are counted with those at logins: who stole a session is not to
-    /// find the password out by it.
+    /// Whether it is the account's password. Guesses are counted with those at logins, and wrong ones are on record: who
+    /// stole a session is not to find the password out by it.
     async fn is_password(
         &self,
         principal: &Principal,
@@ -98,15 +102,32 @@ impl Reauthentication {
             .throttle
             .admit(Guess::Password, &target, &client.unwrap_or_default())
             .await;
-        let tokens = admitted.map_err(|throttled| match throttled {
-            Throttled::TooMany { retry_after } => ReauthenticationError::TooMany { retry_after },
-            Throttled::Port(error) => error.into(),
-        })?;
+        let tokens = match admitted {
+            Ok(tokens) => tokens,
+            Err(Throttled::TooMany { retry_after }) => {
+                self.record_failure(principal, user).await?;
+                return Err(ReauthenticationError::TooMany { retry_after });
+            }
+            Err(Throttled::Port(error)) => return Err(error.into()),
+        };
         let is_right = self.hasher.verify(&user.password_hash, attempt).await?;
         if is_right {
             self.throttle.give_back(tokens).await;
+        } else {
+            self.record_failure(principal, user).await?;
         }
         Ok(is_right)
+    }
+
+    async fn record_failure(&self, principal: &Principal, user: &User) -> Result<(), PortError> {
+        let event = Event {
+            id: EventId::new(self.ids.as_ref()),
+            at: self.clock.now(),
+            cause: Cause::Person(user.id),
+            origin: principal.person.origin.clone(),
+            fact: Fact::Identity(IdentityFact::ReauthenticationFailed { user: user.id }),
+        };
+        self.sessions.refuse(vec![event]).await
     }
 }
 

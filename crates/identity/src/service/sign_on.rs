@@ -752,6 +752,7 @@ fn taken_over(entry: &ProviderEntry, vouched: &Vouched, user: User, now: DateTim
     if user.two_factor_enabled {
         facts.push((system(), IdentityFact::TwoFactorDisabled { user: id }));
     }
+    facts.push((system(), IdentityFact::CredentialsRemoved { user: id }));
     Decision {
         link: LinkChange::Add(identity_of(entry, vouched, id, now)),
         ways_in: WaysIn::Close { at: now },

@@ -111,6 +111,7 @@ impl Desk {
             hasher.clone(),
             throttle.clone(),
             clock.clone(),
+            ids.clone(),
         ));
         let account_ports = AccountPorts {
             users: world.clone(),

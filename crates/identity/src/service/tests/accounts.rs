@@ -729,6 +729,7 @@ fn accounts_with(users: MockUserStore, hasher: MockPasswordHasher) -> Accounts {
                 ThrottleLimits::lifted(),
             )),
             clock.clone(),
+            Arc::new(SequentialIds::default()),
         )),
         users,
         setup: Arc::new(MockSetupStore::new()),

@@ -3,13 +3,13 @@
 use chrono::Duration;
 use events::{Cause, IdentityFact};
 use kernel::receipt::no_receipt;
-use kernel::{Classify, FailureKind, Origin, Role};
+use kernel::{Classify, FailureKind, Origin, Patch, Role};
 
 use crate::access::{Principal, Requirement, Restriction};
 use crate::ports::{Mail, MailContent, OneTimeToken, TokenKind, UserStore};
 use crate::service::{
     Acceptance, AccountLimits, AskError, ChangeEmail, ChangeEmailError, ChangePassword, Credentials,
-    LoginError, Registration, TokenUseError, VerifiedEmail,
+    LoginError, Registration, TokenUseError, UpdateUser, VerifiedEmail,
 };
 use crate::testing::builders::{actor, email, origin};
 use crate::testing::{Desk, token_of};
@@ -442,8 +442,41 @@ async fn a_reset_of_an_address_that_nobody_had_proved_leaves_nothing_of_whoever_
     assert!(!user.two_factor_enabled && user.email_verified_at.is_some());
     assert!(!still_in(&desk, &squatter).await);
     assert!(log_in(&desk, "robin@example.com", NEW_PASSWORD).await.is_some());
-    let off = IdentityFact::TwoFactorDisabled { user: profile.id };
-    assert!(desk.world.facts().contains(&off));
+    for fact in [
+        IdentityFact::TwoFactorDisabled { user: profile.id },
+        IdentityFact::CredentialsRemoved { user: profile.id },
+    ] {
+        assert!(desk.world.facts().contains(&fact), "{fact:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_who_was_shut_out_is_told_that_the_session_ended_and_changes_nothing() {
+    let desk = Desk::new();
+    let profile = desk.person("robin", Role::User);
+    // As another node still takes it, for a moment.
+    let before = desk.principal("robin").await;
+    shut_out(&desk, &profile).await;
+    let user = stored(&desk, "robin@example.com").await;
+    let read = desk.accounts.me(&before).await.unwrap_err();
+    assert_eq!(
+        (read.kind(), read.code()),
+        (FailureKind::Unauthenticated, "auth.session_revoked")
+    );
+    let update = UpdateUser {
+        name: Patch::Set("Robin Hood".to_owned()),
+        ..UpdateUser::default()
+    };
+    let changed = desk
+        .accounts
+        .update(&before.actor(), profile.id, update, None, &no_receipt)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (changed.kind(), changed.code()),
+        (FailureKind::Unauthenticated, "auth.session_revoked")
+    );
+    assert_eq!(stored(&desk, "robin@example.com").await, user);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use kernel::MemoryRateLimits;
 use std::sync::Arc;
 
 use chrono::Duration;
+use events::{Event, Fact, IdentityFact};
 use kernel::Role;
 
 use crate::access::{Access, ApiKeyId, Principal, Scope};
@@ -30,6 +31,7 @@ fn guard(desk: &Desk) -> Reauthentication {
         desk.hasher.clone(),
         throttle(desk),
         desk.clock.clone(),
+        Arc::new(kernel::SequentialIds::default()),
     )
 }
 
@@ -109,6 +111,20 @@ async fn who_stole_a_session_cannot_guess_the_password_by_it() {
     }
     let refused = guard.prove(&principal, Some(Desk::PASSWORD)).await;
     assert!(matches!(refused, Err(ReauthenticationError::TooMany { .. })));
+    let failed = |event: &&Event| {
+        matches!(
+            event.fact,
+            Fact::Identity(IdentityFact::ReauthenticationFailed { .. })
+        )
+    };
+    let events = desk.world.events();
+    let failures: Vec<_> = events.iter().filter(failed).collect();
+    assert_eq!(failures.len(), ThrottleLimits::LOGINS_PER_MINUTE as usize + 1);
+    assert!(
+        failures
+            .iter()
+            .all(|event| event.origin == principal.person.origin)
+    );
     desk.clock.advance(Duration::minutes(1));
     guard.prove(&principal, Some(Desk::PASSWORD)).await.unwrap();
 }

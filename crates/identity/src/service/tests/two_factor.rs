@@ -217,7 +217,13 @@ async fn a_wrong_present_password_changes_nothing() {
         desk.world.two_factor(robin.principal.person.id).await.unwrap(),
         before
     );
-    assert_eq!(desk.world.facts(), facts);
+    let user = robin.principal.person.id;
+    let failures = vec![IdentityFact::ReauthenticationFailed { user }; 3];
+    assert_eq!(
+        desk.world.facts(),
+        [facts, failures].concat(),
+        "only the tries are on record"
+    );
     log_in(&desk, Desk::PASSWORD, Some(&code), origin())
         .await
         .expect("the code is still good");
