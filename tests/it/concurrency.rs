@@ -1,6 +1,7 @@
 //! Many at once: one claim wins, one edit of a version wins, a key has its effect once, no number comes twice.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use desk::app::{Reply, TestDesk};
 use futures_util::future::join_all;
@@ -229,4 +230,68 @@ async fn tags_added_and_taken_away_at_once_are_none_of_them_lost() {
         .json(&json!({ "tags": ["x"] }));
     assert_eq!(stale.send().await.status, 412);
     assert_eq!(desk.get(&agent, &ticket).await.header("etag"), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_changes_while_it_is_read_shows_each_ticket_once_and_misses_none_that_stood_still() {
+    const STILL: usize = 150;
+    const RESTLESS: usize = 150;
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    desk.database
+        .batch(&format!(
+            "INSERT INTO tickets (ticket_number, subject, description, created_by, created_at, updated_at, public_updated_at) \
+             SELECT 'T-' || n, CASE n % 2 WHEN 0 THEN 'still' ELSE 'restless' END, 'Text', '{}', at, at, at \
+             FROM generate_series(1, {}) AS n, LATERAL (SELECT now() - n / 3 * interval '1 minute') AS t (at)",
+            admin.id,
+            STILL + RESTLESS
+        ))
+        .await;
+    for sort in ["-updatedAt", "-createdAt"] {
+        let done = AtomicBool::new(false);
+        let (desk, admin, done) = (&desk, &admin, &done);
+        let writers = (0..8).map(|writer| async move {
+            let mut written = 0;
+            while !done.load(Ordering::SeqCst) {
+                let number = (writer * 17 + written * 8) % RESTLESS * 2 + 1;
+                let body = json!({ "tags": [format!("w{writer}-{written}")] });
+                let path = format!("/api/v1/tickets/T-{number}/tags");
+                let changed = desk.post(admin, &path, &body).await;
+                assert!(matches!(changed.status, 200 | 422), "{}", changed.text);
+                let _ = desk.ticket(admin, None).await;
+                written += 1;
+            }
+            written
+        });
+        let reader = async {
+            let mut seen = Vec::new();
+            let mut cursor = String::new();
+            loop {
+                let path = format!("/api/v1/tickets?sort={sort}&limit=20{cursor}");
+                let page = desk.get(admin, &path).await.expect(200).json();
+                let rows = page["data"].as_array().unwrap();
+                let row = |row: &serde_json::Value| {
+                    let text = |member: &str| row[member].as_str().unwrap().to_owned();
+                    (text("id"), text("subject"))
+                };
+                seen.extend(rows.iter().map(row));
+                match page["page"]["nextCursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            done.store(true, Ordering::SeqCst);
+            seen
+        };
+        let (written, seen) = tokio::join!(join_all(writers), reader);
+        assert!(written.iter().all(|count| *count > 0), "{written:?}");
+        let distinct: BTreeSet<&String> = seen.iter().map(|(id, _)| id).collect();
+        assert_eq!(distinct.len(), seen.len(), "{sort}: none twice");
+        let still = seen.iter().filter(|(_, subject)| subject == "still");
+        assert_eq!(still.count(), STILL, "{sort}");
+        if sort == "-createdAt" {
+            let restless = seen.iter().filter(|(_, subject)| subject == "restless");
+            assert_eq!(restless.count(), RESTLESS, "what it is sorted by stood still");
+        }
+    }
 }
