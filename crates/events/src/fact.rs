@@ -27,13 +27,24 @@ pub struct Event {
 }
 
 impl Event {
-    /// A new event for `fact`.
+    /// A new event for `fact`, which `actor` brought about.
     pub fn new(ids: &dyn IdSource, at: DateTime<Utc>, actor: &Actor, fact: Fact) -> Self {
+        Self::caused(ids, at, Cause::from(actor), actor.origin().cloned(), fact)
+    }
+
+    /// A new event for `fact`, where whoever brought it about is no actor: one who signs in is none yet.
+    pub fn caused(
+        ids: &dyn IdSource,
+        at: DateTime<Utc>,
+        cause: Cause,
+        origin: Option<Arc<Origin>>,
+        fact: Fact,
+    ) -> Self {
         Self {
             id: EventId::new(ids),
             at,
-            cause: Cause::from(actor),
-            origin: actor.origin().cloned(),
+            cause,
+            origin,
             fact,
         }
     }

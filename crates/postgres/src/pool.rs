@@ -20,7 +20,7 @@ use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
 use kernel::PortError;
 use tokio::runtime::Handle;
@@ -185,6 +185,29 @@ impl Database {
             .run(async |connection| (&sql).execute(connection).await)
             .await;
         run.map(|rows| rows as u64).map_err(|failure| failure.at(port))
+    }
+
+    /// The row of one statement that runs once `lock` has locked what it must find standing still, if it must. The lock is a
+    /// statement of its own, so that the other sees what was committed until it was had.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(crate) async fn row_behind<R>(&self, lock: Option<&Sql>, sql: &Sql) -> Result<R, Failure>
+    where
+        R: QueryableByName<Pg> + Send + 'static,
+    {
+        self.run(async |connection| {
+            let Some(lock) = lock else {
+                return sql.get_result::<R>(connection).await;
+            };
+            connection
+                .transaction(async |connection| {
+                    lock.execute(connection).await?;
+                    sql.get_result::<R>(connection).await
+                })
+                .await
+        })
+        .await
     }
 
     /// Lends a connection to `work` and gives what it gives. Where two transactions met, the work is run again, up to
@@ -505,7 +528,6 @@ mod tests {
         let both = tokio::sync::Barrier::new(2);
         let cross = async |first: i32, second: i32| {
             let work = async |connection: &mut AsyncPgConnection| {
-                use diesel_async::AsyncConnection as _;
                 connection
                     .transaction(async |connection| {
                         let add = |id: i32| Sql::new("UPDATE pair SET n = n + 1 WHERE id = ").bind(id);

@@ -9,8 +9,8 @@ use events::{Cause, Event, Fact, IdentityFact};
 use kernel::receipt::ReceiptFor;
 use kernel::text::TextRule;
 use kernel::{
-    Actor, Clock, EventId, IdSource, Origin, Page, PageLimit, Patch, PortError, Position, Role, UserId,
-    Version, Violation, Violations,
+    Actor, Clock, IdSource, Origin, Page, PageLimit, Patch, PortError, Position, Role, UserId, Version,
+    Violation, Violations,
 };
 
 use crate::access::Principal;
@@ -736,13 +736,7 @@ impl Accounts {
         at: DateTime<Utc>,
         fact: IdentityFact,
     ) -> Event {
-        Event {
-            id: EventId::new(self.ports.ids.as_ref()),
-            at,
-            cause,
-            origin,
-            fact: Fact::Identity(fact),
-        }
+        Event::caused(self.ports.ids.as_ref(), at, cause, origin, Fact::Identity(fact))
     }
 
     pub(super) fn event_of(&self, actor: &Actor, at: DateTime<Utc>, fact: IdentityFact) -> Event {

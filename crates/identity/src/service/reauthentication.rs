@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use chrono::Duration;
-use events::{Cause, Event, Fact, IdentityFact};
-use kernel::{Classify, Clock, EventId, FailureKind, IdSource, PortError};
+use events::{Event, Fact, IdentityFact};
+use kernel::{Classify, Clock, FailureKind, IdSource, PortError};
 
 use super::throttle::{Guess, Target, Throttle, Throttled};
 use super::two_factor_error::{too_many, whole_secs};
@@ -120,13 +120,8 @@ impl Reauthentication {
     }
 
     async fn record_failure(&self, principal: &Principal, user: &User) -> Result<(), PortError> {
-        let event = Event {
-            id: EventId::new(self.ids.as_ref()),
-            at: self.clock.now(),
-            cause: Cause::Person(user.id),
-            origin: principal.person.origin.clone(),
-            fact: Fact::Identity(IdentityFact::ReauthenticationFailed { user: user.id }),
-        };
+        let fact = Fact::Identity(IdentityFact::ReauthenticationFailed { user: user.id });
+        let event = Event::new(self.ids.as_ref(), self.clock.now(), &principal.actor(), fact);
         self.sessions.refuse(vec![event]).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use events::{Cause, Event, Fact, IdentityFact};
-use kernel::{Actor, Client, Clock, EventId, IdSource, Origin, Page, PageLimit, PortError, Position, UserId};
+use kernel::{Actor, Client, Clock, IdSource, Origin, Page, PageLimit, PortError, Position, UserId};
 
 use crate::access::Principal;
 use crate::policy;
@@ -374,13 +374,13 @@ impl Sessions {
         at: DateTime<Utc>,
         fact: IdentityFact,
     ) -> Event {
-        Event {
-            id: EventId::new(self.ports.ids.as_ref()),
+        Event::caused(
+            self.ports.ids.as_ref(),
             at,
             cause,
-            origin: origin.cloned(),
-            fact: Fact::Identity(fact),
-        }
+            origin.cloned(),
+            Fact::Identity(fact),
+        )
     }
 
     /// Begins a session of someone who proved who they are. `codes_left` is of the recovery code that was used for it.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use events::{Cause, Event, Fact, IdentityFact};
-use kernel::{Clock, EventId, IdSource, Origin, PortError, Role, UserId, Version};
+use kernel::{Clock, IdSource, Origin, PortError, Role, UserId, Version};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -632,13 +632,13 @@ impl SignOn {
         at: DateTime<Utc>,
         fact: IdentityFact,
     ) -> Event {
-        Event {
-            id: EventId::new(self.ports.ids.as_ref()),
+        Event::caused(
+            self.ports.ids.as_ref(),
             at,
             cause,
-            origin: origin.cloned(),
-            fact: Fact::Identity(fact),
-        }
+            origin.cloned(),
+            Fact::Identity(fact),
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 use identity::ports::{
     ApiKeyCommit, ApiKeyCommitError, ApiKeyRecord, ApiKeyRevocation, ApiKeyStore, People, SignOfUse, WhichKey,
 };
@@ -64,17 +64,7 @@ impl ApiKeyStore for PgApiKeys {
             .bind(commit.key.user_id)
             .push(" FOR NO KEY UPDATE");
         let sql = insert(commit).map_err(|failure| failure.at(PORT))?;
-        let run = self
-            .database
-            .run(async |connection| {
-                connection
-                    .transaction(async |connection| {
-                        (&lock).execute(connection).await?;
-                        (&sql).get_result::<CreationRow>(connection).await
-                    })
-                    .await
-            })
-            .await;
+        let run = self.database.row_behind::<CreationRow>(Some(&lock), &sql).await;
         match run.map_err(|failure| failure.at(PORT))? {
             CreationRow { admitted: 0, .. } => Err(ApiKeyCommitError::Refused),
             CreationRow { changed: 0, .. } => Err(ApiKeyCommitError::TooMany),

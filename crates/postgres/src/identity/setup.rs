@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 use identity::ports::{SetupCommit, SetupCommitError, SetupOffer, SetupStore};
 use kernel::PortError;
 
@@ -93,18 +93,7 @@ impl SetupStore for PgSetup {
             .bind(FIRST_ADMIN_LOCK)
             .push(")");
         let sql = statement(commit).map_err(|failure| failure.at(PORT))?;
-        let run = self
-            .database
-            .run(async |connection| {
-                connection
-                    .transaction(async |connection| {
-                        // A statement of its own: the next one sees what was there once the lock was had.
-                        (&lock).execute(connection).await?;
-                        (&sql).get_result::<Outcome>(connection).await
-                    })
-                    .await
-            })
-            .await;
+        let run = self.database.row_behind::<Outcome>(Some(&lock), &sql).await;
         match run.map_err(refusal)? {
             Outcome { is_open: false, .. } => Err(SetupCommitError::Closed),
             Outcome { changed: 0, .. } => Err(SetupCommitError::UnknownToken),

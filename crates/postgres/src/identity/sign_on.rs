@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use events::Event;
 use identity::ports::{
     CredentialsAfter, Expected, LinkChange, MembershipsAfter, PendingSignOn, Sealed, SessionsAfter,
@@ -171,20 +170,7 @@ impl SignOnStore for PgSignOn {
             }
         };
         let sql = statement(commit).map_err(|failure| failure.at(PORT))?;
-        let run = self
-            .database
-            .run(async |connection| {
-                let Some(lock) = &lock else {
-                    return (&sql).get_result::<Outcome>(connection).await;
-                };
-                connection
-                    .transaction(async |connection| {
-                        lock.execute(connection).await?;
-                        (&sql).get_result::<Outcome>(connection).await
-                    })
-                    .await
-            })
-            .await;
+        let run = self.database.row_behind::<Outcome>(lock.as_ref(), &sql).await;
         match run.map_err(refusal)? {
             Outcome {
                 changed: 0,

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use identity::ports::{
     AccountCommit, AccountCommitError, CredentialsAfter, Deleted, Expected, MembershipsAfter, OneTimeTokenId,
     OtherTokens, SearchFields, SessionsAfter, TokenKind, TokenSpend, UserFilter, UserSearch, UserStore,
@@ -82,20 +81,7 @@ impl UserStore for PgUsers {
         let tells = !commit.events.is_empty();
         let lock = lock_before(&commit);
         let sql = statement(commit).map_err(|failure| failure.at(PORT))?;
-        let run = self
-            .database
-            .run(async |connection| {
-                let Some(lock) = &lock else {
-                    return (&sql).get_result::<Outcome>(connection).await;
-                };
-                connection
-                    .transaction(async |connection| {
-                        lock.execute(connection).await?;
-                        (&sql).get_result::<Outcome>(connection).await
-                    })
-                    .await
-            })
-            .await;
+        let run = self.database.row_behind::<Outcome>(lock.as_ref(), &sql).await;
         match run.map_err(refusal)? {
             Outcome {
                 changed: 0,
