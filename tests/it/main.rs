@@ -20,6 +20,7 @@ mod login;
 mod matrix;
 mod rates;
 mod roles;
+mod search;
 mod sessions;
 mod sign_on;
 mod smuggling;

@@ -317,6 +317,15 @@ impl TestDesk {
         }
     }
 
+    /// Lets searches find what was written until now.
+    ///
+    /// # Panics
+    /// When the index does not keep up.
+    #[expect(clippy::unwrap_used, reason = "a test ends where there is no index")]
+    pub async fn take_up(&self) {
+        while self.desk.search.take_up().await.unwrap() > 0 {}
+    }
+
     /// Opens a connection to the API.
     ///
     /// # Panics

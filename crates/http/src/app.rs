@@ -18,7 +18,7 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
-use ticketing::Tickets;
+use ticketing::{Search, Tickets};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
@@ -132,6 +132,8 @@ pub struct AppParts {
     pub audit_log: Arc<AuditLog>,
     /// Tickets.
     pub tickets: Arc<Tickets>,
+    /// Finding tickets by their texts.
+    pub search: Arc<Search>,
     /// People's notifications.
     pub inbox: Arc<Inbox>,
     /// The first answers to requests with an idempotency key.

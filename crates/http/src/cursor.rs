@@ -11,8 +11,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
-use kernel::Position;
+use kernel::{Position, TicketId};
 use ring::hmac;
+use ticketing::SearchPosition;
 use uuid::Uuid;
 
 use crate::problem::{Fault, Place, Problem};
@@ -159,6 +160,36 @@ impl Seek for Position {
     }
 }
 
+/// A letter tells the two orders apart.
+impl Seek for SearchPosition {
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            SearchPosition::Timed(position) => [vec![b't'], position.to_bytes()].concat(),
+            SearchPosition::Ranked { score, ticket } => {
+                let mut bytes = vec![b'r'];
+                bytes.extend_from_slice(&score.to_be_bytes());
+                bytes.extend_from_slice(ticket.0.as_bytes());
+                bytes
+            }
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        match kind {
+            b't' => Position::from_bytes(rest).map(SearchPosition::Timed),
+            b'r' => {
+                let (score, ticket) = rest.split_at_checked(8)?;
+                Some(SearchPosition::Ranked {
+                    score: i64::from_be_bytes(score.try_into().ok()?),
+                    ticket: TicketId(Uuid::from_slice(ticket).ok()?),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -218,6 +249,18 @@ mod tests {
             let text = key.seal(&scope, &at);
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             prop_assert_eq!(key.open::<Position>(&scope, &text).unwrap(), at);
+        }
+
+        #[test]
+        fn a_place_among_what_was_found_survives(at in position(), score in any::<i64>(), ranked in any::<bool>()) {
+            let (key, scope) = (CursorKey::new(b"k"), scope(1, "/x", &[]));
+            let place = if ranked {
+                SearchPosition::Ranked { score, ticket: TicketId(at.id) }
+            } else {
+                SearchPosition::Timed(at)
+            };
+            let text = key.seal(&scope, &place);
+            prop_assert_eq!(key.open::<SearchPosition>(&scope, &text).unwrap(), place);
         }
 
         #[test]

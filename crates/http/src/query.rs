@@ -273,6 +273,20 @@ impl Query {
             }));
     }
 
+    /// Notes what is wrong with a parameter that is one value.
+    pub fn refuse_value(&mut self, name: &str, violations: &Violations) {
+        for violation in violations.as_slice() {
+            self.refuse(name, violation.code, violation.message.clone());
+        }
+    }
+
+    /// Notes that a parameter is missing, unless it is there and was refused.
+    pub fn require(&mut self, name: &str) {
+        if self.pairs.iter().all(|pair| pair.name != name) {
+            self.refuse(name, "required", "must be given".to_owned());
+        }
+    }
+
     /// `true` or `false`; `false` when absent.
     pub fn flag(&mut self, name: &str) -> bool {
         match self.take(name).as_deref() {
@@ -499,16 +513,14 @@ impl<P: Seek> PageRequest<P> {
             .ok_or_else(|| Problem::internal("the application has no state"))?;
         Ok(&app.cursors)
     }
-}
 
-impl PageRequest<Position> {
     /// The answer to the request: the page's rows as DTOs, and the cursor of the next page.
     ///
     /// # Errors
     /// Only when the server is wired wrongly.
     pub fn answer<T, D>(
         &self,
-        page: Page<T>,
+        page: Page<T, P>,
         total: Option<TotalCount>,
         convert: impl FnMut(T) -> D,
     ) -> Result<web::Json<ListBody<D>>, Problem> {

@@ -48,19 +48,19 @@ impl Default for PageLimit {
     }
 }
 
-/// One page of a list.
+/// One page of a list; `P` is what a place in the list's order is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
+pub struct Page<T, P = Position> {
     /// The rows, in the order asked for.
     pub items: Vec<T>,
     /// Where the next page begins; `None` on the last one.
-    pub next: Option<Position>,
+    pub next: Option<P>,
 }
 
-impl<T> Page<T> {
+impl<T, P> Page<T, P> {
     /// Makes a page of up to `limit` + 1 rows as a store reads them; the row too many only says that more follows.
     #[must_use]
-    pub fn from_rows(mut rows: Vec<T>, limit: PageLimit, position: impl Fn(&T) -> Position) -> Self {
+    pub fn from_rows(mut rows: Vec<T>, limit: PageLimit, position: impl Fn(&T) -> P) -> Self {
         let more = rows.len() > limit.rows();
         rows.truncate(limit.rows());
         let next = if more { rows.last().map(position) } else { None };
@@ -69,7 +69,7 @@ impl<T> Page<T> {
 
     /// The same page with its rows turned into something else.
     #[must_use]
-    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U, P> {
         Page {
             items: self.items.into_iter().map(convert).collect(),
             next: self.next,

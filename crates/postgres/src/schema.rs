@@ -33,6 +33,10 @@ pub mod sql_types {
     pub struct UserStatus;
 
     #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "tsvector"))]
+    pub struct Tsvector;
+
+    #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId, diesel::sql_types::SqlType)]
     #[diesel(postgres_type(name = "xid8"))]
     pub struct Xid8;
 }
@@ -482,6 +486,27 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use super::sql_types::Tsvector;
+
+    ticket_search (ticket_id) {
+        ticket_id -> Uuid,
+        public_words -> Tsvector,
+        staff_words -> Nullable<Tsvector>,
+        languages -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    ticket_search_queue (number) {
+        number -> Int8,
+        ticket_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use super::sql_types::TicketChannel;
     use super::sql_types::TicketPriority;
     use super::sql_types::TicketStatus;
@@ -571,6 +596,7 @@ diesel::joinable!(ticket_messages -> tickets (ticket_id));
 diesel::joinable!(ticket_messages -> users (sender_id));
 diesel::joinable!(ticket_notes -> tickets (ticket_id));
 diesel::joinable!(ticket_notes -> users (agent_id));
+diesel::joinable!(ticket_search -> tickets (ticket_id));
 diesel::joinable!(tickets -> sla_policies (sla_policy_id));
 diesel::joinable!(tickets -> teams (team_id));
 
@@ -601,6 +627,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     ticket_imports,
     ticket_messages,
     ticket_notes,
+    ticket_search,
+    ticket_search_queue,
     tickets,
     users,
 );

@@ -32,10 +32,12 @@ use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts,
-    PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams,
-    PgTickets, PgTokens, PgTwoFactor, PgUsers, Role, RolesError,
+    PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn,
+    PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, Role, RolesError,
 };
-use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
+use ticketing::{
+    AutoClose, Directory, Import, ImportStore, Markup, Search, SearchIndex, TicketStore, Tickets,
+};
 use worker::{Relay, Sweep, Worker};
 
 use crate::bridges::{DatabaseHealth, Markdown};
@@ -60,6 +62,8 @@ const CONNECT_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How often silent tickets are looked for.
 const AUTO_CLOSE_EVERY: Duration = Duration::from_secs(60);
+/// How long what was written waits at the most until it can be found.
+const TAKE_UP_EVERY: Duration = Duration::from_secs(1);
 /// How often old rows are forgotten, and how many at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(15 * 60);
 const FORGET_ROWS_MAX: i64 = 1_000;
@@ -148,6 +152,8 @@ pub struct Desk {
     pub limits: Arc<PgRateLimits>,
     /// Tickets.
     pub tickets: Arc<Tickets>,
+    /// Finds tickets by their texts.
+    pub search: Arc<Search>,
     /// Brings tickets in from elsewhere.
     pub import: Arc<Import>,
     /// People's notifications.
@@ -422,6 +428,8 @@ impl Desk {
         let pg_tickets = Arc::new(PgTickets::new(database.clone()));
         let ticket_store: Arc<dyn TicketStore> = Arc::clone(&pg_tickets) as _;
         let import_store: Arc<dyn ImportStore> = pg_tickets;
+        let search_index: Arc<dyn SearchIndex> =
+            Arc::new(PgSearch::new(database.clone(), config.search_languages.clone()));
         let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(database.clone()));
         let markup: Arc<dyn Markup> = Arc::new(Markdown);
         let tickets = Tickets::new(
@@ -432,6 +440,8 @@ impl Desk {
             Arc::clone(&ids),
             config.tickets.clone(),
         );
+        let tickets = Arc::new(tickets);
+        let search = Search::new(search_index, Arc::clone(&tickets));
         let import = Import::new(import_store, Arc::clone(&clock), Arc::clone(&ids));
 
         let notification_store: Arc<dyn NotificationStore> = Arc::new(PgNotifications::new(database.clone()));
@@ -459,7 +469,8 @@ impl Desk {
             audit_log: Arc::new(audit_log),
             audit_trail: Arc::new(audit_trail),
             limits,
-            tickets: Arc::new(tickets),
+            tickets,
+            search: Arc::new(search),
             import: Arc::new(import),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
@@ -504,6 +515,7 @@ impl Desk {
             audit_log: Arc::clone(&self.audit_log),
             limits: Arc::clone(&self.limits) as Arc<dyn RateLimits>,
             tickets: Arc::clone(&self.tickets),
+            search: Arc::clone(&self.search),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
             cursors: self.cursors.clone(),
@@ -531,6 +543,7 @@ impl Desk {
         let relay = self.relay();
 
         let auto_close = Arc::new(AutoClose::new(Arc::clone(&self.tickets)));
+        let search = Arc::clone(&self.search);
         let (sessions, answers) = (Arc::clone(&self.sessions), Arc::clone(&self.answers));
         let (accounts, two_factor) = (Arc::clone(&self.accounts), Arc::clone(&self.two_factor));
         let (delivered, clock) = (Arc::clone(&outbox), Arc::clone(&self.clock));
@@ -545,6 +558,10 @@ impl Desk {
             .with_sweep(Sweep::new("auto_close", AUTO_CLOSE_EVERY, move || {
                 let auto_close = Arc::clone(&auto_close);
                 async move { auto_close.run_once().await }
+            }))
+            .with_sweep(Sweep::new("search_index", TAKE_UP_EVERY, move || {
+                let search = Arc::clone(&search);
+                async move { search.take_up().await }
             }))
             .with_sweep(Sweep::new("ended_sessions", FORGET_EVERY, move || {
                 let sessions = Arc::clone(&sessions);

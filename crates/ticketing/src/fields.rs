@@ -1,7 +1,7 @@
 //! The fields of tickets in the [filter language](kernel::filter).
 
 use events::TicketStatus;
-use kernel::filter::{Condition, FieldKind, Operand, Scalar, Term, Test, Vocabulary};
+use kernel::filter::{Condition, FieldKind, Literal, Operand, Scalar, Term, Test, Vocabulary};
 use kernel::{TeamId, UserId};
 
 use crate::query::{Maybe, Scope, TicketFilter};
@@ -9,6 +9,9 @@ use crate::ticket::{Audience, Ticket};
 
 /// A condition on tickets.
 pub type TicketCondition = Condition<TicketField>;
+
+/// The same before it is settled: "me" and "-7d" still stand in it.
+pub type UnsettledCondition = Condition<TicketField, Literal>;
 
 /// What of a ticket a condition can be about. The names are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,10 +192,12 @@ impl TicketFilter {
             Condition::All(demands) => demands,
             other => vec![other],
         };
-        let mut rest: Vec<_> = demands
-            .into_iter()
-            .filter(|demand| !self.takes(demand, scope))
-            .collect();
+        let mut rest: Vec<_> = self.condition.take().into_iter().collect();
+        for demand in demands {
+            if !self.takes(&demand, scope) {
+                rest.push(demand);
+            }
+        }
         self.condition = match rest.len() {
             0 => None,
             1 => rest.pop(),
@@ -246,7 +251,7 @@ impl TicketFilter {
 #[cfg(test)]
 mod tests {
     use events::{TicketChannel, TicketPriority};
-    use kernel::filter::{Circumstances, Literal};
+    use kernel::filter::Circumstances;
     use serde_json::{Value, json};
     use uuid::Uuid;
 

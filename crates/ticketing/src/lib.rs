@@ -18,6 +18,7 @@ pub mod policy;
 mod port;
 mod query;
 mod ruling;
+mod search;
 mod service;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -28,7 +29,7 @@ use chrono::Duration;
 
 pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
-pub use fields::{TicketCondition, TicketField, TicketFields};
+pub use fields::{TicketCondition, TicketField, TicketFields, UnsettledCondition};
 pub use machine::{ClosedBy, Standing, TransitionRefused};
 pub use port::{
     AssigneeFacts, CommitError, Directory, Markup, PersonCard, Reference, TeamCard, TicketCommit,
@@ -38,9 +39,13 @@ pub use query::{
     COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery,
 };
 pub use ruling::{Action, Case, Reason, Refusal};
+pub use search::{
+    Excerpt, Hit, PREFIX_MIN_CHARS, Part, RANKED_MAX_TICKETS, Run, SEARCH_TERMS_MAX, SEARCH_TEXT_MAX_CHARS,
+    SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, SearchText, Wanted,
+};
 pub use service::{
-    AutoClose, Edit, Explanation, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
-    LongSubject, NewTicket, RawRow, Related, RelatedWish, Reply, TicketView, Tickets, Written,
+    AutoClose, Edit, Explanation, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
+    LongSubject, NewTicket, RawRow, Related, RelatedWish, Reply, Search, TicketView, Tickets, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

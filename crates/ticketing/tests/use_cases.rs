@@ -17,7 +17,9 @@ use kernel::{
 };
 use kernel::{Classify, IdSource};
 use serde_json::json;
-use ticketing::testing::{MemoryDirectory, MemoryTickets, MockMarkup, PlainMarkup, build, contract};
+use ticketing::testing::{
+    MemoryDirectory, MemoryTickets, MockMarkup, PlainMarkup, build, contract, contract_search,
+};
 use ticketing::{
     AssigneeFacts, AutoClose, Body, Edit, Guard, Import, ImportRow, Imported, Remark, Reply, Scope, Settings,
     Subject, TicketError, TicketFilter, TicketKey, TicketQuery, Tickets, Visibility, Written, action,
@@ -151,7 +153,10 @@ async fn the_fake_keeps_the_stores_contract() {
         other_team: OTHER_TEAM,
     };
     contract::ticket_store(store.clone(), ids.clone(), world.clone()).await;
-    contract::import_store(store.clone(), store, ids, world).await;
+    contract::import_store(store.clone(), store, ids.clone(), world.clone()).await;
+    // On a store of its own: a search goes through all that the desk has.
+    let store = Arc::new(MemoryTickets::default());
+    contract_search::search_index(store.clone(), store, ids, world).await;
 }
 
 #[tokio::test]

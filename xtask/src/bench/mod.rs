@@ -41,7 +41,7 @@ use crate::postgres::made_sure;
 use desk::{Desk, Extent, Program, text_of};
 use load::{Make, Random, Work, drive};
 use pgbench::Pgbench;
-use population::{BENCH_TEAM, CUSTOMERS, Population, describe};
+use population::{BENCH_TEAM, COMMON_WORD, CUSTOMERS, MIDDLE_WORD, Population, RARE_WORD, describe};
 use report::{ApiFigures, BareFigures, Budget, Cpu, Delivery, Report, Row, Sense, ms, short};
 
 /// The page that is compared with the first one.
@@ -475,6 +475,12 @@ const FILTERED: &str = "list 25, filter";
 const TICKET: &str = "show ticket";
 const MESSAGES: &str = "show messages";
 const CONVERSATION: &str = "show, both";
+const SEARCHES: [(&str, &str); 3] = [
+    ("search, rare word", RARE_WORD),
+    ("search, middle word", MIDDLE_WORD),
+    ("search, common word", COMMON_WORD),
+];
+const SEARCH_COUNT: &str = "search, counted";
 const PAGE_1: &str = "page 1";
 const COUNT: &str = "count open";
 const CREATE: &str = "create";
@@ -524,7 +530,12 @@ fn works(population: Population, agent: &str, deep: DeepCursor) -> Vec<Plan> {
     // A text for SQL: Markdown's marks mean nothing there.
     let bare_text = TEXT.replace("\\n", " ");
     let create_team = team.clone();
-    vec![
+    let search = |name: &str, rest: String| {
+        at_fewest(get(name, None, fixed(format!("/api/v1/tickets/search?q={rest}"))))
+    };
+    let mut plans: Vec<Plan> = SEARCHES.map(|(name, word)| search(name, word.to_owned())).into();
+    plans.push(search(SEARCH_COUNT, format!("{MIDDLE_WORD}&count=true")));
+    plans.extend([
         get(LIST_25, Some(pgbench::list(&population, 25)), fixed(list(25))),
         get(LIST_50, Some(pgbench::list(&population, 50)), fixed(list(50))),
         at_fewest(get(FILTERED, None, fixed(filter_target(population)))),
@@ -571,7 +582,8 @@ fn works(population: Population, agent: &str, deep: DeepCursor) -> Vec<Plan> {
                 (target, format!("{{\"message\":\"{TEXT}\"}}"))
             }),
         ),
-    ]
+    ]);
+    plans
 }
 
 struct Bench<'a> {

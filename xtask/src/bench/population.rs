@@ -31,6 +31,13 @@ const SLOT_BACK: u64 = 73;
 /// How many different texts messages have.
 const TEXTS: usize = 512;
 
+/// A word that one ticket in about ten thousand has, one that two in a hundred have, and one that all have.
+pub(super) const RARE_WORD: &str = "quetzal";
+pub(super) const MIDDLE_WORD: &str = "walrus";
+pub(super) const COMMON_WORD: &str = "printer";
+const RARE_STEP: u64 = 9_973;
+const MIDDLE_STEP: u64 = 49;
+
 const KIND_TICKET: u16 = 0;
 const KIND_USER: u16 = 1;
 const KIND_TEAM: u16 = 2;
@@ -140,7 +147,7 @@ impl Population {
             )
             .await
             .map_err(failed)?;
-        for statement in [PEOPLE, TICKETS, MESSAGES, ACTIVITIES, INDEXES_BACK] {
+        for statement in [PEOPLE, TICKETS, MESSAGES, ACTIVITIES, SEARCH, INDEXES_BACK] {
             client
                 .batch_execute(&self.filled_in(statement))
                 .await
@@ -172,6 +179,10 @@ impl Population {
             ("{resolved_from}", RESOLVED_FROM.to_string()),
             ("{pending_from}", PENDING_FROM.to_string()),
             ("{open_from}", OPEN_FROM.to_string()),
+            ("{rare_step}", RARE_STEP.to_string()),
+            ("{middle_step}", MIDDLE_STEP.to_string()),
+            ("{rare_word}", RARE_WORD.to_owned()),
+            ("{middle_word}", MIDDLE_WORD.to_owned()),
             ("{kind_ticket}", KIND_TICKET.to_string()),
             ("{kind_user}", KIND_USER.to_string()),
             ("{kind_team}", KIND_TEAM.to_string()),
@@ -236,9 +247,15 @@ $$;
 
 CREATE TEMP TABLE bench_texts (place bigint PRIMARY KEY, body text NOT NULL, html text NOT NULL);
 
+-- Words that stand in few tickets, in some, and beside them those that stand in all.
+CREATE FUNCTION pg_temp.bench_words(n bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN n % {rare_step} = 1 THEN ' {rare_word}' ELSE '' END || CASE WHEN n % {middle_step} = 1 THEN ' {middle_word}' ELSE '' END
+$$;
+CREATE AGGREGATE pg_temp.bench_document(tsvector) (SFUNC = tsvector_concat, STYPE = tsvector, INITCOND = '');
+
 CREATE TEMP TABLE bench_indexes AS
   SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index i
-  WHERE indrelid = ANY (ARRAY['tickets', 'ticket_messages', 'ticket_activities']::regclass[])
+  WHERE indrelid = ANY (ARRAY['tickets', 'ticket_messages', 'ticket_activities', 'ticket_search']::regclass[])
     AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid);
 DO $$
 DECLARE dropped text;
@@ -288,7 +305,7 @@ const TICKETS: &str = "
 INSERT INTO tickets (id, ticket_number, subject, description, created_by, assigned_to, team_id, priority, status,
   channel, first_response_at, resolved_at, closed_at, tags, custom_fields, created_at, updated_at, version,
   public_version, public_updated_at, message_count, public_message_count, last_message_at, public_last_message_at)
-SELECT b.id, 'TKT-' || lpad(n::text, greatest(5, length(n::text)), '0'), left(t.body, 60), t.body, requester, assignee,
+SELECT b.id, 'TKT-' || lpad(n::text, greatest(5, length(n::text)), '0'), left(t.body, 60), t.body || pg_temp.bench_words(n), requester, assignee,
        CASE WHEN team IS NOT NULL THEN pg_temp.bench_id({kind_team}, {epoch_ms}, team) END,
        (ARRAY['low', 'medium', 'medium', 'medium', 'medium', 'medium', 'high', 'high', 'high', 'urgent'])[1 + chance % 10]::\"TicketPriority\",
        status::\"TicketStatus\", (ARRAY['web', 'web', 'email', 'chat', 'api'])[1 + chance % 5]::\"TicketChannel\",
@@ -333,6 +350,21 @@ FROM bench_tickets b
 CROSS JOIN generate_series(0::bigint, {messages}) AS i
 CROSS JOIN LATERAL (SELECT at + (last_at - at) * i / ({messages} + 1) AS done_at) done
 ORDER BY n, i;
+";
+
+/// As `search_document` would make them, but each text's words once.
+const SEARCH: &str = "
+CREATE TEMP TABLE bench_text_words AS
+  SELECT place, search_words('{english}', left(body, 60), 'A') AS subject, search_words('{english}', body, 'B') AS description,
+         search_words('{english}', body, 'C') AS message
+  FROM bench_texts;
+CREATE UNIQUE INDEX ON bench_text_words (place);
+INSERT INTO ticket_search (ticket_id, public_words, languages)
+SELECT b.id, t.subject || t.description || search_words('{english}', pg_temp.bench_words(n), 'B')
+       || (SELECT pg_temp.bench_document(m.message) FROM generate_series(1::bigint, {messages}) AS i
+           JOIN bench_text_words m ON m.place = (n * 31 + i * 17) % {texts}), 'english'
+FROM bench_tickets b JOIN bench_text_words t ON t.place = n % {texts}
+ORDER BY n;
 ";
 
 const INDEXES_BACK: &str = "

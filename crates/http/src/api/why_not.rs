@@ -72,6 +72,7 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "deleteTicket" => Topic::Ticket(&[Action::Delete]),
         "restoreTicket" => Topic::Ticket(&[Action::Restore]),
         "listTickets" => Topic::Role(Role::User, "Everyone lists the tickets that they see."),
+        "searchTickets" => Topic::Role(Role::User, "Everyone searches the tickets that they see."),
         "createTicket" => Topic::Role(
             Role::User,
             "Everyone opens tickets for themselves, staff also for others.",

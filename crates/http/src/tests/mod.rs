@@ -28,8 +28,8 @@ use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
 use ticketing::AssigneeFacts;
-use ticketing::Tickets;
 use ticketing::testing::{MemoryDirectory, MemoryTickets, PlainMarkup};
+use ticketing::{Search, Tickets};
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
@@ -94,14 +94,17 @@ impl World {
             ..
         } = desk;
         let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
+        let store = Arc::new(MemoryTickets::default());
         let tickets = Tickets::new(
-            Arc::new(MemoryTickets::default()),
+            store.clone(),
             Arc::new(directory),
             Arc::new(PlainMarkup),
             clock.clone(),
             Arc::clone(&ids),
             ticketing::Settings::default(),
         );
+        let tickets = Arc::new(tickets);
+        let search = Search::new(store, Arc::clone(&tickets));
         let notifications = Arc::new(MemoryNotifications::new());
         let parts = AppParts {
             settings,
@@ -119,7 +122,8 @@ impl World {
             teams: Arc::new(teams),
             audit_log: Arc::new(AuditLog::new(Arc::new(MemoryAudit::new()))),
             limits: Arc::new(MemoryRateLimits::new(clock.clone())),
-            tickets: Arc::new(tickets),
+            tickets,
+            search: Arc::new(search),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),
             cursors: CursorKey::new(b"a secret of tests"),

@@ -90,13 +90,22 @@ pub(super) fn position(ticket: &Ticket, sort: SortKey, audience: Audience) -> Po
 
 /// The statement for one page, a row more than the page holds.
 pub(super) fn page(scope: &Scope, query: &TicketQuery) -> Sql {
-    let anchors = anchors(scope, query);
-    let newest_first = query.sort.direction == Direction::NewestFirst;
-    let order = if newest_first {
-        " ORDER BY at DESC, id DESC"
-    } else {
-        " ORDER BY at, id"
+    let order = match query.sort.direction {
+        Direction::NewestFirst => " ORDER BY page.at DESC, page.id DESC",
+        Direction::OldestFirst => " ORDER BY page.at, page.id",
     };
+    Sql::new("SELECT t.")
+        .push(columns_of_t())
+        .push(" FROM (")
+        .append(places(scope, query, &Sql::default(), query.limit.rows_and_one()))
+        .push(") page JOIN tickets t ON t.id = page.id")
+        .push(order)
+}
+
+/// The first `rows` of the list from where the query begins, as `at` and `id` in its order, for which `also` holds: a
+/// condition on `tickets` that begins with `AND`, or nothing.
+pub(super) fn places(scope: &Scope, query: &TicketQuery, also: &Sql, rows: i64) -> Sql {
+    let anchors = anchors(scope, query);
     let several = anchors.len() > 1;
     // In the enum's order and each once, so that the text has few forms.
     let wanted =
@@ -114,7 +123,7 @@ pub(super) fn page(scope: &Scope, query: &TicketQuery) -> Sql {
             | Anchor::FilterAssignee => walks.extend(wanted.iter().map(|status| (anchor, Some(*status)))),
         }
     }
-    let mut sql = Sql::new("SELECT t.").push(columns_of_t()).push(" FROM (SELECT ");
+    let mut sql = Sql::new("SELECT ");
     if several {
         sql = sql.push("DISTINCT ");
     }
@@ -123,22 +132,19 @@ pub(super) fn page(scope: &Scope, query: &TicketQuery) -> Sql {
         if index > 0 {
             sql = sql.push(" UNION ALL ");
         }
-        sql = sql.append(walk(anchor, status, scope, query));
+        sql = sql.append(walk(anchor, status, scope, query, also, rows));
     }
     sql.push(") walks")
-        .push(order)
-        .push(" LIMIT ")
-        .bind(query.limit.rows_and_one())
-        .push(") page JOIN tickets t ON t.id = page.id")
-        .push(if newest_first {
-            " ORDER BY page.at DESC, page.id DESC"
-        } else {
-            " ORDER BY page.at, page.id"
+        .push(match query.sort.direction {
+            Direction::NewestFirst => " ORDER BY at DESC, id DESC",
+            Direction::OldestFirst => " ORDER BY at, id",
         })
+        .push(" LIMIT ")
+        .bind(rows)
 }
 
 /// `TicketRow::COLUMNS`, each of the table `t`; the first is written by the caller.
-fn columns_of_t() -> &'static str {
+pub(super) fn columns_of_t() -> &'static str {
     static COLUMNS: std::sync::LazyLock<String> =
         std::sync::LazyLock::new(|| TicketRow::COLUMNS.split(", ").collect::<Vec<_>>().join(", t."));
     &COLUMNS
@@ -147,7 +153,14 @@ fn columns_of_t() -> &'static str {
 /// One walk: at most a page's worth of sort values and ids, for one status where the anchor has an index by it.
 ///
 /// The status stands in the text: the planner must know which one it is, since some are rare and others are not.
-fn walk(anchor: Anchor, status: Option<TicketStatus>, scope: &Scope, query: &TicketQuery) -> Sql {
+fn walk(
+    anchor: Anchor,
+    status: Option<TicketStatus>,
+    scope: &Scope,
+    query: &TicketQuery,
+    also: &Sql,
+    rows: i64,
+) -> Sql {
     let filter = &query.filter;
     let sort = key(query.sort.key, scope.audience());
     let mut sql = Sql::new("(SELECT walk.at, walk.id FROM ");
@@ -194,25 +207,58 @@ fn walk(anchor: Anchor, status: Option<TicketStatus>, scope: &Scope, query: &Tic
     if !is_the_scope {
         sql = within(sql, scope);
     }
-    sql = conditions(sql, filter, scope.audience());
-    if let Some(Position { at, id }) = query.after {
-        let newest_first = query.sort.direction == Direction::NewestFirst;
-        sql = sql
-            .push(" AND (")
-            .push(sort)
-            .push(if newest_first { ", id) < (" } else { ", id) > (" })
-            .bind(at)
-            .push(", ")
-            .bind(id)
-            .push(")");
-    }
-    sql = match query.sort.direction {
+    sql = beyond(conditions(sql, filter, scope.audience()), scope, query).append(also.clone());
+    in_order(sql, sort, query.sort.direction)
+        .push(" LIMIT ")
+        .bind(rows)
+        .push(") walk)")
+}
+
+/// Where the page begins, as a condition.
+fn beyond(sql: Sql, scope: &Scope, query: &TicketQuery) -> Sql {
+    let Some(Position { at, id }) = query.after else {
+        return sql;
+    };
+    sql.push(" AND (")
+        .push(key(query.sort.key, scope.audience()))
+        .push(match query.sort.direction {
+            Direction::NewestFirst => ", id) < (",
+            Direction::OldestFirst => ", id) > (",
+        })
+        .bind(at)
+        .push(", ")
+        .bind(id)
+        .push(")")
+}
+
+fn in_order(sql: Sql, sort: &'static str, direction: Direction) -> Sql {
+    match direction {
         Direction::NewestFirst => sql.push(" ORDER BY ").push(sort).push(" DESC, id DESC"),
         Direction::OldestFirst => sql.push(" ORDER BY ").push(sort).push(", id"),
-    };
-    sql.push(" LIMIT ")
-        .bind(query.limit.rows_and_one())
-        .push(") walk)")
+    }
+}
+
+/// A ticket of the list by its id, which stands in `id_of`, as `at` and `id`; no row when it is not in the list, or
+/// before where the query begins.
+pub(super) fn place_of(id_of: &'static str, scope: &Scope, query: &TicketQuery) -> Sql {
+    let sql = Sql::new("SELECT ")
+        .push(key(query.sort.key, scope.audience()))
+        .push(" AS at, id FROM tickets WHERE id = ")
+        .push(id_of)
+        .push(" AND deleted_at IS NULL");
+    beyond(matching(sql, scope, query), scope, query)
+}
+
+/// Scope and filter, statuses among them, as conditions.
+fn matching(mut sql: Sql, scope: &Scope, query: &TicketQuery) -> Sql {
+    let wanted = names(&query.filter.status);
+    if !wanted.is_empty() {
+        sql = sql
+            .push(" AND status = ANY(")
+            .bind(wanted)
+            .push("::\"TicketStatus\"[])");
+    }
+    conditions(within(sql, scope), &query.filter, scope.audience())
 }
 
 /// A status as a condition with its name in the text.
@@ -327,28 +373,17 @@ pub(super) struct PlanRow {
 /// Counts up to the bound; beyond it, what the planner believes.
 pub(super) async fn count(database: &Database, scope: &Scope, query: &TicketQuery) -> Result<Count, Failure> {
     let matching = |head: &'static str| {
-        let wanted = names(&query.filter.status);
-        let mut sql = Sql::new(head).push("SELECT 1 FROM tickets WHERE true");
-        if !query.include_deleted {
-            sql = sql.push(" AND deleted_at IS NULL");
-        }
-        if !wanted.is_empty() {
-            sql = sql
-                .push(" AND status = ANY(")
-                .bind(wanted)
-                .push("::\"TicketStatus\"[])");
-        }
-        conditions(within(sql, scope), &query.filter, scope.audience())
+        let sql = Sql::new(head).push("SELECT 1 FROM tickets WHERE ");
+        let sql = sql.push(if query.include_deleted {
+            "true"
+        } else {
+            "deleted_at IS NULL"
+        });
+        matching(sql, scope, query)
     };
-    let counting = matching("SELECT count(*) FROM (")
-        .push(" LIMIT ")
-        .bind(COUNT_EXACT_MAX_ROWS + 1)
-        .push(") counted");
-    let counted = database
-        .run(async |connection| counting.clone().get_result::<CountRow>(connection).await)
-        .await?;
-    if counted.count <= COUNT_EXACT_MAX_ROWS {
-        return Ok(Count::Exact(counted.count));
+    let counted = count_of(database, matching("")).await?;
+    if counted <= COUNT_EXACT_MAX_ROWS {
+        return Ok(Count::Exact(counted));
     }
     let planning = matching("EXPLAIN (FORMAT JSON) ");
     let planned = database
@@ -359,5 +394,18 @@ pub(super) async fn count(database: &Database, scope: &Scope, query: &TicketQuer
         .pointer("/0/Plan/Plan Rows")
         .and_then(Value::as_i64)
         .unwrap_or(0);
-    Ok(Count::Estimate(believed.max(counted.count)))
+    Ok(Count::Estimate(believed.max(counted)))
+}
+
+/// How many rows a statement has, up to one more than are counted.
+pub(super) async fn count_of(database: &Database, rows: Sql) -> Result<i64, Failure> {
+    let counting = Sql::new("SELECT count(*) FROM (")
+        .append(rows)
+        .push(" LIMIT ")
+        .bind(COUNT_EXACT_MAX_ROWS + 1)
+        .push(") counted");
+    let counted = database
+        .run(async |connection| counting.clone().get_result::<CountRow>(connection).await)
+        .await?;
+    Ok(counted.count)
 }

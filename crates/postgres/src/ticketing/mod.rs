@@ -10,6 +10,7 @@ mod filter;
 mod import;
 mod list;
 mod rows;
+mod search;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,6 +28,7 @@ use crate::sql::Sql;
 use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 pub use directory::PgDirectory;
+pub use search::PgSearch;
 
 const PORT: &str = "tickets";
 

@@ -10,8 +10,9 @@ use ticketing::{Direction, Maybe, Scope, Sort, SortKey, TicketFilter, TicketQuer
 
 use kernel::{IdSource as _, SequentialIds, TeamId, UserId};
 use ticketing::testing::contract::{World, import_store, ticket_store};
+use ticketing::testing::contract_search::search_index;
 
-use super::{PgDirectory, PgTickets, list};
+use super::{PgDirectory, PgSearch, PgTickets, list};
 use crate::sql::Sql;
 use crate::testing::TestDatabase;
 use crate::testing::own::test_database;
@@ -49,6 +50,16 @@ async fn the_store_keeps_its_contract() {
     let store = Arc::new(PgTickets::new(test.database().clone()));
     ticket_store(store.clone(), ids.clone(), world.clone()).await;
     import_store(store.clone(), store, ids, world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_keeps_its_contract() {
+    let test = test_database().await;
+    let ids = Arc::new(SequentialIds::default());
+    let world = world(&test, &ids).await;
+    let store = Arc::new(PgTickets::new(test.database().clone()));
+    let index = PgSearch::new(test.database().clone(), vec!["english".to_owned()]);
+    search_index(store, Arc::new(index), ids, world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -217,6 +217,8 @@ pub struct Config {
     pub rates: RateSettings,
     /// The desk's choices about tickets.
     pub tickets: ticketing::Settings,
+    /// The languages that tickets are searched in, by PostgreSQL's names.
+    pub search_languages: Vec<String>,
     /// What is logged; by the command when unset.
     pub log_level: Option<String>,
     /// How it is logged.
@@ -257,6 +259,7 @@ impl Default for Config {
             oidc: OpenIdConfig::default(),
             rates: RateSettings::default(),
             tickets: ticketing::Settings::default(),
+            search_languages: vec!["english".to_owned()],
             log_level: None,
             log_format: LogFormat::Text,
             metrics_listen: None,

@@ -701,6 +701,36 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some(config.tickets.requester_sets_priority.to_string()),
     },
     Setting {
+        name: "search-languages",
+        group: TICKETS,
+        kind: Kind::List,
+        help: "The languages of tickets, so that a search finds all forms of a word. After a change all tickets are taken \
+               up anew in the background. Words are always found as they stand, too; simple is that alone.",
+        rule: "1 to 3 of simple, arabic, armenian, basque, catalan, danish, dutch, english, finnish, french, german, \
+               greek, hindi, hungarian, indonesian, irish, italian, lithuanian, nepali, norwegian, portuguese, romanian, \
+               russian, serbian, spanish, swedish, tamil, turkish, yiddish, separated by commas",
+        unset: "",
+        set: |config, value| {
+            let mut languages = list(value)?;
+            let fit = languages.len() <= SEARCH_LANGUAGES_MAX
+                && languages
+                    .iter()
+                    .all(|language| SEARCH_LANGUAGES.contains(&language.as_str()));
+            // Words as they stand are there in any case.
+            languages.retain(|language| language != SEARCH_LANGUAGES[0]);
+            fit.then(|| config.search_languages = languages)
+        },
+        show: |config| {
+            let languages = &config.search_languages;
+            let none = languages.is_empty();
+            Some(if none {
+                SEARCH_LANGUAGES[0].to_owned()
+            } else {
+                languages.join(",")
+            })
+        },
+    },
+    Setting {
         name: "log-level",
         group: WATCHING,
         kind: Kind::Text,
@@ -782,6 +812,41 @@ fn line(value: &str, chars_max: usize) -> Option<String> {
 }
 
 /// The texts between commas, of which there must be one.
+/// How many languages tickets are searched in at the most.
+const SEARCH_LANGUAGES_MAX: usize = 3;
+/// What PostgreSQL 15 can cut into words.
+const SEARCH_LANGUAGES: [&str; 29] = [
+    "simple",
+    "arabic",
+    "armenian",
+    "basque",
+    "catalan",
+    "danish",
+    "dutch",
+    "english",
+    "finnish",
+    "french",
+    "german",
+    "greek",
+    "hindi",
+    "hungarian",
+    "indonesian",
+    "irish",
+    "italian",
+    "lithuanian",
+    "nepali",
+    "norwegian",
+    "portuguese",
+    "romanian",
+    "russian",
+    "serbian",
+    "spanish",
+    "swedish",
+    "tamil",
+    "turkish",
+    "yiddish",
+];
+
 fn list(value: &str) -> Option<Vec<String>> {
     let texts: Vec<String> = value
         .split(',')

@@ -11,6 +11,7 @@ mod edit;
 mod explain;
 mod import;
 mod read;
+mod search;
 mod view;
 mod workflow;
 
@@ -32,6 +33,7 @@ pub use create::NewTicket;
 pub use edit::Edit;
 pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
+pub use search::{Found, Search};
 pub use view::{Related, RelatedWish, TicketView, Written};
 
 /// How often a decision is made anew when others keep changing the ticket first.

@@ -1,17 +1,19 @@
 //! Showing and listing tickets.
 
+use chrono::{DateTime, Utc};
 use kernel::filter::{Circumstances, Condition};
 use kernel::{Actor, Page, Role, UserId, Violations};
 use serde_json::Value;
 
 use super::Tickets;
+use crate::Settings;
 use crate::error::TicketError;
 use crate::fields::TicketFields;
 use crate::policy::Relation;
 use crate::port::PersonCard;
 use crate::query::{Count, Maybe, Scope, TicketFilter, TicketQuery};
 use crate::service::view::{Related, RelatedWish, TicketView};
-use crate::ticket::TicketKey;
+use crate::ticket::{Ticket, TicketKey};
 
 impl Tickets {
     /// One ticket. Administrators reach deleted ones by `include_deleted`.
@@ -51,10 +53,7 @@ impl Tickets {
         let condition = Condition::read(condition, "", &TicketFields(scope.audience()))?;
         let circumstances = Circumstances {
             now: self.clock.now(),
-            me: match actor {
-                Actor::Person(person) => Some(person.id.0),
-                Actor::System(_) => None,
-            },
+            me: actor.user_id().map(|id| id.0),
         };
         Ok(filter.and(condition.settled(&circumstances), &scope))
     }
@@ -66,8 +65,8 @@ impl Tickets {
     /// [`TicketError::Forbidden`] for deleted tickets by anyone but an administrator, and for conditions about what the
     /// caller is not shown.
     pub async fn list(&self, actor: &Actor, query: &TicketQuery) -> Result<Page<TicketView>, TicketError> {
-        let scope = admitted(actor, query)?;
-        if is_out_of_reach(&scope, query) {
+        let scope = listed(actor, query)?;
+        if is_out_of_reach(&scope, &query.filter) {
             return Ok(Page {
                 items: Vec::new(),
                 next: None,
@@ -75,13 +74,7 @@ impl Tickets {
         }
         let now = self.clock.now();
         let page = self.store.list(&scope, query).await?;
-        Ok(page.map(|ticket| {
-            let relation = match &scope {
-                Scope::RequestedBy(_) => Relation::Requester,
-                Scope::WorkOf { .. } | Scope::Desk => Relation::of(actor, &ticket),
-            };
-            TicketView::new(ticket, relation, actor, now, &self.settings)
-        }))
+        Ok(page.map(|ticket| seen_as(&scope, actor, ticket, now, &self.settings)))
     }
 
     /// How many tickets [`Tickets::list`] would go through.
@@ -89,8 +82,8 @@ impl Tickets {
     /// # Errors
     /// As for [`Tickets::list`].
     pub async fn count(&self, actor: &Actor, query: &TicketQuery) -> Result<Count, TicketError> {
-        let scope = admitted(actor, query)?;
-        if is_out_of_reach(&scope, query) {
+        let scope = listed(actor, query)?;
+        if is_out_of_reach(&scope, &query.filter) {
             return Ok(Count::Exact(0));
         }
         Ok(self.store.count(&scope, query).await?)
@@ -101,7 +94,11 @@ impl Tickets {
     ///
     /// # Errors
     /// When the directory cannot be reached.
-    pub async fn related(&self, views: &[TicketView], wanted: RelatedWish) -> Result<Related, TicketError> {
+    pub async fn related(
+        &self,
+        views: impl Iterator<Item = &TicketView>,
+        wanted: RelatedWish,
+    ) -> Result<Related, TicketError> {
         let RelatedWish {
             requesters,
             assignees,
@@ -140,8 +137,23 @@ impl Tickets {
     }
 }
 
+/// A ticket that was found within a scope, as the caller may see it.
+pub(super) fn seen_as(
+    scope: &Scope,
+    actor: &Actor,
+    ticket: Ticket,
+    now: DateTime<Utc>,
+    settings: &Settings,
+) -> TicketView {
+    let relation = match scope {
+        Scope::RequestedBy(_) => Relation::Requester,
+        Scope::WorkOf { .. } | Scope::Desk => Relation::of(actor, &ticket),
+    };
+    TicketView::new(ticket, relation, actor, now, settings)
+}
+
 /// What the caller can have in a list at all.
-fn scope(actor: &Actor, filter: &TicketFilter) -> Scope {
+pub(super) fn scope(actor: &Actor, filter: &TicketFilter) -> Scope {
     match actor {
         Actor::System(_) => Scope::Desk,
         Actor::Person(person) => match person.role {
@@ -159,14 +171,20 @@ fn scope(actor: &Actor, filter: &TicketFilter) -> Scope {
     }
 }
 
-/// The scope of a query that the caller may ask.
-fn admitted(actor: &Actor, query: &TicketQuery) -> Result<Scope, TicketError> {
-    let scope = scope(actor, &query.filter);
+/// The scope of a list that the caller may ask for.
+fn listed(actor: &Actor, query: &TicketQuery) -> Result<Scope, TicketError> {
+    let scope = admitted(actor, &query.filter)?;
     if query.include_deleted && scope != Scope::Desk {
         return Err(TicketError::Forbidden("list deleted tickets"));
     }
+    Ok(scope)
+}
+
+/// The scope of a filter that the caller may use.
+pub(super) fn admitted(actor: &Actor, filter: &TicketFilter) -> Result<Scope, TicketError> {
+    let scope = scope(actor, filter);
     let mut is_shown = true;
-    if let Some(condition) = &query.filter.condition {
+    if let Some(condition) = &filter.condition {
         condition.each_term(&mut |term| is_shown &= term.field.is_shown_to(scope.audience()));
     }
     if !is_shown {
@@ -176,10 +194,10 @@ fn admitted(actor: &Actor, query: &TicketQuery) -> Result<Scope, TicketError> {
 }
 
 /// Whether scope and filter exclude each other, so that the store need not be asked.
-fn is_out_of_reach(scope: &Scope, query: &TicketQuery) -> bool {
+pub(super) fn is_out_of_reach(scope: &Scope, filter: &TicketFilter) -> bool {
     match scope {
-        Scope::RequestedBy(user) => query.filter.requester.is_some_and(|wanted| wanted != *user),
-        Scope::WorkOf { agent, teams } => match (query.filter.team, query.filter.assignee) {
+        Scope::RequestedBy(user) => filter.requester.is_some_and(|wanted| wanted != *user),
+        Scope::WorkOf { agent, teams } => match (filter.team, filter.assignee) {
             (Some(Maybe::Is(team)), assignee) => {
                 !teams.contains(&team) && assignee.is_some_and(|wanted| wanted != Maybe::Is(*agent))
             }

@@ -13,6 +13,9 @@ use crate::port::{
     TicketWrite,
 };
 use crate::query::{Count, Direction, Scope, SortKey, TicketQuery};
+use crate::search::{
+    Excerpt, Hit, Part, Run, SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, Wanted,
+};
 use crate::service::{ImportStore, ImportedTicket};
 use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber, Visibility, action};
 
@@ -282,6 +285,154 @@ impl TicketStore for MemoryTickets {
             .take(rows_max)
             .map(|ticket| ticket.id)
             .collect())
+    }
+}
+
+/// The words of a text, in lower case. The fake knows no other forms of a word.
+fn words(text: &str) -> Vec<String> {
+    text.to_lowercase()
+        .split(|one: char| !one.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+impl State {
+    /// The texts of a ticket that an audience may read, with their parts.
+    fn texts(&self, ticket: &Ticket, audience: Audience) -> Vec<(Part, Option<MessageId>, String)> {
+        let mut texts = vec![
+            (Part::Subject, None, ticket.subject.as_str().to_owned()),
+            (Part::Description, None, ticket.description.as_str().to_owned()),
+        ];
+        for message in self.messages.iter().filter(|message| message.ticket == ticket.id) {
+            let part = match message.visibility {
+                Visibility::Public => Part::Message,
+                Visibility::Internal => Part::Internal,
+            };
+            texts.push((part, Some(message.id), message.body.as_str().to_owned()));
+        }
+        for note in self.notes.iter().filter(|note| note.ticket == ticket.id) {
+            texts.push((Part::Internal, None, note.body.as_str().to_owned()));
+        }
+        texts.retain(|(part, ..)| part.is_shown_to(audience));
+        texts
+    }
+
+    fn found(&self, scope: &Scope, query: &SearchQuery) -> Vec<Hit> {
+        let audience = scope.audience();
+        let all = TicketQuery {
+            filter: query.filter.clone(),
+            ..TicketQuery::default()
+        };
+        let mut hits = Vec::new();
+        for ticket in self.selected(scope, &all) {
+            let texts = self.texts(&ticket, audience);
+            let in_term = |term: &SearchTerm| {
+                let looked_at = texts
+                    .iter()
+                    .filter(|(part, ..)| term.part.is_none_or(|named| named == *part));
+                looked_at.filter(|(_, _, text)| fits(&term.wanted, text)).count()
+            };
+            let terms = &query.text.terms;
+            if terms.iter().all(|term| (in_term(term) > 0) != term.excluded) {
+                let score = terms
+                    .iter()
+                    .filter(|term| !term.excluded)
+                    .map(in_term)
+                    .sum::<usize>();
+                let wanted = |text: &str| {
+                    let mut asked = terms.iter().filter(|term| !term.excluded);
+                    asked.any(|term| fits(&term.wanted, text))
+                };
+                let excerpts = texts.iter().filter(|(_, _, text)| wanted(text));
+                let excerpts = excerpts.map(|(part, message, text)| Excerpt {
+                    part: *part,
+                    message: *message,
+                    runs: vec![Run {
+                        text: text.clone(),
+                        is_match: true,
+                    }],
+                });
+                hits.push(Hit {
+                    score: i64::try_from(score).unwrap_or(i64::MAX),
+                    excerpts: excerpts.collect(),
+                    ticket,
+                });
+            }
+        }
+        hits
+    }
+}
+
+fn fits(wanted: &Wanted, text: &str) -> bool {
+    let have = words(text);
+    match wanted {
+        Wanted::Word(phrase) | Wanted::Phrase(phrase) => {
+            let asked = words(phrase);
+            have.windows(asked.len().max(1)).any(|window| window == asked)
+        }
+        Wanted::Prefix(beginning) => {
+            let beginning = beginning.to_lowercase();
+            have.iter().any(|word| word.starts_with(&beginning))
+        }
+    }
+}
+
+#[async_trait]
+impl SearchIndex for MemoryTickets {
+    async fn search(
+        &self,
+        scope: &Scope,
+        query: &SearchQuery,
+    ) -> Result<Page<Hit, SearchPosition>, PortError> {
+        let mut hits = self.state().found(scope, query);
+        let audience = scope.audience();
+        let place = |hit: &Hit| match query.order {
+            SearchOrder::Relevance => (hit.score, hit.ticket.id.0),
+            SearchOrder::By(sort) => {
+                let at = match sort.key {
+                    SortKey::CreatedAt => hit.ticket.created_at,
+                    SortKey::UpdatedAt => hit.ticket.face(audience).updated_at,
+                };
+                (at.timestamp_micros(), hit.ticket.id.0)
+            }
+        };
+        let descending =
+            !matches!(query.order, SearchOrder::By(sort) if sort.direction == Direction::OldestFirst);
+        hits.sort_by_key(place);
+        if descending {
+            hits.reverse();
+        }
+        if let Some(after) = query.after {
+            let after = match after {
+                SearchPosition::Ranked { score, ticket } => (score, ticket.0),
+                SearchPosition::Timed(Position { at, id }) => (at.timestamp_micros(), id),
+            };
+            hits.retain(|hit| (place(hit) < after) == descending && place(hit) != after);
+        }
+        hits.truncate(query.limit.rows() + 1);
+        Ok(Page::from_rows(hits, query.limit, |hit| match query.order {
+            SearchOrder::Relevance => SearchPosition::Ranked {
+                score: hit.score,
+                ticket: hit.ticket.id,
+            },
+            SearchOrder::By(sort) => SearchPosition::Timed(Position {
+                at: match sort.key {
+                    SortKey::CreatedAt => hit.ticket.created_at,
+                    SortKey::UpdatedAt => hit.ticket.face(audience).updated_at,
+                },
+                id: hit.ticket.id.0,
+            }),
+        }))
+    }
+
+    async fn count_found(&self, scope: &Scope, query: &SearchQuery) -> Result<Count, PortError> {
+        let count = self.state().found(scope, query).len();
+        Ok(Count::Exact(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    async fn take_up(&self, _: i64) -> Result<u64, PortError> {
+        Ok(0)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod contract;
+pub mod contract_search;
 mod memory;
 
 pub use crate::port::MockMarkup;

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ticketing::{
-    Activity, ActivityId, Audience, Message, Note, NoteId, PersonCard, Related, TeamCard, Ticket,
-    TicketChannel, TicketPriority, TicketStatus, TicketView, Visibility, action,
+    Activity, ActivityId, Audience, Excerpt, Message, Note, NoteId, PersonCard, Related, Run, TeamCard,
+    Ticket, TicketChannel, TicketPriority, TicketStatus, TicketView, Visibility, action,
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -192,6 +192,62 @@ pub(super) struct TicketBody {
     /// The team, with `include=team`.
     #[serde(skip_serializing_if = "Option::is_none")]
     team: Option<TicketTeamBody>,
+    /// Where what was searched for stands in it, the subject first; up to 5 places. In searches alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highlights: Option<Vec<HighlightBody>>,
+}
+
+/// A piece of text with what was searched for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Highlight)]
+pub(super) struct HighlightBody {
+    /// Where it stands: `subject`, `description`, `message`, or for staff `note` (internal messages too).
+    #[schema(examples("description"))]
+    part: &'static str,
+    /// Which message, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<Uuid>,
+    /// The text as HTML that is safe to show: escaped, the matches in `<mark>` and no other element.
+    #[schema(examples("The <mark>printer</mark> on the second floor"))]
+    html: String,
+}
+
+impl HighlightBody {
+    fn new(excerpt: &Excerpt) -> Self {
+        let Excerpt { part, message, runs } = excerpt;
+        let mut html = String::new();
+        for Run { text, is_match } in runs {
+            let text = escaped(text);
+            if *is_match {
+                html.push_str("<mark>");
+                html.push_str(&text);
+                html.push_str("</mark>");
+            } else {
+                html.push_str(&text);
+            }
+        }
+        Self {
+            part: part.as_str(),
+            message_id: message.map(|id| id.0),
+            html,
+        }
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for one in text.chars() {
+        match one {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+    html
 }
 
 /// A person as shown beside a ticket.
@@ -344,7 +400,14 @@ impl TicketBody {
                 .filter(|_| included(Include::Team))
                 .and_then(team_card)
                 .map(|TeamCard { id, name }| TicketTeamBody { id: id.0, name }),
+            highlights: None,
         }
+    }
+
+    /// The same, with where the search's words stand.
+    pub(super) fn found(mut self, excerpts: &[Excerpt]) -> Self {
+        self.highlights = Some(excerpts.iter().map(HighlightBody::new).collect());
+        self
     }
 
     /// The body as JSON, with the members that the client asked for.
@@ -353,6 +416,7 @@ impl TicketBody {
         if let (false, Some(members)) = (shape.fields.is_empty(), value.as_object_mut()) {
             members.retain(|name, _| {
                 name == "id"
+                    || name == "highlights"
                     || shape.fields.contains(&name.as_str())
                     || shape.include.iter().any(|included| included.name() == name)
             });

@@ -1,9 +1,10 @@
-//! Tickets: showing and changing them ([`resource`]), what happens to them ([`actions`]) and what is said in them
-//! ([`conversation`]).
+//! Tickets: showing and changing them ([`resource`]), finding them ([`listing`]), what happens to them ([`actions`])
+//! and what is said in them ([`conversation`]).
 
 mod actions;
 mod body;
 mod conversation;
+mod listing;
 mod resource;
 
 use kernel::{Violation, Violations};
@@ -22,6 +23,7 @@ const KIND: &str = "ticket";
 pub(crate) fn operations() -> Vec<Operation> {
     [
         resource::operations(),
+        listing::operations(),
         conversation::operations(),
         actions::operations(),
     ]

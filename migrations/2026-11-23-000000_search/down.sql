@@ -1,0 +1,14 @@
+DROP TRIGGER c_queue_search_again ON ticket_notes;
+DROP TRIGGER c_queue_search ON ticket_notes;
+DROP TRIGGER c_queue_search_again ON ticket_messages;
+DROP TRIGGER c_queue_search ON ticket_messages;
+DROP TRIGGER c_queue_search_again ON tickets;
+DROP TRIGGER c_queue_search ON tickets;
+DROP FUNCTION search_estimate(tsquery);
+DROP FUNCTION search_query(text[], jsonb);
+DROP FUNCTION search_document(text[], text, text, text, text);
+DROP FUNCTION search_words(text[], text, "char");
+DROP FUNCTION queue_ticket_search_of_text();
+DROP FUNCTION queue_ticket_search();
+DROP TABLE ticket_search_queue;
+DROP TABLE ticket_search;
