@@ -172,9 +172,15 @@ async fn highlights_are_text_and_nothing_else() {
     let desk = TestDesk::start().await;
     let kim = desk.person("kim", Role::User).await;
     let subject = "<img src=x onerror=alert(1)> & \"wombat\" <mark>";
-    let _ = opened(&desk, &kim, subject, "\u{E000}x\u{E001} < the wombat").await;
+    let _ = opened(
+        &desk,
+        &kim,
+        subject,
+        "\u{E000}x\u{E001} < the wombat has a burrow",
+    )
+    .await;
     desk.take_up().await;
-    let list = search(&desk, &kim, "wombat", "").await;
+    let list = search(&desk, &kim, "wombat burrow", "").await;
     assert_eq!(
         list["data"][0]["highlights"],
         json!([
@@ -182,7 +188,7 @@ async fn highlights_are_text_and_nothing_else() {
                 "part": "subject",
                 "html": "&lt;img src=x onerror=alert(1)&gt; &amp; &quot;<mark>wombat</mark>&quot; &lt;mark&gt;"
             },
-            { "part": "description", "html": "x &lt; the <mark>wombat</mark>" }
+            { "part": "description", "html": "x &lt; the <mark>wombat</mark> has a <mark>burrow</mark>" }
         ])
     );
 }

@@ -207,6 +207,52 @@ pub enum TicketFact {
         /// Who wrote it.
         author: UserId,
     },
+    /// It was linked to another ticket.
+    #[serde(rename = "ticket.linked")]
+    Linked {
+        /// The other ticket.
+        other: TicketId,
+        /// What this one is to it.
+        link: String,
+    },
+    /// A link to another ticket was taken away.
+    #[serde(rename = "ticket.unlinked")]
+    Unlinked {
+        /// The other ticket.
+        other: TicketId,
+        /// What this one was to it.
+        link: String,
+    },
+    /// Another ticket was merged into it.
+    #[serde(rename = "ticket.merged")]
+    Merged {
+        /// The other ticket.
+        source: TicketId,
+    },
+    /// It was merged into another ticket.
+    #[serde(rename = "ticket.merged_into")]
+    MergedInto {
+        /// The other ticket.
+        target: TicketId,
+    },
+    /// A merge with another ticket was undone.
+    #[serde(rename = "ticket.unmerged")]
+    Unmerged {
+        /// The other ticket.
+        other: TicketId,
+    },
+    /// A message came from another ticket, or went there.
+    #[serde(rename = "ticket.message_moved")]
+    MessageMoved {
+        /// The message.
+        message: MessageId,
+        /// The ticket that it came from.
+        from: TicketId,
+        /// The ticket that it went to.
+        to: TicketId,
+        /// Whether staff alone may read it.
+        internal: bool,
+    },
     /// It was deleted, and can be restored.
     #[serde(rename = "ticket.deleted")]
     Deleted {},

@@ -572,6 +572,18 @@ pub struct PageInfo {
     pub total_count_is_estimate: Option<bool>,
 }
 
+impl PageInfo {
+    /// Of a list that is bounded, and here as a whole.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self {
+            next_cursor: None,
+            total_count: None,
+            total_count_is_estimate: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;

@@ -72,6 +72,12 @@ pub fn decide(event: &Event) -> Vec<Draft> {
         | TicketFact::PriorityChanged { .. }
         | TicketFact::Transferred { .. }
         | TicketFact::MessageEdited { .. }
+        | TicketFact::Linked { .. }
+        | TicketFact::Unlinked { .. }
+        | TicketFact::Merged { .. }
+        | TicketFact::MergedInto { .. }
+        | TicketFact::Unmerged { .. }
+        | TicketFact::MessageMoved { .. }
         | TicketFact::Deleted {}
         | TicketFact::Restored {} => None,
     };

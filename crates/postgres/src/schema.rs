@@ -459,6 +459,45 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    ticket_links (from_id, to_id, kind) {
+        from_id -> Uuid,
+        to_id -> Uuid,
+        #[max_length = 20]
+        kind -> Varchar,
+        created_by -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    ticket_merge_items (merge_id, item_id) {
+        merge_id -> Uuid,
+        item_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    ticket_merges (id) {
+        id -> Uuid,
+        target_id -> Uuid,
+        source_id -> Uuid,
+        description_message_id -> Uuid,
+        source_standing -> Jsonb,
+        tags_added -> Jsonb,
+        gave_first_response -> Bool,
+        merged_by -> Nullable<Uuid>,
+        merged_at -> Timestamptz,
+        undone_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     ticket_messages (id) {
         id -> Uuid,
         ticket_id -> Uuid,
@@ -544,6 +583,7 @@ diesel::table! {
         public_message_count -> Int4,
         last_message_at -> Nullable<Timestamptz>,
         public_last_message_at -> Nullable<Timestamptz>,
+        merged_into_id -> Nullable<Uuid>,
     }
 }
 
@@ -592,6 +632,9 @@ diesel::joinable!(team_members -> users (user_id));
 diesel::joinable!(ticket_activities -> tickets (ticket_id));
 diesel::joinable!(ticket_activities -> users (actor_id));
 diesel::joinable!(ticket_imports -> tickets (ticket_id));
+diesel::joinable!(ticket_links -> users (created_by));
+diesel::joinable!(ticket_merge_items -> ticket_merges (merge_id));
+diesel::joinable!(ticket_merges -> users (merged_by));
 diesel::joinable!(ticket_messages -> tickets (ticket_id));
 diesel::joinable!(ticket_messages -> users (sender_id));
 diesel::joinable!(ticket_notes -> tickets (ticket_id));
@@ -625,6 +668,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     teams,
     ticket_activities,
     ticket_imports,
+    ticket_links,
+    ticket_merge_items,
+    ticket_merges,
     ticket_messages,
     ticket_notes,
     ticket_search,

@@ -5,16 +5,19 @@
 
 use chrono::{DateTime, Utc};
 use events::{Event, Fact, TicketFact, TicketPriority, TicketStatus};
-use kernel::{Actor, IdSource, MessageId, TeamId, UserId};
+use kernel::{Actor, IdSource, MessageId, TeamId, TicketId, UserId};
 use serde_json::{Map, Value, json};
 
 use crate::Settings;
 use crate::error::TicketError;
+use crate::joint::{Counted, LinkKind, Merge, Tally};
 use crate::machine::ClosedBy;
 use crate::policy::Relation;
 use crate::port::{Markup, TicketCommit, TicketWrite};
 use crate::ruling::{Action, Case};
-use crate::ticket::{Activity, ActivityId, Audience, Message, Note, NoteId, Ticket, Visibility, action};
+use crate::ticket::{
+    Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, Visibility, action,
+};
 use crate::value::{Body, CustomFields, Description, Remark, Subject, Tags};
 
 /// What a decision may consult: who acts, when, and by which rules.
@@ -45,6 +48,19 @@ pub(crate) struct Draft<'a> {
     notes: Vec<Note>,
     activities: Vec<Activity>,
     facts: Vec<TicketFact>,
+}
+
+fn set(face: &mut Face, counted: Counted) {
+    face.message_count = counted.messages;
+    face.last_message_at = counted.last;
+}
+
+fn add(face: &mut Face, counted: Counted) {
+    let present = Counted {
+        messages: face.message_count,
+        last: face.last_message_at,
+    };
+    set(face, present.and(counted));
 }
 
 impl<'a> Draft<'a> {
@@ -408,6 +424,142 @@ impl<'a> Draft<'a> {
         );
         self.notes.push(note.clone());
         note
+    }
+
+    /// Says that the ticket is `kind` to another one.
+    pub(crate) fn link(&mut self, kind: LinkKind, other: &Ticket) {
+        self.facts.push(TicketFact::Linked {
+            other: other.id,
+            link: kind.as_str().to_owned(),
+        });
+        let new =
+            json!({ "kind": kind.as_str(), "ticketId": other.id, "ticketNumber": other.number.as_str() });
+        self.trace(Notice::Staff, action::LINKED, None, Some(new), json!({}));
+    }
+
+    /// Says that the ticket is no longer `kind` to another one.
+    pub(crate) fn unlink(&mut self, kind: LinkKind, other: &Ticket) {
+        self.facts.push(TicketFact::Unlinked {
+            other: other.id,
+            link: kind.as_str().to_owned(),
+        });
+        let old =
+            json!({ "kind": kind.as_str(), "ticketId": other.id, "ticketNumber": other.number.as_str() });
+        self.trace(Notice::Staff, action::UNLINKED, Some(old), None, json!({}));
+    }
+
+    /// Takes another ticket's conversation in, its description as a message and its tags as far as there is room. Gives
+    /// the description's message and the tags that were added.
+    pub(crate) fn take_in(&mut self, source: &Ticket) -> (MessageId, Tags) {
+        let description = Message {
+            id: MessageId::new(self.circumstances.ids),
+            ticket: self.ticket.id,
+            sender: source.requester,
+            html: Some(self.circumstances.markup.to_html(source.description.as_str())),
+            body: Body::stored(source.description.as_str().to_owned()),
+            attachment_urls: json!([]),
+            visibility: Visibility::Public,
+            created_at: source.created_at,
+            updated_at: source.created_at,
+        };
+        let arrived = |face: &Face| Counted {
+            messages: face.message_count + 1,
+            last: face.last_message_at.max(Some(source.created_at)),
+        };
+        let (staff, public) = (arrived(&source.staff_face), arrived(&source.public_face));
+        add(&mut self.ticket.staff_face, staff);
+        add(&mut self.ticket.public_face, public);
+        self.ticket.first_response_at = self.ticket.first_response_at.or(source.first_response_at);
+        let (tags, added) = self.ticket.tags.joined(&source.tags);
+        self.ticket.tags = tags;
+        self.facts.push(TicketFact::Merged { source: source.id });
+        let new =
+            json!({ "ticketId": source.id, "ticketNumber": source.number.as_str(), "tags": added.to_json() });
+        self.trace(Notice::Everyone, action::MERGED, None, Some(new), json!({}));
+        let id = description.id;
+        self.messages.push(description);
+        (id, added)
+    }
+
+    /// Goes into another ticket: closed, with nothing left in its conversation.
+    pub(crate) fn go_into(&mut self, target: &Ticket) -> Result<(), TicketError> {
+        if self.ticket.status() != TicketStatus::Closed {
+            self.set_status(TicketStatus::Closed, ClosedBy::Person, None)?;
+        }
+        self.ticket.merged_into = Some(target.id);
+        for face in [&mut self.ticket.staff_face, &mut self.ticket.public_face] {
+            set(face, Counted::default());
+        }
+        self.facts.push(TicketFact::MergedInto { target: target.id });
+        let new = json!({ "ticketId": target.id, "ticketNumber": target.number.as_str() });
+        self.trace(Notice::Everyone, action::MERGED_INTO, None, Some(new), json!({}));
+        Ok(())
+    }
+
+    /// Gives a ticket's conversation back and keeps `left` of the messages.
+    pub(crate) fn give_back(&mut self, merge: &Merge, source: &Ticket, left: Tally) {
+        set(&mut self.ticket.staff_face, left.staff);
+        set(&mut self.ticket.public_face, left.public);
+        if merge.gave_first_response {
+            self.ticket.first_response_at = left.first_answer;
+        }
+        self.ticket.tags = self.ticket.tags.without(&merge.tags_added);
+        self.facts.push(TicketFact::Unmerged { other: source.id });
+        let old = json!({ "ticketId": source.id, "ticketNumber": source.number.as_str() });
+        self.trace(Notice::Everyone, action::UNMERGED, Some(old), None, json!({}));
+    }
+
+    /// Comes back out of another ticket, as it stood before, with `messages` in its conversation.
+    pub(crate) fn come_back(&mut self, merge: &Merge, target: &Ticket, messages: Tally) {
+        let from = self.ticket.status();
+        let to = merge.source_standing.status();
+        self.ticket.standing = merge.source_standing;
+        self.ticket.merged_into = None;
+        set(&mut self.ticket.staff_face, messages.staff);
+        set(&mut self.ticket.public_face, messages.public);
+        if from != to {
+            self.facts.push(TicketFact::StatusChanged { from, to });
+            let (old, new) = (Some(json!(from)), Some(json!(to)));
+            self.trace(Notice::Everyone, action::STATUS_CHANGED, old, new, json!({}));
+        }
+        self.facts.push(TicketFact::Unmerged { other: target.id });
+        let old = json!({ "ticketId": target.id, "ticketNumber": target.number.as_str() });
+        self.trace(Notice::Everyone, action::UNMERGED, Some(old), None, json!({}));
+    }
+
+    /// Loses a message to another ticket; `left` are those that stay.
+    pub(crate) fn lose(&mut self, message: &Message, to: &Ticket, left: Tally) {
+        set(&mut self.ticket.staff_face, left.staff);
+        set(&mut self.ticket.public_face, left.public);
+        let new = json!({ "ticketId": to.id, "ticketNumber": to.number.as_str() });
+        self.moved(message, action::MESSAGE_MOVED, (self.ticket.id, to.id), new);
+    }
+
+    /// Gains a message of another ticket.
+    pub(crate) fn gain(&mut self, message: &Message, from: &Ticket) {
+        let one = Counted {
+            messages: 1,
+            last: Some(message.created_at),
+        };
+        add(&mut self.ticket.staff_face, one);
+        if message.visibility == Visibility::Public {
+            add(&mut self.ticket.public_face, one);
+        }
+        let new = json!({ "ticketId": from.id, "ticketNumber": from.number.as_str() });
+        self.moved(message, action::MESSAGE_RECEIVED, (from.id, self.ticket.id), new);
+    }
+
+    fn moved(&mut self, message: &Message, action: &str, (from, to): (TicketId, TicketId), value: Value) {
+        let internal = message.visibility == Visibility::Internal;
+        let notice = if internal { Notice::Staff } else { Notice::Everyone };
+        self.facts.push(TicketFact::MessageMoved {
+            message: message.id,
+            from,
+            to,
+            internal,
+        });
+        let metadata = json!({ "messageId": message.id });
+        self.trace(notice, action, None, Some(value), metadata);
     }
 
     /// Deletes the ticket, so that it can be restored.

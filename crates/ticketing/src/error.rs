@@ -1,7 +1,7 @@
 //! What can go wrong with a ticket, for its use cases.
 
 use events::TicketStatus;
-use kernel::{Classify, FailureKind, PortError, UserId, Version, Violation, Violations};
+use kernel::{Classify, FailureKind, PortError, TicketId, UserId, Version, Violation, Violations};
 
 use crate::machine::TransitionRefused;
 
@@ -35,6 +35,36 @@ pub enum TicketError {
     /// It is not deleted, so that it cannot be restored.
     #[error("the ticket is not deleted")]
     NotDeleted,
+    /// It was merged into this ticket, where it goes on.
+    #[error("the ticket was merged into {0}")]
+    Merged(TicketId),
+    /// The other ticket is not merged into it.
+    #[error("the other ticket is not merged into this one")]
+    NotMerged,
+    /// Someone else asked for the other ticket: one would read what the other wrote.
+    #[error("the tickets have different requesters")]
+    RequestersDiffer,
+    /// It waits for these tickets; for hidden ones too.
+    #[error("the ticket is blocked by {} others", .by.len())]
+    Blocked {
+        /// Those that the caller sees, by number.
+        by: Vec<String>,
+    },
+    /// The link is there already.
+    #[error("the link is there already")]
+    LinkExists,
+    /// There is no such link.
+    #[error("there is no such link")]
+    LinkNotFound,
+    /// The link would close a circle.
+    #[error("the link would close a circle")]
+    LinkCycle,
+    /// A child has one parent.
+    #[error("the child has a parent already")]
+    SecondParent,
+    /// A ticket has so many links that it takes no more.
+    #[error("a ticket has too many links")]
+    TooManyLinks,
     /// A message can no longer be changed.
     #[error("the time to edit the message is over")]
     EditWindowOver,
@@ -77,13 +107,23 @@ impl Classify for TicketError {
     fn kind(&self) -> FailureKind {
         match self {
             TicketError::Invalid(_) => FailureKind::Invalid,
-            TicketError::NotFound | TicketError::MessageNotFound => FailureKind::NotFound,
+            TicketError::NotFound | TicketError::MessageNotFound | TicketError::LinkNotFound => {
+                FailureKind::NotFound
+            }
             TicketError::Forbidden(_) => FailureKind::Forbidden,
             TicketError::Transition(_)
             | TicketError::Closed
             | TicketError::AlreadyClaimed(_)
             | TicketError::Deleted
             | TicketError::NotDeleted
+            | TicketError::Merged(_)
+            | TicketError::NotMerged
+            | TicketError::RequestersDiffer
+            | TicketError::Blocked { .. }
+            | TicketError::LinkExists
+            | TicketError::LinkCycle
+            | TicketError::SecondParent
+            | TicketError::TooManyLinks
             | TicketError::EditWindowOver
             | TicketError::Repeated => FailureKind::Conflict,
             TicketError::Stale { current: Some(_) } => FailureKind::Stale,
@@ -104,6 +144,15 @@ impl Classify for TicketError {
             TicketError::AlreadyClaimed(_) => "ticket.already_claimed",
             TicketError::Deleted => "ticket.deleted",
             TicketError::NotDeleted => "ticket.not_deleted",
+            TicketError::Merged(_) => "ticket.merged",
+            TicketError::NotMerged => "ticket.not_merged",
+            TicketError::RequestersDiffer => "ticket.requesters_differ",
+            TicketError::Blocked { .. } => "ticket.blocked",
+            TicketError::LinkExists => "link.exists",
+            TicketError::LinkNotFound => "link.not_found",
+            TicketError::LinkCycle => "link.cycle",
+            TicketError::SecondParent => "link.second_parent",
+            TicketError::TooManyLinks => "link.too_many",
             TicketError::EditWindowOver => "message.edit_window_over",
             TicketError::Stale { current: Some(_) } => "request.stale",
             TicketError::Stale { current: None } => "server.busy",
@@ -135,6 +184,31 @@ impl Classify for TicketError {
             TicketError::AlreadyClaimed(_) => "Someone else has claimed the ticket already.".into(),
             TicketError::Deleted => "The ticket is deleted; restore it first.".into(),
             TicketError::NotDeleted => "The ticket is not deleted.".into(),
+            TicketError::Merged(target) => {
+                format!("The ticket was merged into {target}; go on there, or undo the merge.")
+            }
+            TicketError::NotMerged => "The other ticket is not merged into this one.".into(),
+            TicketError::RequestersDiffer => {
+                "Someone else asked for the other ticket, and would read what this one's \
+                 requester wrote; link them instead."
+                    .into()
+            }
+            TicketError::Blocked { by } if by.is_empty() => {
+                "The ticket is blocked by one that you do not see; that must be resolved first.".into()
+            }
+            TicketError::Blocked { by } => {
+                format!(
+                    "The ticket is blocked by {}; that must be resolved first.",
+                    by.join(", ")
+                )
+            }
+            TicketError::LinkExists => "The tickets are linked so already.".into(),
+            TicketError::LinkNotFound => "The tickets are not linked so.".into(),
+            TicketError::LinkCycle => {
+                "The link would close a circle: each would come before the other.".into()
+            }
+            TicketError::SecondParent => "The child has a parent already.".into(),
+            TicketError::TooManyLinks => format!("A ticket has at most {} links.", crate::joint::LINKS_MAX),
             TicketError::EditWindowOver => "The time in which a message can be edited is over.".into(),
             TicketError::Stale { current: Some(_) } => {
                 "The ticket has changed since the version named in If-Match; read it again.".into()
@@ -166,6 +240,15 @@ impl Classify for TicketError {
             | TicketError::AlreadyClaimed(_)
             | TicketError::Deleted
             | TicketError::NotDeleted
+            | TicketError::Merged(_)
+            | TicketError::NotMerged
+            | TicketError::RequestersDiffer
+            | TicketError::Blocked { .. }
+            | TicketError::LinkExists
+            | TicketError::LinkNotFound
+            | TicketError::LinkCycle
+            | TicketError::SecondParent
+            | TicketError::TooManyLinks
             | TicketError::EditWindowOver
             | TicketError::Stale { .. }
             | TicketError::Repeated

@@ -13,6 +13,7 @@
 mod draft;
 mod error;
 mod fields;
+mod joint;
 mod machine;
 pub mod policy;
 mod port;
@@ -30,6 +31,10 @@ use chrono::Duration;
 pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
 pub use fields::{TicketCondition, TicketField, TicketFields, UnsettledCondition};
+pub use joint::{
+    Counted, JointCommit, JointError, LINKS_MAX, Later, Link, LinkKind, LinkWrite, LinkedTicket, Merge,
+    MergeFacts, MergeId, MergeWrite, Move, Tally,
+};
 pub use machine::{ClosedBy, Standing, TransitionRefused};
 pub use port::{
     AssigneeFacts, CommitError, Directory, Markup, PersonCard, Reference, TeamCard, TicketCommit,

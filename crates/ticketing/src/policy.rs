@@ -5,7 +5,7 @@
 //! |---|---|---|---|---|---|
 //! | read, reply, close, reopen | yes | yes | yes | yes | yes |
 //! | edit subject, description, custom fields | until the first answer | yes | yes | yes | yes |
-//! | internal texts, notes, priority, other statuses, tags, transfer | no | yes | yes | yes | yes |
+//! | internal texts, notes, priority, other statuses, tags, transfer, links, merges | no | yes | yes | yes | yes |
 //! | assign to oneself, unassign oneself | no | yes | yes | yes | yes |
 //! | assign others | no | by setting | yes | yes | yes |
 //! | delete, restore | no | no | no | yes | yes |
@@ -124,6 +124,8 @@ pub enum Operation {
     UnassignSelf,
     /// Hand it to another team.
     Transfer,
+    /// Link it, merge it, move its messages: of both tickets.
+    Join,
     /// Delete it.
     Delete,
     /// Restore it.
@@ -156,7 +158,8 @@ pub fn needed(operation: Operation, ticket: &Ticket, settings: &Settings) -> Rel
         | Operation::EditTags
         | Operation::AssignSelf
         | Operation::UnassignSelf
-        | Operation::Transfer => Relation::Agent,
+        | Operation::Transfer
+        | Operation::Join => Relation::Agent,
         Operation::AssignOther if settings.agents_assign_others => Relation::Agent,
         Operation::AssignOther => Relation::Supervisor,
         Operation::Delete | Operation::Restore => Relation::Lead,

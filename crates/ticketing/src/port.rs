@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use events::Event;
 use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId, Version};
 
+use crate::joint::{JointCommit, JointError, LinkedTicket, MergeFacts, Tally};
 use crate::query::{Count, Scope, TicketQuery};
 use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber};
 
@@ -113,6 +114,30 @@ pub trait TicketStore: Send + Sync {
     /// # Errors
     /// See [`CommitError`].
     async fn commit(&self, commit: TicketCommit) -> Result<(), CommitError>;
+
+    /// Stores a decision about two tickets whole, or nothing of it.
+    ///
+    /// # Errors
+    /// See [`JointError`].
+    async fn commit_together(&self, commit: JointCommit) -> Result<(), JointError>;
+
+    /// The tickets that a ticket is linked to, up to [`LINKS_MAX`](crate::LINKS_MAX), the oldest link first.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or a row is no ticket.
+    async fn links(&self, ticket: TicketId) -> Result<Vec<LinkedTicket>, PortError>;
+
+    /// The present merge of a ticket into another one, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn merge_of(&self, source: TicketId) -> Result<Option<MergeFacts>, PortError>;
+
+    /// A ticket's messages counted, without these.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn tally(&self, ticket: TicketId, without: &[MessageId]) -> Result<Tally, PortError>;
 
     /// One page of a ticket's messages, oldest first; for customers the public ones alone.
     ///

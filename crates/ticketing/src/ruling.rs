@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use events::TicketStatus;
-use kernel::{Actor, UserId, Violation};
+use kernel::{Actor, TicketId, UserId, Violation};
 
 use crate::Settings;
 use crate::error::TicketError;
@@ -56,6 +56,12 @@ pub enum Action {
     Unassign,
     /// Hand it to another team.
     Transfer,
+    /// Link it to another ticket, or take a link away.
+    Link,
+    /// Merge another ticket into it, or it into another; undo that.
+    Merge,
+    /// Move a message of it to another ticket, or one here.
+    MoveMessage,
     /// Delete it.
     Delete,
     /// Restore it.
@@ -105,11 +111,13 @@ pub enum Reason {
     Deleted,
     /// It is not deleted, so that it cannot be restored.
     NotDeleted,
+    /// It was merged into this ticket.
+    Merged(TicketId),
 }
 
 impl Action {
     /// Every action, each status by itself.
-    pub const ALL: [Action; 24] = [
+    pub const ALL: [Action; 27] = [
         Action::Read,
         Action::ReadNotes,
         Action::Reply,
@@ -125,6 +133,9 @@ impl Action {
         Action::Assign,
         Action::Unassign,
         Action::Transfer,
+        Action::Link,
+        Action::Merge,
+        Action::MoveMessage,
         Action::SetStatus(TicketStatus::Pending),
         Action::Resolve,
         Action::Close,
@@ -162,6 +173,9 @@ impl Action {
             Action::Assign => "assign",
             Action::Unassign => "unassign",
             Action::Transfer => "transfer",
+            Action::Link => "link",
+            Action::Merge => "merge",
+            Action::MoveMessage => "move_message",
             Action::Delete => "delete",
             Action::Restore => "restore",
         }
@@ -188,6 +202,9 @@ impl Action {
             Action::Assign => "assign this ticket to someone else",
             Action::Unassign => "take this ticket from its assignee",
             Action::Transfer => "transfer this ticket",
+            Action::Link => "link this ticket",
+            Action::Merge => "merge this ticket",
+            Action::MoveMessage => "move messages of this ticket",
             Action::Delete => "delete this ticket",
             Action::Restore => "restore this ticket",
         }
@@ -223,6 +240,7 @@ impl Action {
                 }
             }
             Action::Transfer => Operation::Transfer,
+            Action::Link | Action::Merge | Action::MoveMessage => Operation::Join,
             Action::Delete => Operation::Delete,
             Action::Restore => Operation::Restore,
         }
@@ -255,6 +273,9 @@ impl Action {
             | Action::Assign
             | Action::Unassign
             | Action::Transfer
+            | Action::Link
+            | Action::Merge
+            | Action::MoveMessage
             | Action::Delete
             | Action::Restore => Reason::Right,
         };
@@ -287,6 +308,11 @@ impl Action {
                 }
             }
             (_, Some(_)) => Err(self.refused(Reason::Deleted)),
+            (Action::Read | Action::ReadNotes | Action::EditMetadata | Action::Delete, None) => Ok(()),
+            (_, None) if ticket.merged_into.is_some() => {
+                let target = ticket.merged_into.unwrap_or(ticket.id);
+                Err(self.refused(Reason::Merged(target)))
+            }
             (Action::Reply, None) if ticket.status() == TicketStatus::Closed => {
                 Err(self.refused(Reason::Closed))
             }
@@ -301,14 +327,11 @@ impl Action {
             (Action::Reopen, None) => to(TicketStatus::Open),
             (Action::SetStatus(status), None) if status != ticket.status() => to(status),
             (
-                Action::Read
-                | Action::ReadNotes
-                | Action::Reply
+                Action::Reply
                 | Action::MessageInternally
                 | Action::AddNote
                 | Action::Edit
                 | Action::EditCustomFields
-                | Action::EditMetadata
                 | Action::SetPriority
                 | Action::EditTags
                 | Action::SetStatus(_)
@@ -316,7 +339,9 @@ impl Action {
                 | Action::Assign
                 | Action::Unassign
                 | Action::Transfer
-                | Action::Delete,
+                | Action::Link
+                | Action::Merge
+                | Action::MoveMessage,
                 None,
             ) => Ok(()),
         }
@@ -349,6 +374,9 @@ impl Action {
             | Action::Close
             | Action::Assign
             | Action::Transfer
+            | Action::Link
+            | Action::Merge
+            | Action::MoveMessage
             | Action::Delete
             | Action::Restore => true,
         }
@@ -394,6 +422,7 @@ impl From<Refusal> for TicketError {
             Reason::Transition(refused) => TicketError::Transition(refused),
             Reason::Deleted => TicketError::Deleted,
             Reason::NotDeleted => TicketError::NotDeleted,
+            Reason::Merged(target) => TicketError::Merged(target),
         }
     }
 }

@@ -116,6 +116,8 @@ pub struct Ticket {
     pub created_at: DateTime<Utc>,
     /// When it was deleted, if it is.
     pub deleted_at: Option<DateTime<Utc>>,
+    /// The ticket in which its conversation lies, if it was merged into one.
+    pub merged_into: Option<TicketId>,
     /// How staff see its course.
     pub staff_face: Face,
     /// How the customer sees its course: internal text moves none of it.
@@ -290,6 +292,20 @@ pub mod action {
     pub const MESSAGE_EDITED: &str = "message_edited";
     /// A note was added.
     pub const NOTE_ADDED: &str = "note_added";
+    /// Another ticket was linked to it.
+    pub const LINKED: &str = "linked";
+    /// A link was taken away.
+    pub const UNLINKED: &str = "unlinked";
+    /// Another ticket was merged into it.
+    pub const MERGED: &str = "merged";
+    /// It was merged into another ticket.
+    pub const MERGED_INTO: &str = "merged_into";
+    /// A merge was undone.
+    pub const UNMERGED: &str = "unmerged";
+    /// A message came from another ticket.
+    pub const MESSAGE_RECEIVED: &str = "message_received";
+    /// A message went to another ticket.
+    pub const MESSAGE_MOVED: &str = "message_moved";
     /// The ticket was deleted.
     pub const DELETED: &str = "deleted";
     /// The ticket was restored.

@@ -141,6 +141,15 @@ impl Tags {
         Ok(Self(tags))
     }
 
+    /// These tags and as many of `more` as there is room for, and those that were added.
+    #[must_use]
+    pub fn joined(&self, more: &Self) -> (Self, Self) {
+        let room = TAGS_MAX.saturating_sub(self.0.len());
+        let news = more.0.iter().filter(|tag| !self.0.contains(tag));
+        let added: Vec<String> = news.take(room).cloned().collect();
+        (Self([self.0.as_slice(), &added].concat()), Self(added))
+    }
+
     /// These tags but for those.
     #[must_use]
     pub fn without(&self, those: &Self) -> Self {

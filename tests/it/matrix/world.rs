@@ -277,6 +277,28 @@ impl World {
                     .expect(201);
                 places.insert("messageId".to_owned(), reply.text_of("/id"));
             }
+            // Beside another one of the team.
+            "pair" | "linked" | "merged" | "movable" => {
+                let other = self.another_ticket(false).await;
+                let other = other.rsplit('/').next().unwrap_or_default();
+                match state {
+                    "linked" => {
+                        let body = json!({ "ticketId": other, "kind": "relates" });
+                        self.done("POST", &format!("{path}/links"), body).await;
+                    }
+                    "merged" => {
+                        let body = json!({ "sourceTicketId": other });
+                        self.done("POST", &format!("{path}/merge"), body).await;
+                    }
+                    "movable" => {
+                        let body = json!({ "message": "m" });
+                        let made = self.done("POST", &format!("{path}/messages"), body).await;
+                        places.insert("messageId".to_owned(), Self::id(&made));
+                    }
+                    _ => {}
+                }
+                places.insert("other".to_owned(), other.to_owned());
+            }
             "internal" => {
                 let body = json!({ "message": CANARY, "isInternal": true });
                 let made = self.done("POST", &format!("{path}/messages"), body).await;

@@ -38,7 +38,8 @@ pub(super) async fn store(database: &Database, commit: TicketCommit) -> Result<(
     }
 }
 
-fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
+/// The statement that stores a decision; its `number` is 0 where the ticket moved on.
+pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
     let TicketCommit {
         ticket,
         messages,
@@ -133,7 +134,7 @@ const ASSIGNMENTS: &str = "subject = r.subject, description = r.description, ass
     custom_fields = r.custom_fields, metadata = r.metadata, updated_at = r.updated_at, deleted_at = r.deleted_at, \
     version = r.version, public_version = r.public_version, public_updated_at = r.public_updated_at, \
     message_count = r.message_count, public_message_count = r.public_message_count, \
-    last_message_at = r.last_message_at, public_last_message_at = r.public_last_message_at";
+    last_message_at = r.last_message_at, public_last_message_at = r.public_last_message_at, merged_into_id = r.merged_into_id";
 
 /// Adds the insertion of tickets; a condition on the record `r` may follow.
 pub(super) fn insert_tickets(sql: Sql, rows: Value) -> Sql {
@@ -171,7 +172,7 @@ pub(super) fn rows_json<R: Serialize>(rows: impl Iterator<Item = R>) -> Result<V
 }
 
 /// What the constraints mean that a decision can meet.
-fn refusal(failure: Failure) -> CommitError {
+pub(super) fn refusal(failure: Failure) -> CommitError {
     match failure.constraint() {
         Some("tickets_ticket_number_key") => CommitError::NumberTaken,
         Some("tickets_created_by_fkey") => CommitError::Dangling(Reference::Requester),

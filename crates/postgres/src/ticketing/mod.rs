@@ -8,6 +8,7 @@ mod commit;
 mod directory;
 mod filter;
 mod import;
+mod joint;
 mod list;
 mod rows;
 mod search;
@@ -18,8 +19,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId};
 use ticketing::{
-    Activity, Audience, CommitError, Count, Message, Note, Scope, Ticket, TicketCommit, TicketKey,
-    TicketNumber, TicketQuery, TicketStore, action,
+    Activity, Audience, CommitError, Count, JointCommit, JointError, LinkedTicket, MergeFacts, Message, Note,
+    Scope, Tally, Ticket, TicketCommit, TicketKey, TicketNumber, TicketQuery, TicketStore, action,
 };
 
 use crate::Database;
@@ -131,6 +132,24 @@ impl TicketStore for PgTickets {
 
     async fn commit(&self, commit: TicketCommit) -> Result<(), CommitError> {
         commit::store(&self.database, commit).await
+    }
+
+    async fn commit_together(&self, commit: JointCommit) -> Result<(), JointError> {
+        joint::store(&self.database, commit).await
+    }
+
+    async fn links(&self, ticket: TicketId) -> Result<Vec<LinkedTicket>, PortError> {
+        joint::links(&self.database, ticket).await
+    }
+
+    async fn merge_of(&self, source: TicketId) -> Result<Option<MergeFacts>, PortError> {
+        let read = joint::merge_of(&self.database, source).await;
+        read.map_err(|failure| failure.at(PORT))
+    }
+
+    async fn tally(&self, ticket: TicketId, without: &[MessageId]) -> Result<Tally, PortError> {
+        let read = joint::tally(&self.database, ticket, without).await;
+        read.map_err(|failure| failure.at(PORT))
     }
 
     async fn messages(

@@ -52,6 +52,7 @@ pub(super) struct TicketRow {
     public_message_count: i32,
     last_message_at: Option<DateTime<Utc>>,
     public_last_message_at: Option<DateTime<Utc>>,
+    merged_into_id: Option<Uuid>,
 }
 
 impl TicketRow {
@@ -59,7 +60,7 @@ impl TicketRow {
     pub(super) const COLUMNS: &str = "id, ticket_number, subject, description, created_by, assigned_to, team_id, \
         priority, status, channel, sla_policy_id, first_response_at, sla_due_at, sla_breached, resolved_at, closed_at, \
         auto_closed_at, tags, custom_fields, metadata, created_at, updated_at, deleted_at, version, public_version, \
-        public_updated_at, message_count, public_message_count, last_message_at, public_last_message_at";
+        public_updated_at, message_count, public_message_count, last_message_at, public_last_message_at, merged_into_id";
 
     /// The columns as `jsonb_to_recordset` unpacks them.
     pub(super) const RECORD: &str = "(id uuid, ticket_number text, subject text, description text, created_by uuid, \
@@ -68,7 +69,7 @@ impl TicketRow {
         sla_breached boolean, resolved_at timestamptz, closed_at timestamptz, auto_closed_at timestamptz, tags jsonb, \
         custom_fields jsonb, metadata jsonb, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz, \
         version integer, public_version integer, public_updated_at timestamptz, message_count integer, \
-        public_message_count integer, last_message_at timestamptz, public_last_message_at timestamptz)";
+        public_message_count integer, last_message_at timestamptz, public_last_message_at timestamptz, merged_into_id uuid)";
 
     pub(super) fn of(ticket: &Ticket) -> Self {
         let Ticket {
@@ -91,6 +92,7 @@ impl TicketRow {
             metadata,
             created_at,
             deleted_at,
+            merged_into,
             staff_face,
             public_face,
         } = ticket;
@@ -125,6 +127,7 @@ impl TicketRow {
             public_message_count: public_face.message_count,
             last_message_at: staff_face.last_message_at,
             public_last_message_at: public_face.last_message_at,
+            merged_into_id: merged_into.map(|ticket| ticket.0),
         }
     }
 
@@ -161,6 +164,7 @@ impl TicketRow {
             public_message_count,
             last_message_at,
             public_last_message_at,
+            merged_into_id,
         } = self;
         let counts_are_sane =
             version >= 1 && public_version >= 1 && message_count >= 0 && public_message_count >= 0;
@@ -192,6 +196,7 @@ impl TicketRow {
             metadata: object(metadata),
             created_at,
             deleted_at,
+            merged_into: merged_into_id.map(TicketId),
             staff_face: Face {
                 version: Version(version),
                 updated_at,
@@ -208,7 +213,7 @@ impl TicketRow {
     }
 }
 
-fn texts(value: Value) -> Vec<String> {
+pub(super) fn texts(value: Value) -> Vec<String> {
     let Value::Array(items) = value else {
         return Vec::new();
     };

@@ -189,7 +189,8 @@ impl PgSearch {
                 .push(")")
         };
         const WHOLE: &str = "E'StartSel=\\uE000, StopSel=\\uE001, HighlightAll=true'";
-        const PIECE: &str = "E'StartSel=\\uE000, StopSel=\\uE001, MaxWords=30, MinWords=12, ShortWord=0, MaxFragments=1'";
+        const PIECE: &str =
+            "E'StartSel=\\uE000, StopSel=\\uE001, MaxWords=30, MinWords=12, ShortWord=0, MaxFragments=1'";
         let recent = |columns: &'static str, table: &'static str| {
             Sql::new(" CROSS JOIN LATERAL (SELECT ")
                 .push(columns)
@@ -203,26 +204,46 @@ impl PgSearch {
             Audience::Customer => "public_messages",
             Audience::Staff => "ticket_messages",
         };
+        // Where the subject says it all, or subject and description do, nothing else is looked through.
+        let said_in = |label: &'static str| {
+            Sql::new("coalesce(ts_filter(")
+                .push(words(audience))
+                .push(", ")
+                .push(label)
+                .push(") @@ q.query, false)")
+        };
         let mut sql = Sql::new("WITH q AS MATERIALIZED (SELECT search_query(")
             .bind(self.languages.clone())
             .push(", ")
             .bind(terms(text, None, Some(false)))
-            .push(") AS query), t AS (SELECT id, subject, description FROM tickets WHERE id = ANY(")
+            .push(") AS query), t AS MATERIALIZED (SELECT t.id, t.subject, t.description, ")
+            .append(said_in("'{a}'"))
+            .push(" AS in_subject, ")
+            .append(said_in("'{a,b}'"))
+            .push(
+                " AS in_head FROM q CROSS JOIN tickets t LEFT JOIN ticket_search s ON s.ticket_id = t.id \
+                 WHERE t.id = ANY(",
+            )
             .bind(tickets.to_vec())
             .push(")) SELECT t.id, 0::smallint AS place, NULL::uuid AS message, ")
             .append(headline("t.subject", WHOLE))
             .push(" AS text FROM t, q UNION ALL SELECT t.id, 1::smallint, NULL::uuid, ")
             .append(headline("t.description", PIECE))
-            .push(" FROM t, q UNION ALL SELECT t.id, CASE WHEN m.is_internal THEN 3 ELSE 2 END::smallint, m.id, ")
+            .push(
+                " FROM t, q WHERE NOT t.in_subject \
+                 UNION ALL SELECT t.id, CASE WHEN m.is_internal THEN 3 ELSE 2 END::smallint, m.id, ",
+            )
             .append(headline("m.message", PIECE))
             .push(" FROM q, t")
-            .append(recent("id, message, is_internal", messages));
+            .append(recent("id, message, is_internal", messages))
+            .push(" WHERE NOT t.in_head");
         if audience == Audience::Staff {
             sql = sql
                 .push(" UNION ALL SELECT t.id, 3::smallint, NULL::uuid, ")
                 .append(headline("m.message", PIECE))
                 .push(" FROM q, t")
-                .append(recent("id, message", "ticket_notes"));
+                .append(recent("id, message", "ticket_notes"))
+                .push(" WHERE NOT t.in_head");
         }
         self.database
             .run(async |connection| sql.clone().load::<ExcerptRow>(connection).await)

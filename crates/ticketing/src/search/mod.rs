@@ -16,7 +16,7 @@ use crate::ticket::{Audience, Ticket};
 pub use reading::{PREFIX_MIN_CHARS, SEARCH_TERMS_MAX, SEARCH_TEXT_MAX_CHARS};
 
 /// The best are looked for among so many of the newest matches, so that a common word costs no more than a rare one.
-pub const RANKED_MAX_TICKETS: i64 = 500;
+pub const RANKED_MAX_TICKETS: i64 = 200;
 
 /// What to look for in the texts of tickets: all of its terms must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -131,7 +131,7 @@ pub struct Hit {
     pub ticket: Ticket,
     /// How well it fits, in millionths; comparable within one search alone. 0 where the order is by time.
     pub score: i64,
-    /// Where it fits.
+    /// Where it fits: in the subject, and where that does not say it all, further on.
     pub excerpts: Vec<Excerpt>,
 }
 

@@ -81,6 +81,7 @@ impl Tickets {
                 metadata: serde_json::Map::new(),
                 created_at: circumstances.now,
                 deleted_at: None,
+                merged_into: None,
                 staff_face: Face::new(circumstances.now),
                 public_face: Face::new(circumstances.now),
             };

@@ -4,7 +4,7 @@ use events::{TicketPriority, TicketStatus};
 use kernel::{Actor, Violation};
 use serde_json::{Map, Value};
 
-use super::{Existence, Guard, Tickets};
+use super::{Existence, Guard, STALE_TRIES_MAX, Tickets};
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::machine::ClosedBy;
@@ -46,7 +46,18 @@ impl Tickets {
         edit: &Edit,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        self.change(actor, key, guard, |draft| apply(draft, edit)).await
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.live(actor, key).await?;
+            let waits = match edit.status {
+                Some(to) if to != ticket.status() => self.waits(actor, &ticket, relation, to).await,
+                Some(_) | None => Ok(()),
+            };
+            let decide = |draft: &mut Draft<'_>| apply(draft, edit, waits);
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
+                return Ok(written);
+            }
+        }
+        Err(TicketError::Stale { current: None })
     }
 
     /// Adds tags, whatever others add or take away at the same time. Nothing changes when it has them.
@@ -126,7 +137,7 @@ impl Tickets {
     }
 }
 
-fn apply(draft: &mut Draft<'_>, edit: &Edit) -> Result<(), TicketError> {
+fn apply(draft: &mut Draft<'_>, edit: &Edit, waits: Result<(), TicketError>) -> Result<(), TicketError> {
     let Edit {
         subject,
         description,
@@ -149,6 +160,10 @@ fn apply(draft: &mut Draft<'_>, edit: &Edit) -> Result<(), TicketError> {
         .filter_map(|(wished, action)| wished.then_some(action));
     for action in wishes.chain(status.map(Action::SetStatus)) {
         draft.require(action)?;
+    }
+    waits?;
+    if let Some(target) = draft.ticket().merged_into {
+        return Err(TicketError::Merged(target));
     }
     let metadata = metadata
         .map(|changes| merged(&draft.ticket().metadata, changes))

@@ -60,6 +60,9 @@ impl Tickets {
             | Action::Assign
             | Action::Unassign
             | Action::Transfer
+            | Action::Link
+            | Action::Merge
+            | Action::MoveMessage
             | Action::Delete => match self.live(actor, key).await {
                 // Who may know that it is deleted hears that, before anything else.
                 Err(TicketError::Deleted) => self.visible(actor, key).await?,

@@ -520,6 +520,7 @@ impl Import {
             metadata,
             created_at,
             deleted_at: None,
+            merged_into: None,
             staff_face: face,
             public_face: face,
         };

@@ -10,6 +10,7 @@ mod create;
 mod edit;
 mod explain;
 mod import;
+mod joint;
 mod read;
 mod search;
 mod view;

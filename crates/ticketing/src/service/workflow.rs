@@ -7,10 +7,11 @@ use super::{Guard, STALE_TRIES_MAX, Tickets, dangling};
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::machine::ClosedBy;
+use crate::policy::Relation;
 use crate::port::{AssigneeFacts, Reference};
 use crate::ruling::Action;
 use crate::service::view::Written;
-use crate::ticket::{Ticket, TicketKey};
+use crate::ticket::{Audience, Ticket, TicketKey};
 use crate::value::{Body, Remark};
 
 impl Tickets {
@@ -185,11 +186,36 @@ impl Tickets {
         remark: Option<&Remark>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        self.change(actor, key, guard, |draft| {
-            draft.allow(action)?;
-            draft.set_status(to, ClosedBy::Person, remark)
-        })
-        .await
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.live(actor, key).await?;
+            let waits = self.waits(actor, &ticket, relation, to).await;
+            let decide = |draft: &mut Draft<'_>| {
+                draft.allow(action)?;
+                waits?;
+                draft.set_status(to, ClosedBy::Person, remark)
+            };
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
+                return Ok(written);
+            }
+        }
+        Err(TicketError::Stale { current: None })
+    }
+
+    /// Whether a ticket that staff want to resolve or close waits for others. Who asked for it may withdraw it at any time,
+    /// and learns nothing of what it is linked to.
+    pub(super) async fn waits(
+        &self,
+        actor: &Actor,
+        ticket: &Ticket,
+        relation: Relation,
+        to: TicketStatus,
+    ) -> Result<(), TicketError> {
+        let ends = matches!(to, TicketStatus::Resolved | TicketStatus::Closed);
+        if ends && relation.audience() == Some(Audience::Staff) {
+            self.refuse_if_blocked(actor, ticket).await
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -89,6 +89,7 @@ pub fn ticket() -> TicketBuilder {
         metadata: Map::new(),
         created_at: noon(),
         deleted_at: None,
+        merged_into: None,
         staff_face: face,
         public_face: face,
     })

@@ -7,7 +7,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::{Event, TicketStatus};
 use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId};
+use uuid::Uuid;
 
+use crate::joint::{
+    Counted, JointCommit, JointError, LINKS_MAX, Later, Link, LinkKind, LinkWrite, LinkedTicket, Merge,
+    MergeFacts, MergeWrite, Move, Tally,
+};
 use crate::port::{
     AssigneeFacts, CommitError, Directory, Markup, PersonCard, TeamCard, TicketCommit, TicketStore,
     TicketWrite,
@@ -29,6 +34,15 @@ struct State {
     events: Vec<Event>,
     receipts: Vec<Receipt>,
     imports: HashSet<(String, String)>,
+    links: Vec<Link>,
+    merges: Vec<StoredMerge>,
+}
+
+/// A merge with what it moved.
+struct StoredMerge {
+    merge: Merge,
+    items: HashSet<Uuid>,
+    is_present: bool,
 }
 
 /// Tickets in memory.
@@ -111,6 +125,178 @@ impl State {
     }
 }
 
+impl State {
+    fn refuse_repeated(&self, receipt: Option<&Receipt>) -> Result<(), CommitError> {
+        let is_there = |receipt| self.receipts.iter().any(|stored| same_request(stored, receipt));
+        if receipt.is_some_and(is_there) {
+            Err(CommitError::Repeated)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn store(&mut self, commit: TicketCommit) -> Result<(), CommitError> {
+        let TicketCommit {
+            ticket,
+            messages,
+            edited_messages,
+            notes,
+            activities,
+            events,
+            receipt,
+        } = commit;
+        self.refuse_repeated(receipt.as_ref())?;
+        match ticket {
+            TicketWrite::Insert(ticket) => {
+                if self.tickets.values().any(|other| other.number == ticket.number) {
+                    return Err(CommitError::NumberTaken);
+                }
+                self.tickets.insert(ticket.id, *ticket);
+            }
+            TicketWrite::Update { ticket, expected } => {
+                let current = self.tickets.get(&ticket.id).map(Ticket::version);
+                if current != Some(expected) {
+                    return Err(CommitError::Stale);
+                }
+                self.tickets.insert(ticket.id, *ticket);
+            }
+            TicketWrite::Unchanged => {}
+        }
+        for edited in edited_messages {
+            if let Some(stored) = self.messages.iter_mut().find(|message| message.id == edited.id) {
+                *stored = edited;
+            }
+        }
+        self.messages.extend(messages);
+        self.notes.extend(notes);
+        self.activities.extend(activities);
+        self.events.extend(events);
+        self.receipts.extend(receipt);
+        Ok(())
+    }
+
+    fn refuse_link(&self, link: &Link) -> Result<(), JointError> {
+        if self.links.iter().any(|stored| stored.is_same(link)) {
+            return Err(JointError::LinkExists);
+        }
+        for ticket in [link.from, link.to] {
+            let of_it = self
+                .links
+                .iter()
+                .filter(|stored| stored.from == ticket || stored.to == ticket);
+            if of_it.count() >= LINKS_MAX {
+                return Err(JointError::TooManyLinks);
+            }
+        }
+        let of_its_kind = || self.links.iter().filter(|stored| stored.kind == link.kind);
+        if link.kind == LinkKind::Parent && of_its_kind().any(|stored| stored.to == link.to) {
+            return Err(JointError::SecondParent);
+        }
+        let mut reached = vec![link.to];
+        let mut next = 0;
+        while let Some(here) = reached.get(next).copied() {
+            next += 1;
+            let further = of_its_kind()
+                .filter(|stored| stored.from == here)
+                .map(|stored| stored.to);
+            let news: Vec<_> = further.filter(|ticket| !reached.contains(ticket)).collect();
+            reached.extend(news);
+        }
+        if link.kind != LinkKind::Relates && reached.contains(&link.from) {
+            return Err(JointError::Cycle);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, merge: Merge) {
+        let mut items = HashSet::new();
+        for message in self
+            .messages
+            .iter_mut()
+            .filter(|message| message.ticket == merge.source)
+        {
+            message.ticket = merge.target;
+            items.insert(message.id.0);
+        }
+        for note in self.notes.iter_mut().filter(|note| note.ticket == merge.source) {
+            note.ticket = merge.target;
+            items.insert(note.id.0);
+        }
+        self.merges.push(StoredMerge {
+            merge,
+            items,
+            is_present: true,
+        });
+    }
+
+    fn end(&mut self, merge: &Merge, later: Later) {
+        let stored = self.merges.iter().find(|stored| stored.merge.id == merge.id);
+        let items = stored.map(|stored| stored.items.clone()).unwrap_or_default();
+        let goes = |state: &State, id: Uuid, at: DateTime<Utc>| {
+            items.contains(&id) || (later == Later::Source && state.is_later(merge, id, at))
+        };
+        self.messages
+            .retain(|message| message.id != merge.description_message);
+        let of_target = self
+            .messages
+            .iter()
+            .filter(|message| message.ticket == merge.target);
+        let messages: Vec<_> = of_target
+            .filter(|message| goes(self, message.id.0, message.created_at))
+            .map(|message| message.id)
+            .collect();
+        let of_target = self.notes.iter().filter(|note| note.ticket == merge.target);
+        let notes: Vec<_> = of_target
+            .filter(|note| goes(self, note.id.0, note.created_at))
+            .map(|note| note.id)
+            .collect();
+        for message in self
+            .messages
+            .iter_mut()
+            .filter(|message| messages.contains(&message.id))
+        {
+            message.ticket = merge.source;
+        }
+        for note in self.notes.iter_mut().filter(|note| notes.contains(&note.id)) {
+            note.ticket = merge.source;
+        }
+        for stored in self
+            .merges
+            .iter_mut()
+            .filter(|stored| stored.merge.id == merge.id)
+        {
+            stored.is_present = false;
+        }
+    }
+
+    /// Whether something in a merge's target was written since, and came with no other merge.
+    fn is_later(&self, merge: &Merge, item: Uuid, at: DateTime<Utc>) -> bool {
+        let of_another = |stored: &StoredMerge| {
+            stored.is_present
+                && stored.merge.target == merge.target
+                && (stored.items.contains(&item) || stored.merge.description_message.0 == item)
+        };
+        at > merge.at && !self.merges.iter().any(of_another)
+    }
+
+    fn tally<'a>(&self, ticket: TicketId, messages: impl Iterator<Item = &'a Message>) -> Tally {
+        let requester = self.tickets.get(&ticket).map(|ticket| ticket.requester);
+        messages.fold(Tally::default(), |tally, message| {
+            let one = Counted {
+                messages: 1,
+                last: Some(message.created_at),
+            };
+            let is_public = message.visibility == Visibility::Public;
+            let answers = is_public && Some(message.sender) != requester;
+            tally.and(Tally {
+                staff: one,
+                public: if is_public { one } else { Counted::default() },
+                first_answer: answers.then_some(message.created_at),
+            })
+        })
+    }
+}
+
 #[async_trait]
 impl TicketStore for MemoryTickets {
     async fn next_number(&self) -> Result<TicketNumber, PortError> {
@@ -156,48 +342,111 @@ impl TicketStore for MemoryTickets {
     }
 
     async fn commit(&self, commit: TicketCommit) -> Result<(), CommitError> {
-        let TicketCommit {
-            ticket,
-            messages,
-            edited_messages,
-            notes,
-            activities,
-            events,
+        self.state().store(commit)
+    }
+
+    async fn commit_together(&self, commit: JointCommit) -> Result<(), JointError> {
+        let JointCommit {
+            parts,
+            moves,
+            link,
+            merge,
             receipt,
         } = commit;
         let mut state = self.state();
-        if let Some(receipt) = &receipt
-            && state.receipts.iter().any(|stored| same_request(stored, receipt))
-        {
-            return Err(CommitError::Repeated);
-        }
-        match ticket {
-            TicketWrite::Insert(ticket) => {
-                if state.tickets.values().any(|other| other.number == ticket.number) {
-                    return Err(CommitError::NumberTaken);
-                }
-                state.tickets.insert(ticket.id, *ticket);
-            }
-            TicketWrite::Update { ticket, expected } => {
-                let current = state.tickets.get(&ticket.id).map(Ticket::version);
-                if current != Some(expected) {
-                    return Err(CommitError::Stale);
-                }
-                state.tickets.insert(ticket.id, *ticket);
-            }
-            TicketWrite::Unchanged => {}
-        }
-        for edited in edited_messages {
-            if let Some(stored) = state.messages.iter_mut().find(|message| message.id == edited.id) {
-                *stored = edited;
+        state.refuse_repeated(receipt.as_ref())?;
+        for part in &parts {
+            if let TicketWrite::Update { ticket, expected } = &part.ticket
+                && state.tickets.get(&ticket.id).map(Ticket::version) != Some(*expected)
+            {
+                return Err(CommitError::Stale.into());
             }
         }
-        state.messages.extend(messages);
-        state.notes.extend(notes);
-        state.activities.extend(activities);
-        state.events.extend(events);
+        for Move { messages, from, .. } in &moves {
+            let there = |id: &MessageId| {
+                let mut all = state.messages.iter();
+                all.any(|message| message.id == *id && message.ticket == *from)
+            };
+            if !messages.iter().all(there) {
+                return Err(CommitError::Stale.into());
+            }
+        }
+        match &link {
+            Some(LinkWrite::Add(link)) => {
+                state.refuse_link(link)?;
+                state.links.push(link.clone());
+            }
+            Some(LinkWrite::Remove(link)) => state.links.retain(|stored| !stored.is_same(link)),
+            None => {}
+        }
+        match merge {
+            Some(MergeWrite::Begin(merge)) => state.begin(merge),
+            Some(MergeWrite::End { merge, later, .. }) => state.end(&merge, later),
+            None => {}
+        }
+        for part in parts {
+            state.store(part)?;
+        }
+        for Move { messages, to, .. } in moves {
+            for message in state
+                .messages
+                .iter_mut()
+                .filter(|message| messages.contains(&message.id))
+            {
+                message.ticket = to;
+            }
+        }
         state.receipts.extend(receipt);
         Ok(())
+    }
+
+    async fn links(&self, ticket: TicketId) -> Result<Vec<LinkedTicket>, PortError> {
+        let state = self.state();
+        let of_it = state
+            .links
+            .iter()
+            .filter(|link| link.from == ticket || link.to == ticket);
+        let linked = of_it.filter_map(|link| {
+            let (_, other) = link.seen_from(ticket);
+            Some(LinkedTicket {
+                link: link.clone(),
+                other: state.tickets.get(&other)?.clone(),
+            })
+        });
+        Ok(linked.collect())
+    }
+
+    async fn merge_of(&self, source: TicketId) -> Result<Option<MergeFacts>, PortError> {
+        let state = self.state();
+        let mut present = state.merges.iter().filter(|stored| stored.is_present);
+        let Some(StoredMerge { merge, items, .. }) = present.find(|stored| stored.merge.source == source)
+        else {
+            return Ok(None);
+        };
+        let tally = |wanted: &dyn Fn(&Message) -> bool| {
+            let messages = state
+                .messages
+                .iter()
+                .filter(|message| message.ticket == merge.target);
+            let counted =
+                messages.filter(|message| message.id != merge.description_message && wanted(message));
+            state.tally(merge.target, counted)
+        };
+        let is_moved = |message: &Message| items.contains(&message.id.0);
+        let is_later =
+            |message: &Message| !is_moved(message) && state.is_later(merge, message.id.0, message.created_at);
+        Ok(Some(MergeFacts {
+            merge: merge.clone(),
+            moved: tally(&is_moved),
+            later: tally(&is_later),
+            rest: tally(&|message| !is_moved(message) && !is_later(message)),
+        }))
+    }
+
+    async fn tally(&self, ticket: TicketId, without: &[MessageId]) -> Result<Tally, PortError> {
+        let state = self.state();
+        let messages = state.messages.iter().filter(|message| message.ticket == ticket);
+        Ok(state.tally(ticket, messages.filter(|message| !without.contains(&message.id))))
     }
 
     async fn messages(

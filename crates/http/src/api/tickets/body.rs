@@ -166,6 +166,8 @@ pub(super) struct TicketBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
+    /// The ticket that it was merged into, if it was.
+    merged_into_id: Option<Uuid>,
     /// When it was made.
     #[schema(required = false)]
     created_at: Timestamp,
@@ -192,7 +194,8 @@ pub(super) struct TicketBody {
     /// The team, with `include=team`.
     #[serde(skip_serializing_if = "Option::is_none")]
     team: Option<TicketTeamBody>,
-    /// Where what was searched for stands in it, the subject first; up to 5 places. In searches alone.
+    /// Where what was searched for stands in it: in the subject, and where that does not say it all in the description and
+    /// then in messages; up to 5 places. In searches alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     highlights: Option<Vec<HighlightBody>>,
 }
@@ -299,7 +302,7 @@ pub(super) struct TicketTeamBody {
 }
 
 /// A ticket's members that `fields=` can name, in the order in which they are shown.
-pub(super) const FIELDS: [&str; 26] = [
+pub(super) const FIELDS: [&str; 27] = [
     "id",
     "ticketNumber",
     "subject",
@@ -320,6 +323,7 @@ pub(super) const FIELDS: [&str; 26] = [
     "tags",
     "customFields",
     "metadata",
+    "mergedIntoId",
     "createdAt",
     "updatedAt",
     "deletedAt",
@@ -355,6 +359,7 @@ impl TicketBody {
             metadata,
             created_at,
             deleted_at,
+            merged_into,
             staff_face: _,
             public_face: _,
         } = ticket;
@@ -384,6 +389,7 @@ impl TicketBody {
             tags: tags.as_slice().to_vec(),
             custom_fields: custom_fields.as_map().clone(),
             metadata: staff.then(|| metadata.clone()),
+            merged_into_id: merged_into.map(|ticket| ticket.0),
             created_at: Timestamp(*created_at),
             updated_at: Timestamp(face.updated_at),
             deleted_at: deleted_at.filter(|_| staff).map(Timestamp),

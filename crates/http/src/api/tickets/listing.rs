@@ -163,7 +163,7 @@ struct SearchParams {
     /// by `status:open,pending`, `priority:`, `channel:`, `tag:`, `assignee:me`, `requester:`, `team:none`.
     #[param(example = "printer -scanner status:open")]
     q: String,
-    /// The order: `createdAt` or `updatedAt`, with `-` in front for newest first; when absent the best first, among the 500
+    /// The order: `createdAt` or `updatedAt`, with `-` in front for newest first; when absent the best first, among the 200
     /// matches that changed last.
     #[param(example = "-updatedAt")]
     sort: Option<String>,

@@ -1,9 +1,10 @@
-//! Tickets: showing and changing them ([`resource`]), finding them ([`listing`]), what happens to them ([`actions`])
+//! Tickets: showing and changing them ([`resource`]), finding them ([`listing`]), what happens to them ([`actions`]), to two of them ([`joint`])
 //! and what is said in them ([`conversation`]).
 
 mod actions;
 mod body;
 mod conversation;
+mod joint;
 mod listing;
 mod resource;
 
@@ -26,6 +27,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         listing::operations(),
         conversation::operations(),
         actions::operations(),
+        joint::operations(),
     ]
     .concat()
 }

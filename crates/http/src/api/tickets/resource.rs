@@ -1,5 +1,6 @@
 //! Opening, showing, changing, deleting and restoring tickets.
 
+use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use identity::Scope;
@@ -141,17 +142,33 @@ async fn create(
     .await
 }
 
+/// What to show of a merged ticket.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "only its document is used; the parameters are read one by one"
+)]
+struct MergedParams {
+    /// A merged ticket itself, instead of a redirect to the one that it was merged into.
+    merged: Option<bool>,
+}
+
 /// Show a ticket
 ///
-/// By id or by number.
+/// By id or by number. One that was merged into another leads there.
 #[utoipa::path(
     get,
     path = "/tickets/{id}",
     operation_id = "getTicket",
     tag = "tickets",
-    params(("id" = String, Path, description = "The ticket's id or number.", example = "TKT-00001"), ShapeParams),
-    responses((status = 200, description = "The ticket.", body = TicketBody,
-        headers(("ETag" = String, description = "The ticket's version."))))
+    params(("id" = String, Path, description = "The ticket's id or number.", example = "TKT-00001"), MergedParams,
+        ShapeParams),
+    responses(
+        (status = 200, description = "The ticket.", body = TicketBody,
+            headers(("ETag" = String, description = "The ticket's version."))),
+        (status = 307, description = "It was merged into another ticket.",
+            headers(("Location" = String, description = "Where that one is."))))
 )]
 async fn get(
     app: Data<AppState>,
@@ -162,8 +179,15 @@ async fn get(
 ) -> Result<HttpResponse, Problem> {
     let shape = shape(&mut query);
     let include_deleted = query.flag("includeDeleted");
+    let merged_too = query.flag("merged");
     query.finish()?;
     let view = app.tickets.show(&caller.actor(), &key, include_deleted).await?;
+    if let (Some(target), false) = (view.ticket.merged_into, merged_too) {
+        let location = format!("/api/v1/tickets/{target}");
+        return Ok(HttpResponse::TemporaryRedirect()
+            .insert_header((header::LOCATION, location))
+            .finish());
+    }
     let related = related(&app, &shape, std::iter::once(&view)).await?;
     let body = TicketBody::new(&view, &related, &shape);
     if shape.fields.is_empty() {
