@@ -15,6 +15,7 @@ mod docs;
 mod edge;
 mod faults;
 mod filters;
+mod joint;
 mod keys;
 mod login;
 mod matrix;

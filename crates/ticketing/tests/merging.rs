@@ -265,8 +265,10 @@ proptest! {
             }
             assert_eq!(there, all + done.len(), "each merge adds the description and loses nothing");
             for (into, from) in done.into_iter().rev() {
-                let undone = desk.tickets.unmerge(&agent(), &key_of(into), from, Later::Source, Guard::none());
-                undone.await.unwrap();
+                desk.tickets
+                    .unmerge(&agent(), &key_of(into), from, Later::Source, Guard::none())
+                    .await
+                    .unwrap();
             }
             for (ticket, seen) in before {
                 assert_eq!(desk.seen(ticket).await, seen);
@@ -338,9 +340,10 @@ fn links_close_no_circle_and_a_child_has_one_parent() {
     run(async {
         let desk = Desk::new();
         let (a, b, c) = (desk.open().await, desk.open().await, desk.open().await);
-        let link = |this, kind, other| {
+        let link = async |this, kind, other| {
             desk.tickets
                 .link(&agent(), &TicketKey::Id(this), kind, other, Guard::none())
+                .await
         };
         link(a, LinkKind::Blocks, b).await.unwrap();
         link(b, LinkKind::Blocks, c).await.unwrap();
@@ -374,10 +377,10 @@ fn links_close_no_circle_and_a_child_has_one_parent() {
             link(a, LinkKind::Relates, a).await,
             Err(TicketError::Invalid(_))
         ));
-        let unlink = desk
-            .tickets
-            .unlink(&agent(), &TicketKey::Id(a), LinkKind::Blocks, b, Guard::none());
-        unlink.await.unwrap();
+        desk.tickets
+            .unlink(&agent(), &TicketKey::Id(a), LinkKind::Blocks, b, Guard::none())
+            .await
+            .unwrap();
         link(c, LinkKind::Blocks, a).await.unwrap();
         let seen = desk.tickets.links(&agent(), &TicketKey::Id(a)).await.unwrap();
         let kinds: Vec<_> = seen
