@@ -390,3 +390,71 @@ async fn of_merges_at_once_each_leaves_a_whole() {
         assert_eq!(f.seen(&f.ada, source).await["messages"], json!([]));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_split_off_into_a_ticket_of_their_own() {
+    let f = fixture().await;
+    let ticket = f.open("Two things").await;
+    for text in ["one", "two", "three"] {
+        f.say(&f.kim, &ticket, text, false).await;
+    }
+    f.say(&f.age, &ticket, "CANARY", true).await;
+    let seen = f.seen(&f.age, &ticket).await;
+    let message = |place: usize| seen["messages"][place]["id"].clone();
+    let body = json!({ "messageIds": [message(1), message(3)], "subject": "The second thing" });
+    let path = format!("{ticket}/split");
+    let made = f.desk.post(&f.age, &path, &body).await.expect(201);
+    let new = made.header("location");
+    let made = made.json();
+    assert_eq!(
+        (&made["messageCount"], &made["createdById"]),
+        (&json!(2), &json!(f.kim.id))
+    );
+    assert_eq!(made["teamId"], json!(f.team));
+    let (old, new_seen) = (f.seen(&f.kim, &ticket).await, f.seen(&f.kim, &new).await);
+    let texts = |seen: &Value| -> Vec<String> {
+        let messages = seen["messages"].as_array().unwrap().iter();
+        messages
+            .map(|message| message["message"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        (texts(&old), texts(&new_seen)),
+        (vec!["one".into(), "three".into()], vec!["two".into()])
+    );
+    assert_eq!(
+        (
+            &old["ticket"]["messageCount"],
+            &new_seen["ticket"]["messageCount"]
+        ),
+        (&json!(2), &json!(1))
+    );
+    let links = f
+        .desk
+        .get(&f.age, &format!("{ticket}/links"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&links["data"][0]["kind"], &links["data"][0]["ticketId"]),
+        (&json!("relates"), &made["id"])
+    );
+    // They are gone from here; each fault is told by its place.
+    let body = json!({ "messageIds": [message(0), message(1), message(0)], "subject": "Again" });
+    let refused = f.desk.post(&f.age, &path, &body).await.expect(422).json();
+    let told = refused["errors"].as_array().unwrap().iter();
+    let told: Vec<_> = told
+        .map(|error| {
+            (
+                error["pointer"].as_str().unwrap(),
+                error["code"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [("/messageIds/1", "unknown"), ("/messageIds/2", "repeated")]
+    );
+    let none = json!({ "messageIds": [], "subject": "None" });
+    let _ = f.desk.post(&f.age, &path, &none).await.expect(422);
+}

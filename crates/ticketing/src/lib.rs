@@ -50,7 +50,8 @@ pub use search::{
 };
 pub use service::{
     AutoClose, Edit, Explanation, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
-    LongSubject, NewTicket, RawRow, Related, RelatedWish, Reply, Search, TicketView, Tickets, Written,
+    LongSubject, NewTicket, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES, Search, TicketView,
+    Tickets, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

@@ -157,6 +157,16 @@ pub trait TicketStore: Send + Sync {
     /// When the store cannot be reached.
     async fn message(&self, ticket: TicketId, message: MessageId) -> Result<Option<Message>, PortError>;
 
+    /// Those of these messages that lie in the ticket, whoever may read them, the oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn messages_among(
+        &self,
+        ticket: TicketId,
+        messages: &[MessageId],
+    ) -> Result<Vec<Message>, PortError>;
+
     /// One page of a ticket's notes, oldest first.
     ///
     /// # Errors

@@ -76,9 +76,11 @@ impl Desk {
     fn new() -> Self {
         let store = Arc::new(MemoryTickets::default());
         let clock = Arc::new(ManualClock::at(build::noon()));
-        let mut directory = MemoryDirectory::default();
-        directory.requesters = HashSet::from([CUSTOMER, AGENT]);
-        directory.teams.insert(TEAM, "Front".into());
+        let directory = MemoryDirectory {
+            requesters: HashSet::from([CUSTOMER, AGENT]),
+            teams: [(TEAM, "Front".to_owned())].into(),
+            ..MemoryDirectory::default()
+        };
         let ids = SequentialIds::default();
         // Away from the ids of people.
         let _ = ids.next();

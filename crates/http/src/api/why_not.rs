@@ -68,7 +68,7 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "listTicketLinks" => Topic::Ticket(&[Action::ReadNotes]),
         "linkTickets" | "unlinkTickets" => Topic::Ticket(&[Action::Link]),
         "mergeTickets" | "unmergeTickets" => Topic::Ticket(&[Action::Merge]),
-        "moveMessage" => Topic::Ticket(&[Action::MoveMessage]),
+        "moveMessage" | "splitTicket" => Topic::Ticket(&[Action::MoveMessage]),
         "addTicketTags" | "removeTicketTags" => Topic::Ticket(&[Action::EditTags]),
         "resolveTicket" => Topic::Ticket(&[Action::Resolve]),
         "closeTicket" => Topic::Ticket(&[Action::Close]),

@@ -192,6 +192,28 @@ impl TicketStore for PgTickets {
             .map(MessageRow::into_message))
     }
 
+    async fn messages_among(
+        &self,
+        ticket: TicketId,
+        messages: &[MessageId],
+    ) -> Result<Vec<Message>, PortError> {
+        let ids: Vec<uuid::Uuid> = messages.iter().map(|id| id.0).collect();
+        let read = self
+            .database
+            .run(async |connection| {
+                ticket_messages::table
+                    .select(MessageRow::as_select())
+                    .filter(ticket_messages::ticket_id.eq(ticket.0))
+                    .filter(ticket_messages::id.eq_any(&ids))
+                    .order((ticket_messages::created_at, ticket_messages::id))
+                    .load(connection)
+                    .await
+            })
+            .await;
+        let rows = read.map_err(|failure| failure.at(PORT))?;
+        Ok(rows.into_iter().map(MessageRow::into_message).collect())
+    }
+
     async fn notes(
         &self,
         ticket: TicketId,

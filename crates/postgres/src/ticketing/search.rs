@@ -630,3 +630,94 @@ fn runs(headline: &str) -> Vec<Run> {
     push(rest, false);
     runs
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kernel::SequentialIds;
+    use ticketing::{SearchTerm, SearchText};
+
+    use super::super::list::PlanRow;
+    use super::super::tests::{nodes, world};
+    use super::*;
+    use crate::testing::own::test_database;
+
+    fn word(word: &str) -> SearchText {
+        SearchText {
+            terms: vec![SearchTerm {
+                wanted: Wanted::Word(word.to_owned()),
+                part: None,
+                excluded: false,
+            }],
+        }
+    }
+
+    /// How many documents a statement looks at.
+    async fn looked_at(database: &Database, sql: Sql) -> f64 {
+        let sql = Sql::new("EXPLAIN (ANALYZE, FORMAT JSON) ").append(sql);
+        let row = database.run(async |connection| sql.clone().get_result::<PlanRow>(connection).await).await;
+        let plan = row.unwrap().plan;
+        let all = nodes(plan.pointer("/0/Plan").unwrap());
+        let mut documents = 0.0;
+        for node in all {
+            assert_ne!(node["Node Type"], "Seq Scan", "{plan:#}");
+            if node["Relation Name"] == "ticket_search" {
+                let number = |name: &str| node[name].as_f64().unwrap_or(0.0);
+                let rows = number("Actual Rows") + number("Rows Removed by Filter");
+                documents += rows * number("Actual Loops");
+            }
+        }
+        documents
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_search_looks_at_few_documents_however_common_the_word() {
+        let test = test_database().await;
+        let ids = Arc::new(SequentialIds::default());
+        let world = world(&test, &ids).await;
+        test.batch(&format!(
+            "INSERT INTO tickets (ticket_number, subject, description, created_by, team_id, status, updated_at) \
+             SELECT 'S-' || n, 'Printer', CASE WHEN n % 500 = 0 THEN 'quetzal' ELSE 'text' END, '{}', \
+               CASE n % 10 WHEN 0 THEN '{}'::uuid ELSE '{}'::uuid END, \
+               (ARRAY['open', 'pending', 'resolved', 'closed'])[1 + n % 4]::\"TicketStatus\", now() - n * interval '1 minute' \
+             FROM generate_series(1, 3000) AS n",
+            world.customer, world.team, world.other_team
+        ))
+        .await;
+        let search = PgSearch::new(test.database().clone(), vec!["english".to_owned()]);
+        while search.take_up(1_000).await.unwrap() > 0 {}
+        test.batch("VACUUM ANALYZE ticket_search").await;
+        test.batch("ANALYZE tickets").await;
+        let list = TicketQuery::default();
+        let work = Scope::WorkOf {
+            agent: world.agent,
+            teams: vec![world.team],
+        };
+        for scope in [Scope::Desk, work, Scope::RequestedBy(world.customer)] {
+            let common = search.compiled(&word("printer")).await.unwrap().unwrap();
+            assert!(common.is_common(26), "{}", common.estimate);
+            let documents = looked_at(test.database(), common.places(&scope, &list, 26)).await;
+            // A page for each walk: of each status, of the team and of the triage queue.
+            assert!(documents <= 26.0 * 12.0, "{scope:?}: {documents}");
+            let rare = search.compiled(&word("quetzals")).await.unwrap().unwrap();
+            assert!(!rare.is_common(26), "{}", rare.estimate);
+            let documents = looked_at(test.database(), rare.places(&scope, &list, 26)).await;
+            assert!(documents <= 2.0 * 6.0, "{scope:?}: {documents}");
+        }
+    }
+
+    #[test]
+    fn a_headline_is_cut_at_its_marks() {
+        let run = |text: &str, is_match| Run {
+            text: text.to_owned(),
+            is_match,
+        };
+        assert_eq!(runs(""), []);
+        assert_eq!(
+            runs("a \u{E000}b\u{E001}\u{E000}c\u{E001} d"),
+            [run("a ", false), run("b", true), run("c", true), run(" d", false)]
+        );
+        assert_eq!(runs("\u{E000}b"), [run("b", true)]);
+    }
+}

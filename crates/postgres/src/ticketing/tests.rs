@@ -127,7 +127,7 @@ async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
 }
 
 /// Every node of a plan, top down.
-fn nodes(plan: &Value) -> Vec<&Value> {
+pub(super) fn nodes(plan: &Value) -> Vec<&Value> {
     let mut all = vec![plan];
     for child in plan["Plans"].as_array().into_iter().flatten() {
         all.extend(nodes(child));

@@ -2,7 +2,7 @@
 //! asked for, and a ticket that the caller does not see is answered like one that does not exist.
 
 use events::TicketStatus;
-use kernel::{Actor, MessageId, TicketId, Violation};
+use kernel::{Actor, MessageId, TicketId, Violation, Violations};
 
 use super::{Guard, STALE_TRIES_MAX, Tickets, refused};
 use crate::draft::Draft;
@@ -10,12 +10,16 @@ use crate::error::TicketError;
 use crate::joint::{
     JointCommit, JointError, Later, Link, LinkKind, LinkWrite, LinkedTicket, Merge, MergeId, MergeWrite, Move,
 };
+use crate::machine::Standing;
 use crate::policy::Relation;
 use crate::port::{CommitError, TicketCommit};
 use crate::ruling::Action;
 use crate::service::view::{TicketView, Written};
-use crate::ticket::{Audience, Ticket, TicketKey};
-use crate::value::Body;
+use crate::ticket::{Audience, Face, Message, Ticket, TicketKey};
+use crate::value::{Body, Description, Subject};
+
+/// The most messages that are split off at once.
+pub const SPLIT_MAX_MESSAGES: usize = 100;
 
 /// Two tickets that a use case has loaded.
 struct Pair {
@@ -285,6 +289,86 @@ impl Tickets {
         Err(TicketError::Stale { current: None })
     }
 
+    /// Splits messages off into a new ticket of the same requester, beside the old one in all but its subject, and links the
+    /// two. Gives the new one.
+    ///
+    /// # Errors
+    /// [`TicketError::Invalid`] for messages that are not in the ticket, none, or more than [`SPLIT_MAX_MESSAGES`].
+    pub async fn split(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        messages: &[MessageId],
+        subject: &Subject,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.live(actor, key).await?;
+            let found = self.store.messages_among(ticket.id, messages).await?;
+            let left = self.store.tally(ticket.id, messages).await?;
+            let number = self.store.next_number().await?;
+            let audience = relation.audience().ok_or(TicketError::NotFound)?;
+            let current = ticket.face(audience).version;
+            if guard.expected.is_some_and(|expected| expected != current) {
+                return Err(TicketError::Stale {
+                    current: Some(current),
+                });
+            }
+            let circumstances = self.circumstances(actor);
+            let mut old = Draft::change(&circumstances, ticket);
+            old.allow(Action::MoveMessage)?;
+            refuse_unfit(messages, &found)?;
+            let origin = old.ticket().clone();
+            let now = circumstances.now;
+            let mut new = Draft::create(
+                &circumstances,
+                Ticket {
+                    id: TicketId::new(self.ids.as_ref()),
+                    number,
+                    subject: subject.clone(),
+                    description: Description::stored(format!("Split off from {}.", origin.number.as_str())),
+                    standing: Standing::Open,
+                    first_response_at: None,
+                    sla_due_at: None,
+                    sla_breached: false,
+                    created_at: now,
+                    staff_face: Face::new(now),
+                    public_face: Face::new(now),
+                    ..origin.clone()
+                },
+            );
+            let split_off = new.ticket().clone();
+            for message in &found {
+                old.lose(message, &split_off, left);
+                new.gain(message, &origin);
+            }
+            old.link(LinkKind::Relates, &split_off);
+            new.link(LinkKind::Relates, &origin);
+            let link = Link::new(origin.id, LinkKind::Relates, split_off.id, actor.user_id(), now);
+            let (old, _) = old.finish();
+            let (new, made) = new.finish();
+            let view = TicketView::new(made, relation, actor, now, &self.settings);
+            let written = Written { view, detail: () };
+            let commit = JointCommit {
+                parts: vec![old, new],
+                moves: vec![Move {
+                    messages: messages.to_vec(),
+                    from: origin.id,
+                    to: split_off.id,
+                }],
+                link: Some(LinkWrite::Add(link)),
+                merge: None,
+                receipt: (guard.receipt)(&written),
+            };
+            match self.store.commit_together(commit).await {
+                Ok(()) => return Ok(written),
+                Err(JointError::Commit(CommitError::Stale | CommitError::NumberTaken)) => {}
+                Err(error) => return Err(refused_together(error)),
+            }
+        }
+        Err(TicketError::Stale { current: None })
+    }
+
     /// Loads two tickets that the actor sees and that are live.
     async fn pair(
         &self,
@@ -363,13 +447,49 @@ impl Tickets {
         match self.store.commit_together(commit).await {
             Ok(()) => Ok(Some(written)),
             Err(JointError::Commit(CommitError::Stale)) => Ok(None),
-            Err(JointError::Commit(error)) => Err(refused(error)),
-            Err(JointError::Cycle) => Err(TicketError::LinkCycle),
-            Err(JointError::LinkExists) => Err(TicketError::LinkExists),
-            Err(JointError::SecondParent) => Err(TicketError::SecondParent),
-            Err(JointError::TooManyLinks) => Err(TicketError::TooManyLinks),
+            Err(error) => Err(refused_together(error)),
         }
     }
+}
+
+/// Gives a refused commit its meaning.
+fn refused_together(error: JointError) -> TicketError {
+    match error {
+        JointError::Commit(error) => refused(error),
+        JointError::Cycle => TicketError::LinkCycle,
+        JointError::LinkExists => TicketError::LinkExists,
+        JointError::SecondParent => TicketError::SecondParent,
+        JointError::TooManyLinks => TicketError::TooManyLinks,
+    }
+}
+
+/// All that is wrong with the messages to split off, by their places.
+fn refuse_unfit(wanted: &[MessageId], found: &[Message]) -> Result<(), Violations> {
+    let mut faults = Violations::new();
+    if wanted.is_empty() {
+        faults.push(Violation::new(
+            "/messageIds",
+            "too_few",
+            "must name at least one message",
+        ));
+    }
+    if wanted.len() > SPLIT_MAX_MESSAGES {
+        let message = format!(
+            "must name at most {SPLIT_MAX_MESSAGES} messages, names {}",
+            wanted.len()
+        );
+        faults.push(Violation::new("/messageIds", "too_many", message));
+        return faults.into_result();
+    }
+    for (index, id) in wanted.iter().enumerate() {
+        let pointer = format!("/messageIds/{index}");
+        if wanted.iter().take(index).any(|before| before == id) {
+            faults.push(Violation::new(pointer, "repeated", "must be named once"));
+        } else if found.iter().all(|message| message.id != *id) {
+            faults.push(Violation::new(pointer, "unknown", "is no message of this ticket"));
+        }
+    }
+    faults.into_result()
 }
 
 /// Whether someone who works with tickets may know of this one.

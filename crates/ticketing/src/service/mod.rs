@@ -34,6 +34,7 @@ pub use create::NewTicket;
 pub use edit::Edit;
 pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
+pub use joint::SPLIT_MAX_MESSAGES;
 pub use search::{Found, Search};
 pub use view::{Related, RelatedWish, TicketView, Written};
 

@@ -480,6 +480,21 @@ impl TicketStore for MemoryTickets {
             .cloned())
     }
 
+    async fn messages_among(
+        &self,
+        ticket: TicketId,
+        messages: &[MessageId],
+    ) -> Result<Vec<Message>, PortError> {
+        let state = self.state();
+        let wanted = state
+            .messages
+            .iter()
+            .filter(|message| message.ticket == ticket && messages.contains(&message.id));
+        let mut found: Vec<_> = wanted.cloned().collect();
+        found.sort_by_key(|message| (message.created_at, message.id));
+        Ok(found)
+    }
+
     async fn notes(
         &self,
         ticket: TicketId,

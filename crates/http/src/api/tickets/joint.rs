@@ -1,20 +1,20 @@
-//! What concerns two tickets: links, merges, and messages that go from one to the other. All but the list of links answer
-//! the ticket in the path.
+//! What concerns two tickets: links, merges, and messages that go from one to the other. All but the list of links and
+//! the split answer the ticket in the path.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
 use identity::Scope;
 use kernel::{MessageId, TicketId};
 use serde::{Deserialize, Serialize};
-use ticketing::{Body, Guard, Later, LinkKind, LinkedTicket, TicketError, TicketKey};
+use ticketing::{Body, Guard, Later, LinkKind, LinkedTicket, Related, Subject, TicketError, TicketKey};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::body::{StatusName, TicketBody};
+use super::body::{Shape, StatusName, TicketBody};
 use super::{KIND, rendered};
 use crate::app::AppState;
 use crate::auth::Caller;
-use crate::command::Command;
+use crate::command::{Command, Rendered};
 use crate::openapi::IfMatchHeader;
 use crate::path::Path;
 use crate::problem::Problem;
@@ -30,6 +30,7 @@ pub(super) fn operations() -> Vec<Operation> {
         operation(__path_merge, merge).scope(Scope::TicketsWrite),
         operation(__path_unmerge, unmerge).scope(Scope::TicketsWrite),
         operation(__path_move_message, move_message).scope(Scope::TicketsWrite),
+        operation(__path_split, split).scope(Scope::TicketsWrite),
     ]
 }
 
@@ -374,6 +375,57 @@ async fn move_message(
                 .await
         },
         rendered,
+    )
+    .await
+}
+
+/// What to split off.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Split)]
+struct SplitBody {
+    /// Messages of the ticket in the path.
+    #[schema(min_items = 1, max_items = 100)]
+    message_ids: Vec<Uuid>,
+    /// What the new ticket is about.
+    #[schema(min_length = 1, max_length = 200, examples("The second printer"))]
+    subject: String,
+}
+
+/// Split messages off into a new ticket
+///
+/// The new one has the same requester, assignee, team, priority, channel, tags and fields, is open, and is linked to the old
+/// one. Answers the new one.
+#[utoipa::path(
+    post,
+    path = "/tickets/{id}/split",
+    operation_id = "splitTicket",
+    tag = "tickets",
+    params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
+    request_body = SplitBody,
+    responses((status = 201, description = "The new ticket.", body = TicketBody,
+        headers(("ETag" = String, description = "The new ticket's version."),
+            ("Location" = String, description = "Where it is."))))
+)]
+async fn split(
+    app: Data<AppState>,
+    Path(key): Path<TicketKey>,
+    Command(mut call, body): Command<SplitBody>,
+) -> Result<HttpResponse, Problem> {
+    let SplitBody { message_ids, subject } = body;
+    let subject = Subject::parse("/subject", &subject).map_err(TicketError::from)?;
+    let messages: Vec<MessageId> = message_ids.into_iter().map(MessageId).collect();
+    let (actor, expected) = (call.actor(), call.expected(KIND));
+    call.run(
+        async |receipt| {
+            let guard = Guard { expected, receipt };
+            app.tickets.split(&actor, &key, &messages, &subject, guard).await
+        },
+        |written| {
+            let location = format!("/api/v1/tickets/{}", written.view.ticket.id);
+            let body = TicketBody::new(&written.view, &Related::default(), &Shape::default());
+            Rendered::created(KIND, written.view.version(), location, &body)
+        },
     )
     .await
 }
