@@ -5,12 +5,14 @@
 //! read and written.
 
 mod commit;
+mod counts;
 mod directory;
 mod filter;
 mod import;
 mod list;
 mod rows;
 mod search;
+mod views;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -18,8 +20,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId};
 use ticketing::{
-    Activity, Audience, CommitError, Count, Message, Note, Scope, Ticket, TicketCommit, TicketKey,
-    TicketNumber, TicketQuery, TicketStore, action,
+    Activity, Audience, CommitError, Count, Message, Note, Scope, Ticket, TicketCommit, TicketFilter,
+    TicketKey, TicketNumber, TicketQuery, TicketStore, action,
 };
 
 use crate::Database;
@@ -29,6 +31,7 @@ use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 pub use directory::PgDirectory;
 pub use search::PgSearch;
+pub use views::PgViews;
 
 const PORT: &str = "tickets";
 
@@ -125,6 +128,17 @@ impl TicketStore for PgTickets {
 
     async fn count(&self, scope: &Scope, query: &TicketQuery) -> Result<Count, PortError> {
         list::count(&self.database, scope, query)
+            .await
+            .map_err(|failure| failure.at(PORT))
+    }
+
+    async fn count_each(
+        &self,
+        scope: &Scope,
+        filters: &[TicketFilter],
+        rows_max: i64,
+    ) -> Result<Vec<i64>, PortError> {
+        counts::count_each(&self.database, scope, filters, rows_max)
             .await
             .map_err(|failure| failure.at(PORT))
     }
@@ -235,3 +249,5 @@ impl TicketStore for PgTickets {
 mod filter_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod views_tests;

@@ -189,7 +189,8 @@ impl PgSearch {
                 .push(")")
         };
         const WHOLE: &str = "E'StartSel=\\uE000, StopSel=\\uE001, HighlightAll=true'";
-        const PIECE: &str = "E'StartSel=\\uE000, StopSel=\\uE001, MaxWords=30, MinWords=12, ShortWord=0, MaxFragments=1'";
+        const PIECE: &str =
+            "E'StartSel=\\uE000, StopSel=\\uE001, MaxWords=30, MinWords=12, ShortWord=0, MaxFragments=1'";
         let recent = |columns: &'static str, table: &'static str| {
             Sql::new(" CROSS JOIN LATERAL (SELECT ")
                 .push(columns)

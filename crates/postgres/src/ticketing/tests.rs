@@ -102,7 +102,7 @@ async fn the_directory_knows_who_can_be_given_work() {
 }
 
 /// A desk with enough tickets that the planner would rather walk than scan.
-async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
+pub(super) async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
     let World {
         customer,
         stranger,
@@ -127,7 +127,7 @@ async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
 }
 
 /// Every node of a plan, top down.
-fn nodes(plan: &Value) -> Vec<&Value> {
+pub(super) fn nodes(plan: &Value) -> Vec<&Value> {
     let mut all = vec![plan];
     for child in plan["Plans"].as_array().into_iter().flatten() {
         all.extend(nodes(child));

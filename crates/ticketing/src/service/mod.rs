@@ -11,6 +11,8 @@ mod edit;
 mod explain;
 mod import;
 mod read;
+mod saved_view_error;
+mod saved_views;
 mod search;
 mod view;
 mod workflow;
@@ -33,6 +35,11 @@ pub use create::NewTicket;
 pub use edit::Edit;
 pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
+pub use saved_view_error::SavedViewError;
+pub use saved_views::{
+    NewView, SavedViews, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount,
+    ViewExplanation,
+};
 pub use search::{Found, Search};
 pub use view::{Related, RelatedWish, TicketView, Written};
 
