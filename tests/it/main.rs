@@ -27,5 +27,6 @@ mod sign_on;
 mod smuggling;
 mod strictness;
 mod two_factor;
+mod views;
 mod walkthrough;
 mod why_not;

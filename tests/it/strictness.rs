@@ -6,7 +6,7 @@ use serde_json::json;
 
 /// The rows of everything that a request could change.
 pub(super) async fn checksum(desk: &TestDesk) -> String {
-    let tables = "tickets ticket_messages ticket_notes ticket_activities users teams team_members outbox idempotency_keys";
+    let tables = "tickets ticket_messages ticket_notes ticket_activities users teams team_members outbox idempotency_keys ticket_views";
     let parts: Vec<String> = tables
         .split(' ')
         .map(|table| {

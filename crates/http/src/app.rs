@@ -18,7 +18,7 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
-use ticketing::{Search, Tickets};
+use ticketing::{SavedViews, Search, Tickets};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
@@ -134,6 +134,8 @@ pub struct AppParts {
     pub tickets: Arc<Tickets>,
     /// Finding tickets by their texts.
     pub search: Arc<Search>,
+    /// Saved views of tickets.
+    pub saved_views: Arc<SavedViews>,
     /// People's notifications.
     pub inbox: Arc<Inbox>,
     /// The first answers to requests with an idempotency key.

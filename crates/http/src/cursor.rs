@@ -96,7 +96,8 @@ impl fmt::Debug for CursorKey {
     }
 }
 
-fn invalid() -> Problem {
+/// The answer to a cursor that is not good here.
+pub(crate) fn invalid() -> Problem {
     Problem::unreadable(
         "request.invalid_cursor",
         "The cursor is not one that this list gave out for this query.",

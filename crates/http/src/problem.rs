@@ -215,6 +215,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         "The account does not wait for an invitation",
     ),
     entry("user.suspended", 409, "The account is suspended"),
+    entry("view.not_found", 404, "No such view"),
+    entry("view.too_many", 409, "No more views"),
 ];
 
 /// The title of a code, or else of its status.

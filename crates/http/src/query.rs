@@ -211,6 +211,23 @@ impl Query {
         id.map(T::from)
     }
 
+    /// Ids with commas between, at most `ids_max`; `None` when the parameter is absent.
+    pub fn ids<T: From<Uuid>>(&mut self, name: &str, ids_max: usize) -> Option<Vec<T>> {
+        let value = self.take(name)?;
+        if value.split(',').count() > ids_max {
+            self.refuse(name, "too_many", format!("must have at most {ids_max} values"));
+            return None;
+        }
+        let ids = value
+            .split(',')
+            .map(crate::path::parse_uuid)
+            .collect::<Option<Vec<_>>>();
+        if ids.is_none() {
+            self.refuse(name, "not_a_uuid", "must be UUIDs with commas between".to_owned());
+        }
+        ids.map(|ids| ids.into_iter().map(T::from).collect())
+    }
+
     /// The caller, nobody, or one by id: `me`, `none` or a UUID.
     pub fn whom(&mut self, name: &str) -> Option<Whom> {
         let value = self.take(name)?;

@@ -546,6 +546,25 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+
+    ticket_views (id) {
+        id -> Uuid,
+        #[max_length = 100]
+        name -> Varchar,
+        filter -> Nullable<Jsonb>,
+        #[max_length = 20]
+        sort -> Varchar,
+        position -> Int2,
+        owner_id -> Nullable<Uuid>,
+        team_id -> Nullable<Uuid>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use super::sql_types::TicketChannel;
     use super::sql_types::TicketPriority;
     use super::sql_types::TicketStatus;
@@ -640,6 +659,8 @@ diesel::joinable!(ticket_messages -> users (sender_id));
 diesel::joinable!(ticket_notes -> tickets (ticket_id));
 diesel::joinable!(ticket_notes -> users (agent_id));
 diesel::joinable!(ticket_search -> tickets (ticket_id));
+diesel::joinable!(ticket_views -> teams (team_id));
+diesel::joinable!(ticket_views -> users (owner_id));
 diesel::joinable!(tickets -> sla_policies (sla_policy_id));
 diesel::joinable!(tickets -> teams (team_id));
 
@@ -675,6 +696,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ticket_notes,
     ticket_search,
     ticket_search_queue,
+    ticket_views,
     tickets,
     users,
 );

@@ -33,10 +33,11 @@ use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts,
     PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn,
-    PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, Role, RolesError,
+    PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
 };
 use ticketing::{
-    AutoClose, Directory, Import, ImportStore, Markup, Search, SearchIndex, TicketStore, Tickets,
+    AutoClose, Directory, Import, ImportStore, Markup, SavedViewStore, SavedViews, Search, SearchIndex,
+    TicketStore, Tickets,
 };
 use worker::{Relay, Sweep, Worker};
 
@@ -154,6 +155,8 @@ pub struct Desk {
     pub tickets: Arc<Tickets>,
     /// Finds tickets by their texts.
     pub search: Arc<Search>,
+    /// Saved views of tickets.
+    pub saved_views: Arc<SavedViews>,
     /// Brings tickets in from elsewhere.
     pub import: Arc<Import>,
     /// People's notifications.
@@ -442,6 +445,8 @@ impl Desk {
         );
         let tickets = Arc::new(tickets);
         let search = Search::new(search_index, Arc::clone(&tickets));
+        let view_store: Arc<dyn SavedViewStore> = Arc::new(PgViews::new(database.clone()));
+        let saved_views = SavedViews::new(view_store, Arc::clone(&tickets));
         let import = Import::new(import_store, Arc::clone(&clock), Arc::clone(&ids));
 
         let notification_store: Arc<dyn NotificationStore> = Arc::new(PgNotifications::new(database.clone()));
@@ -471,6 +476,7 @@ impl Desk {
             limits,
             tickets,
             search: Arc::new(search),
+            saved_views: Arc::new(saved_views),
             import: Arc::new(import),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
@@ -516,6 +522,7 @@ impl Desk {
             limits: Arc::clone(&self.limits) as Arc<dyn RateLimits>,
             tickets: Arc::clone(&self.tickets),
             search: Arc::clone(&self.search),
+            saved_views: Arc::clone(&self.saved_views),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
             cursors: self.cursors.clone(),

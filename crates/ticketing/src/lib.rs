@@ -19,6 +19,7 @@ pub mod policy;
 mod port;
 mod query;
 mod ruling;
+mod saved_view;
 mod search;
 mod service;
 #[cfg(any(test, feature = "testing"))]
@@ -44,14 +45,21 @@ pub use query::{
     COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery,
 };
 pub use ruling::{Action, Case, Reason, Refusal};
+pub use saved_view::port::{SavedViewStore, ViewCommit, ViewCommitError, ViewWrite};
+pub use saved_view::rights::{TeamReach, ViewReach, ViewRight};
+pub use saved_view::{
+    SavedView, SavedViewId, VIEW_FILTER_MAX_BYTES, VIEW_NAME_MAX_CHARS, VIEW_PLACE_MAX, VIEWS_MAX,
+    ViewFilter, ViewHolder, ViewName, ViewPlace, ViewPosition, ViewVisibility,
+};
 pub use search::{
     Excerpt, Hit, PREFIX_MIN_CHARS, Part, RANKED_MAX_TICKETS, Run, SEARCH_TERMS_MAX, SEARCH_TEXT_MAX_CHARS,
     SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, SearchText, Wanted,
 };
 pub use service::{
     AutoClose, Edit, Explanation, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
-    LongSubject, NewTicket, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES, Search, TicketView,
-    Tickets, Written,
+    LongSubject, NewTicket, NewView, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES, SavedViewError,
+    SavedViews, Search, TicketView, Tickets, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction,
+    ViewChange, ViewCount, ViewExplanation, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

@@ -7,7 +7,7 @@ use events::Event;
 use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId, Version};
 
 use crate::joint::{JointCommit, JointError, LinkedTicket, MergeFacts, Tally};
-use crate::query::{Count, Scope, TicketQuery};
+use crate::query::{Count, Scope, TicketFilter, TicketQuery};
 use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber};
 
 /// Everything that one decision makes durable: stored whole or not at all.
@@ -108,6 +108,18 @@ pub trait TicketStore: Send + Sync {
     /// # Errors
     /// When the store cannot be reached.
     async fn count(&self, scope: &Scope, query: &TicketQuery) -> Result<Count, PortError>;
+
+    /// How many live tickets in `scope` each of the filters selects, in their order; of each no more than `rows_max` are
+    /// counted. Must take one question to the store however many filters there are.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn count_each(
+        &self,
+        scope: &Scope,
+        filters: &[TicketFilter],
+        rows_max: i64,
+    ) -> Result<Vec<i64>, PortError>;
 
     /// Stores a decision whole, or nothing of it.
     ///

@@ -91,6 +91,37 @@ impl Default for Sort {
     }
 }
 
+impl Sort {
+    /// Every offered order.
+    pub const ALL: [Self; 4] = [
+        Self::by(SortKey::CreatedAt, Direction::OldestFirst),
+        Self::by(SortKey::CreatedAt, Direction::NewestFirst),
+        Self::by(SortKey::UpdatedAt, Direction::OldestFirst),
+        Self::by(SortKey::UpdatedAt, Direction::NewestFirst),
+    ];
+
+    const fn by(key: SortKey, direction: Direction) -> Self {
+        Self { key, direction }
+    }
+
+    /// The name, with `-` in front for newest first.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match (self.key, self.direction) {
+            (SortKey::CreatedAt, Direction::OldestFirst) => "createdAt",
+            (SortKey::CreatedAt, Direction::NewestFirst) => "-createdAt",
+            (SortKey::UpdatedAt, Direction::OldestFirst) => "updatedAt",
+            (SortKey::UpdatedAt, Direction::NewestFirst) => "-updatedAt",
+        }
+    }
+
+    /// The order of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.as_str() == name)
+    }
+}
+
 /// What tickets can be sorted by; equals are told apart by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortKey {

@@ -227,6 +227,9 @@ impl World {
                 let id: Uuid = self.database.query_one(last, &[]).await.unwrap().get(0);
                 places.insert("id".to_owned(), id.to_string());
             }
+            "view" => {
+                places.insert("id".to_owned(), self.view(state).await);
+            }
             // Someone like the caller, who leaves in the caller's stead.
             "passing" => {
                 if let Some(caller) = self.caller(caller) {
@@ -331,6 +334,15 @@ impl World {
             other => panic!("no state {other}"),
         }
         id
+    }
+
+    /// A saved view of the agent's own, of the team's or shared with all staff; its id.
+    async fn view(&self, visibility: &str) -> String {
+        let team = (visibility == "team").then_some(self.team);
+        let by = &self.people[if visibility == "own" { "agent" } else { "admin" }];
+        let body = json!({ "name": "View", "visibility": visibility, "teamId": team });
+        let made = self.desk.post(by, "/api/v1/views", &body).await;
+        made.expect(201).text_of("/id")
     }
 
     /// Something that the owner is told; its id.

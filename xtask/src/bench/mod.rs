@@ -309,7 +309,9 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
     let mut connections: Vec<usize> = args.connections.iter().map(|count| count.get()).collect();
     connections.sort_unstable();
     connections.dedup();
-    let cursor = deep_cursor(&bench.desk, &bench.desk.login_agent()?)?;
+    let token = bench.desk.login_agent()?;
+    save_views(&bench.desk, &token, &population.team(BENCH_TEAM))?;
+    let cursor = deep_cursor(&bench.desk, &token)?;
     let deep_page = cursor.page;
     let mut plans = works(population, &agent, cursor);
     plans.retain(|plan| args.wants(&plan.name));
@@ -432,6 +434,32 @@ fn page_target(cursor: &str) -> String {
     }
 }
 
+/// Saves ten views of an agent's, from those that have most of the desk to those that have little of it.
+fn save_views(desk: &Desk, token: &str, team: &str) -> Outcome<()> {
+    use serde_json::{Value, json};
+    let term = |field: &str, operator: &str, value: Value| json!({ "field": field, "operator": operator, "value": value });
+    let unset = |field: &str| json!({ "field": field, "operator": "is_not_set" });
+    let open = || term("status", "in", json!(["open", "pending"]));
+    let all = |conditions: Vec<Value>| json!({ "all": conditions });
+    let filters = [
+        Value::Null,
+        open(),
+        term("status", "equals", json!("resolved")),
+        all(vec![open(), term("assignedToId", "equals", json!("me"))]),
+        all(vec![open(), unset("assignedToId")]),
+        all(vec![open(), term("teamId", "equals", json!(team))]),
+        all(vec![open(), unset("teamId")]),
+        all(vec![open(), term("priority", "equals", json!("urgent"))]),
+        all(vec![open(), term("updatedAt", "less_than", json!("-7d"))]),
+        all(vec![open(), term("subject", "contains", json!("printer"))]),
+    ];
+    for (position, filter) in filters.into_iter().enumerate() {
+        let body = json!({ "name": format!("View {position}"), "filter": filter, "position": position });
+        desk.call("POST", "/api/v1/views", Some(token), Some(&body))?;
+    }
+    Ok(())
+}
+
 /// A condition of the filter language that most of the team's open tickets meet. Its statement is made anew each time.
 fn filter_target(population: Population) -> String {
     let condition = serde_json::json!({ "all": [
@@ -483,6 +511,7 @@ const SEARCHES: [(&str, &str); 3] = [
 const SEARCH_COUNT: &str = "search, counted";
 const PAGE_1: &str = "page 1";
 const COUNT: &str = "count open";
+const VIEWS: &str = "count 10 views";
 const CREATE: &str = "create";
 const REPLY: &str = "reply";
 
@@ -562,6 +591,7 @@ fn works(population: Population, agent: &str, deep: DeepCursor) -> Vec<Plan> {
                 "/api/v1/tickets?teamId={team}&status=open&limit=1&count=true"
             )),
         )),
+        at_fewest(get(VIEWS, None, fixed("/api/v1/views/counts".to_owned()))),
         post(
             CREATE,
             pgbench::create(&population, agent, &bare_text),

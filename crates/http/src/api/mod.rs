@@ -14,6 +14,7 @@ mod tickets;
 mod two_factor;
 mod user_actions;
 mod users;
+mod views;
 pub(crate) mod why_not;
 
 use crate::routes::Operation;
@@ -23,6 +24,7 @@ use crate::routes::Operation;
 pub fn operations() -> Vec<Operation> {
     [
         tickets::operations(),
+        views::operations(),
         notifications::operations(),
         auth::operations(),
         account_links::operations(),

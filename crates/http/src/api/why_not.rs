@@ -10,7 +10,9 @@ use identity::service::{ChangeAccountError, Explained, Question};
 use identity::{Access, Requirement};
 use kernel::{Actor, Classify, Role, TeamId, UserId};
 use serde::Serialize;
-use ticketing::{Action, Explanation, TicketError, TicketKey, TicketStatus};
+use ticketing::{
+    Action, Explanation, SavedViewId, TicketError, TicketKey, TicketStatus, ViewAction, ViewExplanation,
+};
 use utoipa::ToSchema;
 
 use crate::app::AppState;
@@ -37,6 +39,8 @@ pub(crate) enum Topic {
     Ticket(&'static [Action]),
     /// That of accounts and teams.
     People(PeopleOperation),
+    /// That of saved views.
+    View(ViewAction),
     /// None but for the role that it takes at least; what it shows or changes is the caller's anyway.
     Role(Role, &'static str),
 }
@@ -77,6 +81,14 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "restoreTicket" => Topic::Ticket(&[Action::Restore]),
         "listTickets" => Topic::Role(Role::User, "Everyone lists the tickets that they see."),
         "searchTickets" => Topic::Role(Role::User, "Everyone searches the tickets that they see."),
+        "listViews" | "countViews" => Topic::Role(Role::Agent, "Staff see the views that are theirs."),
+        "createView" => Topic::Role(
+            Role::Agent,
+            "Staff save views for themselves, supervisors and leads for their team, administrators for all.",
+        ),
+        "getView" | "listViewTickets" => Topic::View(ViewAction::Read),
+        "updateView" => Topic::View(ViewAction::Change),
+        "deleteView" => Topic::View(ViewAction::Delete),
         "createTicket" => Topic::Role(
             Role::User,
             "Everyone opens tickets for themselves, staff also for others.",
@@ -406,13 +418,14 @@ fn find(app: &AppState, operation_id: &str) -> Option<(Requirement, Topic)> {
 enum Matter {
     Ticket(Action),
     People(PeopleOperation),
+    View(ViewAction),
     Role(Role, &'static str),
 }
 
 impl Matter {
     fn is_about_something(self) -> bool {
         match self {
-            Matter::Ticket(_) => true,
+            Matter::Ticket(_) | Matter::View(_) => true,
             Matter::People(operation) => operation.is_about() != About::Nothing,
             Matter::Role(..) => false,
         }
@@ -429,8 +442,11 @@ fn matter(topic: Topic, action: Option<&str>) -> Result<Matter, String> {
             found.map(Matter::Ticket).ok_or_else(|| names.join(", "))
         }
         (Topic::People(operation), None) => Ok(Matter::People(operation)),
+        (Topic::View(action), None) => Ok(Matter::View(action)),
         (Topic::Role(role, rule), None) => Ok(Matter::Role(role, rule)),
-        (Topic::People(_) | Topic::Role(..), Some(_)) => Err("those of operations on tickets".to_owned()),
+        (Topic::People(_) | Topic::View(_) | Topic::Role(..), Some(_)) => {
+            Err("those of operations on tickets".to_owned())
+        }
     }
 }
 
@@ -487,14 +503,23 @@ async fn decide(
             let explained = app.why_not.explain(actor, question).await?;
             Ok(DecisionBody::of_people(explained))
         }
+        Matter::View(action) => {
+            let id = key_of::<SavedViewId>(resource, "views")?;
+            let ViewExplanation { rule, refusal } = app.saved_views.explain(actor, id, action).await?;
+            Ok(DecisionBody::new(role_of(actor).as_str(), rule, refusal))
+        }
         Matter::Role(least, rule) => {
-            let role = match actor {
-                Actor::Person(person) => person.role,
-                Actor::System(_) => Role::Admin,
-            };
+            let role = role_of(actor);
             let refusal = (role < least).then_some(ChangeAccountError::Forbidden);
             Ok(DecisionBody::new(role.as_str(), rule, refusal))
         }
+    }
+}
+
+fn role_of(actor: &Actor) -> Role {
+    match actor {
+        Actor::Person(person) => person.role,
+        Actor::System(_) => Role::Admin,
     }
 }
 

@@ -28,8 +28,8 @@ use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
 use ticketing::AssigneeFacts;
-use ticketing::testing::{MemoryDirectory, MemoryTickets, PlainMarkup};
-use ticketing::{Search, Tickets};
+use ticketing::testing::{MemoryDirectory, MemoryTickets, MemoryViews, PlainMarkup};
+use ticketing::{SavedViews, Search, Tickets};
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
@@ -105,6 +105,7 @@ impl World {
         );
         let tickets = Arc::new(tickets);
         let search = Search::new(store, Arc::clone(&tickets));
+        let saved_views = SavedViews::new(Arc::new(MemoryViews::default()), Arc::clone(&tickets));
         let notifications = Arc::new(MemoryNotifications::new());
         let parts = AppParts {
             settings,
@@ -124,6 +125,7 @@ impl World {
             limits: Arc::new(MemoryRateLimits::new(clock.clone())),
             tickets,
             search: Arc::new(search),
+            saved_views: Arc::new(saved_views),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),
             cursors: CursorKey::new(b"a secret of tests"),

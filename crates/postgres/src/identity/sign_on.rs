@@ -321,8 +321,7 @@ fn statement(commit: SignOnCommit) -> Result<Sql, Failure> {
     };
     sql = match memberships {
         MembershipsAfter::Keep => sql,
-        MembershipsAfter::LeaveAll => sql
-            .push(", left_teams AS (DELETE FROM team_members m USING changed WHERE m.user_id = changed.id)"),
+        MembershipsAfter::LeaveAll => sql.push(users::LEAVE_ALL),
     };
     if !events.is_empty() {
         let insert = insert_events(&events, Some("changed"))?;

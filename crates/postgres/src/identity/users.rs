@@ -254,8 +254,7 @@ fn statement(commit: AccountCommit) -> Result<Sql, Failure> {
     sql = sql.append(end_sessions(sessions));
     sql = match memberships {
         MembershipsAfter::Keep => sql,
-        MembershipsAfter::LeaveAll => sql
-            .push(", left_teams AS (DELETE FROM team_members m USING changed WHERE m.user_id = changed.id)"),
+        MembershipsAfter::LeaveAll => sql.push(LEAVE_ALL),
     };
     if !events.is_empty() {
         let insert = insert_events(&events, Some("changed"))?;
@@ -270,6 +269,11 @@ fn statement(commit: AccountCommit) -> Result<Sql, Failure> {
         .push(token_open)
         .push(" AS token_open FROM verdict"))
 }
+
+/// What goes with an account's place on the staff: its memberships, and the views that it alone saw.
+pub(super) const LEAVE_ALL: &str = ", \
+    left_teams AS (DELETE FROM team_members m USING changed WHERE m.user_id = changed.id), \
+    left_views AS (DELETE FROM ticket_views v USING changed WHERE v.owner_id = changed.id)";
 
 /// What goes of an account besides the columns of its row.
 const REMOVE_CREDENTIALS: &str = ", \

@@ -27,7 +27,7 @@ use super::rows::TicketRow;
 
 /// What a walk holds equal, so that an index gives it in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Anchor {
+pub(super) enum Anchor {
     /// Each wanted status of the whole desk.
     Desk,
     /// Each wanted status of each team in the scope.
@@ -47,7 +47,7 @@ enum Anchor {
 }
 
 /// The walks that together hold the whole list, and nothing twice unless [`Anchor::ScopeAgent`] is among several.
-fn anchors(scope: &Scope, query: &TicketQuery) -> Vec<Anchor> {
+pub(super) fn anchors(scope: &Scope, query: &TicketQuery) -> Vec<Anchor> {
     let filter = &query.filter;
     let mut walks = match scope {
         Scope::RequestedBy(_) => vec![Anchor::Requester],
@@ -107,28 +107,12 @@ pub(super) fn page(scope: &Scope, query: &TicketQuery) -> Sql {
 pub(super) fn places(scope: &Scope, query: &TicketQuery, also: &Sql, rows: i64) -> Sql {
     let anchors = anchors(scope, query);
     let several = anchors.len() > 1;
-    // In the enum's order and each once, so that the text has few forms.
-    let wanted =
-        |status: &TicketStatus| query.filter.status.is_empty() || query.filter.status.contains(status);
-    let wanted: Vec<_> = TicketStatus::ALL.into_iter().filter(wanted).collect();
-    let mut walks = Vec::new();
-    for anchor in anchors {
-        match anchor {
-            Anchor::Requester | Anchor::Deleted => walks.push((anchor, None)),
-            Anchor::Desk
-            | Anchor::ScopeTeams
-            | Anchor::FilterTeam
-            | Anchor::Triage
-            | Anchor::ScopeAgent
-            | Anchor::FilterAssignee => walks.extend(wanted.iter().map(|status| (anchor, Some(*status)))),
-        }
-    }
     let mut sql = Sql::new("SELECT ");
     if several {
         sql = sql.push("DISTINCT ");
     }
     sql = sql.push("at, id FROM (");
-    for (index, (anchor, status)) in walks.into_iter().enumerate() {
+    for (index, (anchor, status)) in walks_of(anchors, &query.filter).into_iter().enumerate() {
         if index > 0 {
             sql = sql.push(" UNION ALL ");
         }
@@ -143,6 +127,26 @@ pub(super) fn places(scope: &Scope, query: &TicketQuery, also: &Sql, rows: i64) 
         .bind(rows)
 }
 
+/// The walks of these anchors: one for each wanted status, where the anchor's index has the status.
+pub(super) fn walks_of(anchors: Vec<Anchor>, filter: &TicketFilter) -> Vec<(Anchor, Option<TicketStatus>)> {
+    // In the enum's order and each once, so that the text has few forms.
+    let wanted = |status: &TicketStatus| filter.status.is_empty() || filter.status.contains(status);
+    let wanted: Vec<_> = TicketStatus::ALL.into_iter().filter(wanted).collect();
+    let mut walks = Vec::new();
+    for anchor in anchors {
+        match anchor {
+            Anchor::Requester | Anchor::Deleted => walks.push((anchor, None)),
+            Anchor::Desk
+            | Anchor::ScopeTeams
+            | Anchor::FilterTeam
+            | Anchor::Triage
+            | Anchor::ScopeAgent
+            | Anchor::FilterAssignee => walks.extend(wanted.iter().map(|status| (anchor, Some(*status)))),
+        }
+    }
+    walks
+}
+
 /// `TicketRow::COLUMNS`, each of the table `t`; the first is written by the caller.
 pub(super) fn columns_of_t() -> &'static str {
     static COLUMNS: std::sync::LazyLock<String> =
@@ -153,7 +157,7 @@ pub(super) fn columns_of_t() -> &'static str {
 /// One walk: at most a page's worth of sort values and ids, for one status where the anchor has an index by it.
 ///
 /// The status stands in the text: the planner must know which one it is, since some are rare and others are not.
-fn walk(
+pub(super) fn walk(
     anchor: Anchor,
     status: Option<TicketStatus>,
     scope: &Scope,
@@ -275,7 +279,7 @@ fn names(statuses: &[TicketStatus]) -> Vec<String> {
     statuses.iter().map(|status| status.as_str().to_owned()).collect()
 }
 
-fn scope_teams(scope: &Scope) -> Vec<uuid::Uuid> {
+pub(super) fn scope_teams(scope: &Scope) -> Vec<uuid::Uuid> {
     match scope {
         Scope::WorkOf { teams, .. } => teams.iter().map(|team| team.0).collect(),
         Scope::RequestedBy(_) | Scope::Desk => Vec::new(),

@@ -5,6 +5,7 @@
 //! read and written.
 
 mod commit;
+mod counts;
 mod directory;
 mod filter;
 mod import;
@@ -12,6 +13,7 @@ mod joint;
 mod list;
 mod rows;
 mod search;
+mod views;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -20,7 +22,8 @@ use diesel_async::RunQueryDsl;
 use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId};
 use ticketing::{
     Activity, Audience, CommitError, Count, JointCommit, JointError, LinkedTicket, MergeFacts, Message, Note,
-    Scope, Tally, Ticket, TicketCommit, TicketKey, TicketNumber, TicketQuery, TicketStore, action,
+    Scope, Tally, Ticket, TicketCommit, TicketFilter, TicketKey, TicketNumber, TicketQuery, TicketStore,
+    action,
 };
 
 use crate::Database;
@@ -30,6 +33,7 @@ use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 pub use directory::PgDirectory;
 pub use search::PgSearch;
+pub use views::PgViews;
 
 const PORT: &str = "tickets";
 
@@ -126,6 +130,17 @@ impl TicketStore for PgTickets {
 
     async fn count(&self, scope: &Scope, query: &TicketQuery) -> Result<Count, PortError> {
         list::count(&self.database, scope, query)
+            .await
+            .map_err(|failure| failure.at(PORT))
+    }
+
+    async fn count_each(
+        &self,
+        scope: &Scope,
+        filters: &[TicketFilter],
+        rows_max: i64,
+    ) -> Result<Vec<i64>, PortError> {
+        counts::count_each(&self.database, scope, filters, rows_max)
             .await
             .map_err(|failure| failure.at(PORT))
     }
@@ -276,3 +291,5 @@ impl TicketStore for PgTickets {
 mod filter_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod views_tests;

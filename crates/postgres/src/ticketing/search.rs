@@ -656,7 +656,9 @@ mod tests {
     /// How many documents a statement looks at.
     async fn looked_at(database: &Database, sql: Sql) -> f64 {
         let sql = Sql::new("EXPLAIN (ANALYZE, FORMAT JSON) ").append(sql);
-        let row = database.run(async |connection| sql.clone().get_result::<PlanRow>(connection).await).await;
+        let row = database
+            .run(async |connection| sql.clone().get_result::<PlanRow>(connection).await)
+            .await;
         let plan = row.unwrap().plan;
         let all = nodes(plan.pointer("/0/Plan").unwrap());
         let mut documents = 0.0;

@@ -102,7 +102,7 @@ async fn the_directory_knows_who_can_be_given_work() {
 }
 
 /// A desk with enough tickets that the planner would rather walk than scan.
-async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
+pub(super) async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
     let World {
         customer,
         stranger,

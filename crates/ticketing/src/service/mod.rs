@@ -12,6 +12,8 @@ mod explain;
 mod import;
 mod joint;
 mod read;
+mod saved_view_error;
+mod saved_views;
 mod search;
 mod view;
 mod workflow;
@@ -35,6 +37,11 @@ pub use edit::Edit;
 pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
 pub use joint::SPLIT_MAX_MESSAGES;
+pub use saved_view_error::SavedViewError;
+pub use saved_views::{
+    NewView, SavedViews, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount,
+    ViewExplanation,
+};
 pub use search::{Found, Search};
 pub use view::{Related, RelatedWish, TicketView, Written};
 

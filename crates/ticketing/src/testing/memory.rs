@@ -17,7 +17,7 @@ use crate::port::{
     AssigneeFacts, CommitError, Directory, Markup, PersonCard, TeamCard, TicketCommit, TicketStore,
     TicketWrite,
 };
-use crate::query::{Count, Direction, Scope, SortKey, TicketQuery};
+use crate::query::{Count, Direction, Scope, SortKey, TicketFilter, TicketQuery};
 use crate::search::{
     Excerpt, Hit, Part, Run, SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, Wanted,
 };
@@ -75,7 +75,7 @@ impl MemoryTickets {
     }
 }
 
-fn same_request(a: &Receipt, b: &Receipt) -> bool {
+pub(super) fn same_request(a: &Receipt, b: &Receipt) -> bool {
     match (a, b) {
         (Receipt::Event(a), Receipt::Event(b)) => a == b,
         (Receipt::Request(a), Receipt::Request(b)) => {
@@ -339,6 +339,24 @@ impl TicketStore for MemoryTickets {
     async fn count(&self, scope: &Scope, query: &TicketQuery) -> Result<Count, PortError> {
         let count = self.state().selected(scope, query).len();
         Ok(Count::Exact(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    async fn count_each(
+        &self,
+        scope: &Scope,
+        filters: &[TicketFilter],
+        rows_max: i64,
+    ) -> Result<Vec<i64>, PortError> {
+        let state = self.state();
+        let count = |filter: &TicketFilter| {
+            let query = TicketQuery {
+                filter: filter.clone(),
+                ..TicketQuery::default()
+            };
+            let count = state.selected(scope, &query).len();
+            i64::try_from(count).unwrap_or(i64::MAX).min(rows_max)
+        };
+        Ok(filters.iter().map(count).collect())
     }
 
     async fn commit(&self, commit: TicketCommit) -> Result<(), CommitError> {

@@ -3,7 +3,10 @@
 pub mod build;
 pub mod contract;
 pub mod contract_search;
+pub mod contract_views;
 mod memory;
+mod memory_views;
 
 pub use crate::port::MockMarkup;
 pub use memory::{MemoryDirectory, MemoryTickets, PlainMarkup};
+pub use memory_views::MemoryViews;

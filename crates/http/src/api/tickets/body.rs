@@ -78,7 +78,7 @@ name_enum! {
 
 /// What of a ticket a client asked to see.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shape {
+pub(in crate::api) struct Shape {
     /// The related things to show whole.
     pub(super) include: Vec<Include>,
     /// The only members to show; all when empty.
@@ -109,7 +109,7 @@ impl Include {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Ticket)]
-pub(super) struct TicketBody {
+pub(in crate::api) struct TicketBody {
     /// The ticket.
     id: Uuid,
     /// Its number for people; never used again.
@@ -333,7 +333,7 @@ pub(super) const FIELDS: [&str; 27] = [
 ];
 
 impl TicketBody {
-    pub(super) fn new(view: &TicketView, related: &Related, shape: &Shape) -> Self {
+    pub(in crate::api) fn new(view: &TicketView, related: &Related, shape: &Shape) -> Self {
         let TicketView {
             ticket,
             audience,

@@ -60,7 +60,7 @@ struct FoundShapeParams {
     fields: Option<String>,
 }
 
-pub(super) fn shape(query: &mut Query) -> Shape {
+pub(in crate::api) fn shape(query: &mut Query) -> Shape {
     let include = query.choices("include", &Include::ALL, Include::name);
     let fields = query.choices("fields", &FIELDS, |name| name);
     Shape { include, fields }
@@ -281,10 +281,10 @@ fn narrowed(app: &AppState, actor: &Actor, filter: TicketFilter, query: &mut Que
 }
 
 /// A page of tickets, whole or with some of their members.
-type Listed = web::Either<web::Json<ListBody<TicketBody>>, web::Json<ListBody<Value>>>;
+pub(in crate::api) type Listed = web::Either<web::Json<ListBody<TicketBody>>, web::Json<ListBody<Value>>>;
 
 /// A page of tickets, each with the members that the client asked for.
-fn answer<T, P: Seek>(
+pub(in crate::api) fn answer<T, P: Seek>(
     page: &PageRequest<P>,
     found: Page<T, P>,
     total: Option<Count>,
@@ -357,7 +357,7 @@ fn order((key, direction): (SortKey, query::Direction)) -> Sort {
     Sort { key, direction }
 }
 
-pub(super) async fn related(
+pub(in crate::api) async fn related(
     app: &AppState,
     shape: &Shape,
     views: impl Iterator<Item = &TicketView>,

@@ -16,7 +16,10 @@ use crate::path::PathKey;
 use crate::problem::Problem;
 use crate::routes::Operation;
 
-use body::{Shape, TicketBody};
+use body::Shape;
+
+pub(super) use body::TicketBody;
+pub(super) use listing::{Listed, answer, related, shape};
 
 /// The kind that entity tags of tickets carry.
 const KIND: &str = "ticket";
@@ -55,7 +58,7 @@ fn accepted(violations: Violations) -> Result<(), Problem> {
 }
 
 /// A field that a patch may set and never empty.
-fn not_null<T>(violations: &mut Violations, pointer: &str, patch: kernel::Patch<T>) -> Option<T> {
+pub(super) fn not_null<T>(violations: &mut Violations, pointer: &str, patch: kernel::Patch<T>) -> Option<T> {
     match patch {
         kernel::Patch::Keep => None,
         kernel::Patch::Set(value) => Some(value),
