@@ -39,7 +39,7 @@ pub use api_key::{ApiKey, ApiKeyName, Scopes};
 pub use audit::{AuditActor, AuditEntry, AuditNumber, AuditTarget};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, PrincipalCache,
+    AccountLimits, AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, Intake, PrincipalCache,
     Reauthentication, Security, SessionControl, SessionLimits, Sessions, SignOn, SignedIn, Teams,
     ThrottleLimits, TwoFactor, TwoFactorLimits, VerifiedEmail, WhyNot,
 };

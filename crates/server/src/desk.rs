@@ -427,12 +427,12 @@ impl Desk {
         let tickets = Tickets::new(
             ticket_store,
             directory,
-            markup,
+            Arc::clone(&markup),
             Arc::clone(&clock),
             Arc::clone(&ids),
             config.tickets.clone(),
         );
-        let import = Import::new(import_store, Arc::clone(&clock), Arc::clone(&ids));
+        let import = Import::new(import_store, markup, Arc::clone(&clock), Arc::clone(&ids));
 
         let notification_store: Arc<dyn NotificationStore> = Arc::new(PgNotifications::new(database.clone()));
         let inbox = Inbox::new(Arc::clone(&notification_store), Arc::clone(&clock));

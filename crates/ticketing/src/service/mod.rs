@@ -10,6 +10,7 @@ mod create;
 mod edit;
 mod explain;
 mod import;
+mod import_past;
 mod read;
 mod view;
 mod workflow;
@@ -32,6 +33,7 @@ pub use create::NewTicket;
 pub use edit::Edit;
 pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
+pub use import_past::{PAST_MESSAGES_MAX, Past, PastMessage};
 pub use view::{Related, RelatedWish, TicketView, Written};
 
 /// How often a decision is made anew when others keep changing the ticket first.
