@@ -501,7 +501,10 @@ impl Writer {
 }
 
 fn attribute(tag: &Tag, name: &str) -> Option<String> {
-    let found = tag.attrs.iter().find(|attribute| &*attribute.name.local == name)?;
+    let found = tag
+        .attrs
+        .iter()
+        .find(|attribute| &*attribute.name.local == name)?;
     Some(found.value.to_string())
 }
 
@@ -581,11 +584,11 @@ mod tests {
         let table = [
             ("<ul><li>a</li><li>b</li></ul>", "- a\n- b"),
             ("<ol start=3><li>a<li>b</ol>z", "3. a\n4. b\n\nz"),
-            ("<ul><li>a<ul><li>b</li></ul></li><li>c</li></ul>", "- a\n  - b\n- c"),
             (
-                "<blockquote><p>a</p><p>b</p></blockquote>c",
-                "> a\n>\n> b\n\nc",
+                "<ul><li>a<ul><li>b</li></ul></li><li>c</li></ul>",
+                "- a\n  - b\n- c",
             ),
+            ("<blockquote><p>a</p><p>b</p></blockquote>c", "> a\n>\n> b\n\nc"),
             ("<pre>x\n  y ``` z</pre>", "````\nx\n  y ``` z\n````"),
         ];
         for (html, markdown) in table {
@@ -608,7 +611,10 @@ mod tests {
                 "<https://a.example>",
             ),
             ("<a href='javascript:alert(1)'>x</a>", "x"),
-            ("<img src='https://a.example/p.png' alt='Plan'>", "[Plan](<https://a.example/p.png>)"),
+            (
+                "<img src='https://a.example/p.png' alt='Plan'>",
+                "[Plan](<https://a.example/p.png>)",
+            ),
             ("<img src='https://a.example/t.gif' width=1 height=1>x", "x"),
             ("<img src='cid:1' alt='Plan'>", "Plan"),
         ];

@@ -20,12 +20,12 @@ use identity::ports::{
     SecurityStore, SessionStore, SetupStore, TeamStore, UserStore, Vault,
 };
 use identity::service::{
-    AccountPorts, ApiKeyPorts, SecondFactor, SecondFactorPorts, SecurityPorts, SessionControlPorts,
-    SessionPorts, SignOnPorts, TeamPorts, Throttle, TwoFactorPorts, WhyNotPorts,
+    AccountPorts, ApiKeyPorts, IntakePorts, SecondFactor, SecondFactorPorts, SecurityPorts,
+    SessionControlPorts, SessionPorts, SignOnPorts, TeamPorts, Throttle, TwoFactorPorts, WhyNotPorts,
 };
 use identity::{
-    AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, PrincipalCache, Reauthentication,
-    Security, SessionControl, Sessions, SignOn, Teams, TwoFactor, WhyNot,
+    AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, Intake, PrincipalCache,
+    Reauthentication, Security, SessionControl, Sessions, SignOn, Teams, TwoFactor, WhyNot,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
@@ -150,6 +150,8 @@ pub struct Desk {
     pub tickets: Arc<Tickets>,
     /// Brings tickets in from elsewhere.
     pub import: Arc<Import>,
+    /// Brings people and teams in from elsewhere.
+    pub intake: Arc<Intake>,
     /// People's notifications.
     pub inbox: Arc<Inbox>,
     /// Turns events into notifications.
@@ -405,6 +407,13 @@ impl Desk {
             },
             sign_on::settings(config, &clock)?,
         );
+        let intake = Intake::new(IntakePorts {
+            users: Arc::clone(&users),
+            teams: Arc::clone(&team_store),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
         let teams = Teams::new(TeamPorts {
             teams: team_store,
             users: Arc::clone(&users),
@@ -461,6 +470,7 @@ impl Desk {
             limits,
             tickets: Arc::new(tickets),
             import: Arc::new(import),
+            intake: Arc::new(intake),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
             account_mails: Arc::new(account_mails),

@@ -40,7 +40,8 @@ pub use query::{
 pub use ruling::{Action, Case, Reason, Refusal};
 pub use service::{
     AutoClose, Edit, Explanation, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
-    LongSubject, NewTicket, PAST_MESSAGES_MAX, Past, PastMessage, RawRow, Related, RelatedWish, Reply, TicketView, Tickets, Written,
+    LongSubject, NewTicket, PAST_MESSAGES_MAX, Past, PastMessage, RawRow, Related, RelatedWish, Reply,
+    TicketView, Tickets, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

@@ -19,8 +19,9 @@ use kernel::{Classify, IdSource};
 use serde_json::json;
 use ticketing::testing::{MemoryDirectory, MemoryTickets, MockMarkup, PlainMarkup, build, contract};
 use ticketing::{
-    AssigneeFacts, AutoClose, Body, Edit, Guard, Import, ImportRow, Imported, Past, PastMessage, Remark, Reply, Scope, Settings,
-    Subject, TicketError, TicketFilter, TicketKey, TicketQuery, Tickets, Visibility, Written, action,
+    AssigneeFacts, AutoClose, Body, Edit, Guard, Import, ImportRow, Imported, Past, PastMessage, Remark,
+    Reply, Scope, Settings, Subject, TicketError, TicketFilter, TicketKey, TicketQuery, Tickets, Visibility,
+    Written, action,
 };
 use uuid::Uuid;
 
@@ -825,10 +826,15 @@ async fn with_past(
             ..past
         },
     };
-    assert_eq!(import.import("old desk", vec![row]).await.unwrap(), [Imported::New]);
+    assert_eq!(
+        import.import("old desk", vec![row]).await.unwrap(),
+        [Imported::New]
+    );
     let events = store.events();
     assert_eq!(events.len(), 1, "of its messages nobody is told");
-    let ticket = store.stored(kernel::TicketId(events[0].fact.aggregate())).unwrap();
+    let ticket = store
+        .stored(kernel::TicketId(events[0].fact.aggregate()))
+        .unwrap();
     (store, ticket)
 }
 
@@ -851,8 +857,15 @@ async fn an_imported_conversation_leaves_counts_times_and_the_first_response_as_
     let (staff, public) = (ticket.staff_face, ticket.public_face);
     assert_eq!((staff.message_count, public.message_count), (4, 3));
     assert_eq!((staff.last_message_at, public.last_message_at), (at(5), at(5)));
-    assert_eq!((Some(staff.updated_at), Some(public.updated_at)), (at(24), at(10)));
-    assert_eq!(ticket.first_response_at, at(5), "the requester's own is no response");
+    assert_eq!(
+        (Some(staff.updated_at), Some(public.updated_at)),
+        (at(24), at(10))
+    );
+    assert_eq!(
+        ticket.first_response_at,
+        at(5),
+        "the requester's own is no response"
+    );
     assert_eq!(
         (ticket.standing.resolved_at(), ticket.standing.closed_at()),
         (at(6), at(10))

@@ -68,7 +68,10 @@ impl ImportStore for PgTickets {
             .await;
         let rows = read.map_err(|failure| failure.at(PORT))?;
         let origin = |mut metadata: Value| metadata.get_mut("import").map(Value::take).unwrap_or_default();
-        Ok(rows.into_iter().map(|(id, metadata)| (id, origin(metadata))).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(id, metadata)| (id, origin(metadata)))
+            .collect())
     }
 
     async fn numbers(&self, count: i64) -> Result<Vec<TicketNumber>, PortError> {

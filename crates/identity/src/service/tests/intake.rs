@@ -81,7 +81,9 @@ async fn an_account_that_is_there_is_told_for_what_it_is_and_never_changed() {
         how(&mut user);
         desk.world.put_user(user);
     };
-    there("proved@example.org", |user| user.email_verified_at = Some(start()));
+    there("proved@example.org", |user| {
+        user.email_verified_at = Some(start())
+    });
     there("stranger@example.org", |user| user.email_verified_at = None);
     there("invited@example.org", |user| {
         user.email_verified_at = None;
