@@ -39,9 +39,9 @@ pub use api_key::{ApiKey, ApiKeyName, Scopes};
 pub use audit::{AuditActor, AuditEntry, AuditNumber, AuditTarget};
 pub use kernel::Client;
 pub use service::{
-    AccountLimits, AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, PrincipalCache,
-    Reauthentication, Security, SessionControl, SessionLimits, Sessions, SignOn, SignedIn, Teams,
-    ThrottleLimits, TwoFactor, TwoFactorLimits, VerifiedEmail, WhyNot,
+    AccountLimits, AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, Intake,
+    PrincipalCache, Reauthentication, Security, SessionControl, SessionLimits, Sessions, SignOn, SignedIn,
+    Teams, ThrottleLimits, TwoFactor, TwoFactorLimits, VerifiedEmail, WhyNot,
 };
 pub use session::{AccessClaims, AccessToken, SecretToken, Session, SessionId, SignInMethod, TokenHash};
 pub use team::{MemberId, Team, TeamMember};

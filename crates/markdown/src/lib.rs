@@ -8,12 +8,16 @@
 //!
 //! To let another element through, add it to [`ELEMENTS`] and, with the attributes that it needs, to [`ATTRIBUTES`].
 
+mod from_html;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use ammonia::UrlRelative;
 use comrak::nodes::Node;
 use comrak::{Arena, Options};
+
+pub use from_html::from_html;
 
 /// The most characters that are read as Markdown; a longer text is shown as it was typed. Some inputs cost the parsers
 /// the square of their length: a bound that logs exceed and letters do not keeps the worst of them short.

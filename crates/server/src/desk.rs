@@ -20,12 +20,12 @@ use identity::ports::{
     SecurityStore, SessionStore, SetupStore, TeamStore, UserStore, Vault,
 };
 use identity::service::{
-    AccountPorts, ApiKeyPorts, SecondFactor, SecondFactorPorts, SecurityPorts, SessionControlPorts,
-    SessionPorts, SignOnPorts, TeamPorts, Throttle, TwoFactorPorts, WhyNotPorts,
+    AccountPorts, ApiKeyPorts, IntakePorts, SecondFactor, SecondFactorPorts, SecurityPorts,
+    SessionControlPorts, SessionPorts, SignOnPorts, TeamPorts, Throttle, TwoFactorPorts, WhyNotPorts,
 };
 use identity::{
-    AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, PrincipalCache, Reauthentication,
-    Security, SessionControl, Sessions, SignOn, Teams, TwoFactor, WhyNot,
+    AccountMails, Accounts, ApiKeys, AuditLog, AuditTrail, Authenticator, Intake, PrincipalCache,
+    Reauthentication, Security, SessionControl, Sessions, SignOn, Teams, TwoFactor, WhyNot,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
@@ -159,6 +159,8 @@ pub struct Desk {
     pub saved_views: Arc<SavedViews>,
     /// Brings tickets in from elsewhere.
     pub import: Arc<Import>,
+    /// Brings people and teams in from elsewhere.
+    pub intake: Arc<Intake>,
     /// People's notifications.
     pub inbox: Arc<Inbox>,
     /// Turns events into notifications.
@@ -414,6 +416,13 @@ impl Desk {
             },
             sign_on::settings(config, &clock)?,
         );
+        let intake = Intake::new(IntakePorts {
+            users: Arc::clone(&users),
+            teams: Arc::clone(&team_store),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            cache: Arc::clone(&cache),
+        });
         let teams = Teams::new(TeamPorts {
             teams: team_store,
             users: Arc::clone(&users),
@@ -438,7 +447,7 @@ impl Desk {
         let tickets = Tickets::new(
             ticket_store,
             directory,
-            markup,
+            Arc::clone(&markup),
             Arc::clone(&clock),
             Arc::clone(&ids),
             config.tickets.clone(),
@@ -447,7 +456,7 @@ impl Desk {
         let search = Search::new(search_index, Arc::clone(&tickets));
         let view_store: Arc<dyn SavedViewStore> = Arc::new(PgViews::new(database.clone()));
         let saved_views = SavedViews::new(view_store, Arc::clone(&tickets));
-        let import = Import::new(import_store, Arc::clone(&clock), Arc::clone(&ids));
+        let import = Import::new(import_store, markup, Arc::clone(&clock), Arc::clone(&ids));
 
         let notification_store: Arc<dyn NotificationStore> = Arc::new(PgNotifications::new(database.clone()));
         let inbox = Inbox::new(Arc::clone(&notification_store), Arc::clone(&clock));
@@ -478,6 +487,7 @@ impl Desk {
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
             import: Arc::new(import),
+            intake: Arc::new(intake),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
             account_mails: Arc::new(account_mails),

@@ -57,9 +57,9 @@ pub use search::{
 };
 pub use service::{
     AutoClose, Edit, Explanation, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
-    LongSubject, NewTicket, NewView, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES, SavedViewError,
-    SavedViews, Search, TicketView, Tickets, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction,
-    ViewChange, ViewCount, ViewExplanation, Written,
+    LongSubject, NewTicket, NewView, PAST_MESSAGES_MAX, Past, PastMessage, RawRow, Related, RelatedWish,
+    Reply, SPLIT_MAX_MESSAGES, SavedViewError, SavedViews, Search, TicketView, Tickets,
+    VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

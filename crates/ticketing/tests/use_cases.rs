@@ -21,8 +21,9 @@ use ticketing::testing::{
     MemoryDirectory, MemoryTickets, MockMarkup, PlainMarkup, build, contract, contract_search,
 };
 use ticketing::{
-    AssigneeFacts, AutoClose, Body, Edit, Guard, Import, ImportRow, Imported, Remark, Reply, Scope, Settings,
-    Subject, TicketError, TicketFilter, TicketKey, TicketQuery, Tickets, Visibility, Written, action,
+    AssigneeFacts, AutoClose, Body, Edit, Guard, Import, ImportRow, Imported, Past, PastMessage, Remark,
+    Reply, Scope, Settings, Subject, TicketError, TicketFilter, TicketKey, TicketQuery, Tickets, Visibility,
+    Written, action,
 };
 use uuid::Uuid;
 
@@ -760,6 +761,7 @@ async fn an_import_can_be_repeated() {
     let ids = Arc::new(SequentialIds::default());
     let import = Import::new(
         store.clone(),
+        Arc::new(PlainMarkup),
         Arc::new(ManualClock::at(build::noon())),
         ids.clone(),
     );
@@ -775,6 +777,7 @@ async fn an_import_can_be_repeated() {
         custom_fields: ticketing::CustomFields::default(),
         created_at: Some(build::noon() - Duration::days(2)),
         ended_at: None,
+        past: Past::default(),
     };
     let first = import
         .import("old desk", vec![row("1"), row("2"), row("1")])
@@ -791,4 +794,133 @@ async fn an_import_can_be_repeated() {
             .all(|event| event.cause == Cause::System(SystemActor::Import.as_str().into()))
     );
     assert!(ids.next() > Uuid::nil());
+}
+
+/// A closed ticket of a customer that was written to by `messages`: who, whether for the desk, who may read it, and at
+/// which hour of its first day.
+async fn with_past(
+    past: Past,
+    messages: &[(UserId, bool, Visibility, i64)],
+) -> (Arc<MemoryTickets>, ticketing::Ticket) {
+    let store = Arc::new(MemoryTickets::default());
+    let ids = Arc::new(SequentialIds::default());
+    let clock = Arc::new(ManualClock::at(build::noon()));
+    let import = Import::new(store.clone(), Arc::new(PlainMarkup), clock, ids);
+    let made = build::noon() - Duration::days(2);
+    let message = |(sender, by_staff, visibility, hour): &(UserId, bool, Visibility, i64)| PastMessage {
+        sender: *sender,
+        by_staff: *by_staff,
+        body: Body::stored(format!("at {hour}")),
+        visibility: *visibility,
+        at: made + Duration::hours(*hour),
+    };
+    let row = ImportRow {
+        external_id: "7".to_owned(),
+        subject: Subject::stored("s".into()),
+        description: ticketing::Description::stored("d".into()),
+        requester: CUSTOMER,
+        priority: TicketPriority::Low,
+        status: TicketStatus::Closed,
+        channel: ticketing::TicketChannel::Email,
+        tags: ticketing::Tags::default(),
+        custom_fields: ticketing::CustomFields::default(),
+        created_at: Some(made),
+        ended_at: Some(made + Duration::hours(10)),
+        past: Past {
+            messages: messages.iter().map(message).collect(),
+            ..past
+        },
+    };
+    assert_eq!(
+        import.import("old desk", vec![row]).await.unwrap(),
+        [Imported::New]
+    );
+    let events = store.events();
+    assert_eq!(events.len(), 1, "of its messages nobody is told");
+    let ticket = store
+        .stored(kernel::TicketId(events[0].fact.aggregate()))
+        .unwrap();
+    (store, ticket)
+}
+
+#[tokio::test]
+async fn an_imported_conversation_leaves_counts_times_and_the_first_response_as_they_were() {
+    use Visibility::{Internal, Public};
+    let messages = [
+        (AGENT, true, Public, 5),
+        (AGENT, true, Internal, 1),
+        (CUSTOMER, false, Public, 2),
+        (CUSTOMER, true, Public, 3),
+    ];
+    let past = Past {
+        resolved_at: Some(build::noon() - Duration::days(2) + Duration::hours(6)),
+        updated_at: Some(build::noon() - Duration::days(1)),
+        ..Past::default()
+    };
+    let (store, ticket) = with_past(past, &messages).await;
+    let at = |hour| Some(ticket.created_at + Duration::hours(hour));
+    let (staff, public) = (ticket.staff_face, ticket.public_face);
+    assert_eq!((staff.message_count, public.message_count), (4, 3));
+    assert_eq!((staff.last_message_at, public.last_message_at), (at(5), at(5)));
+    assert_eq!(
+        (Some(staff.updated_at), Some(public.updated_at)),
+        (at(24), at(10))
+    );
+    assert_eq!(
+        ticket.first_response_at,
+        at(5),
+        "the requester's own is no response"
+    );
+    assert_eq!(
+        (ticket.standing.resolved_at(), ticket.standing.closed_at()),
+        (at(6), at(10))
+    );
+    assert_eq!(store.history(ticket.id).len(), 1);
+}
+
+#[tokio::test]
+async fn internal_text_of_the_past_moves_nothing_that_customers_see_and_nothing_lies_in_the_future() {
+    use Visibility::Internal;
+    let said = Some(build::noon() - Duration::days(9));
+    let past = Past {
+        first_response_at: said,
+        updated_at: Some(build::noon() + Duration::days(9)),
+        ..Past::default()
+    };
+    let (_, ticket) = with_past(past, &[(AGENT, true, Internal, 20), (AGENT, true, Internal, 999)]).await;
+    let (staff, public) = (ticket.staff_face, ticket.public_face);
+    assert_eq!((staff.message_count, public.message_count), (2, 0));
+    assert_eq!(
+        (staff.updated_at, staff.last_message_at),
+        (build::noon(), Some(build::noon()))
+    );
+    assert_eq!(
+        (public.updated_at, public.last_message_at),
+        (ticket.created_at + Duration::hours(10), None)
+    );
+    assert_eq!(ticket.first_response_at, Some(ticket.created_at));
+}
+
+#[test]
+fn a_past_has_bounds() {
+    let message = PastMessage {
+        sender: AGENT,
+        by_staff: true,
+        body: Body::stored("x".into()),
+        visibility: Visibility::Public,
+        at: build::noon(),
+    };
+    let mut past = Past {
+        messages: vec![message; ticketing::PAST_MESSAGES_MAX],
+        ..Past::default()
+    };
+    assert!(past.check().is_ok());
+    past.messages.extend(past.messages.first().cloned());
+    past.origin.insert(
+        "text".to_owned(),
+        json!("x".repeat(ticketing::DOCUMENT_MAX_BYTES)),
+    );
+    let faults = past.check().unwrap_err();
+    let codes: Vec<_> = faults.as_slice().iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["too_many", "too_long"]);
 }

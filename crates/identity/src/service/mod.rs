@@ -12,6 +12,7 @@ mod audit;
 mod audit_error;
 mod authenticator;
 mod error;
+mod intake;
 mod lifecycle;
 mod lifecycle_error;
 mod login_error;
@@ -46,6 +47,7 @@ pub use error::{
     AuthError, ChangeAccountError, ChangePasswordError, ChangeTeamError, CreateAccountError, MemberError,
     ReadAccountError, ReadTeamError, RefreshError, SessionError, SetupError,
 };
+pub use intake::{HowReceived, Intake, IntakePorts, Joined, Newcomer, Received};
 pub use lifecycle_error::AnonymizeError;
 pub use login_error::LoginError;
 pub use mailed_links::{Acceptance, ChangeEmail, MAILS_PER_HOUR_MAX};

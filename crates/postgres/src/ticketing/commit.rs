@@ -72,16 +72,11 @@ pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
         TicketWrite::Unchanged => Sql::new("WITH changed AS (SELECT 1)"),
     };
     if !messages.is_empty() {
-        sql = sql
-            .push(
-                ", new_messages AS (INSERT INTO ticket_messages (id, ticket_id, sender_id, message, message_html, \
-                 attachment_urls, is_internal, created_at, updated_at) SELECT id, ticket_id, sender_id, message, \
-                 message_html, attachment_urls, is_internal, created_at, updated_at FROM jsonb_to_recordset(",
-            )
-            .bind(rows_json(messages.iter().map(MessageRow::of))?)
-            .push(") AS r ")
-            .push(MessageRow::RECORD)
-            .push(IF_CHANGED);
+        sql = insert_messages(
+            sql.push(", new_messages AS ("),
+            rows_json(messages.iter().map(MessageRow::of))?,
+        )
+        .push(IF_CHANGED);
     }
     if !edited_messages.is_empty() {
         sql = sql
@@ -146,6 +141,18 @@ pub(super) fn insert_tickets(sql: Sql, rows: Value) -> Sql {
         .bind(rows)
         .push(") AS r ")
         .push(TicketRow::RECORD)
+}
+
+/// Adds the insertion of messages; a condition on the record `r` may follow.
+pub(super) fn insert_messages(sql: Sql, rows: Value) -> Sql {
+    sql.push(
+        "INSERT INTO ticket_messages (id, ticket_id, sender_id, message, message_html, attachment_urls, is_internal, \
+         created_at, updated_at) SELECT id, ticket_id, sender_id, message, message_html, attachment_urls, is_internal, \
+         created_at, updated_at FROM jsonb_to_recordset(",
+    )
+    .bind(rows)
+    .push(") AS r ")
+    .push(MessageRow::RECORD)
 }
 
 /// Adds the insertion of activities; a condition on the record `r` may follow.

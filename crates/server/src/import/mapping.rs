@@ -139,6 +139,13 @@ impl FromStr for Translation {
     }
 }
 
+impl Translation {
+    /// The field, what the file says, and what that means.
+    pub(super) fn parts(&self) -> (&Field, &str, &str) {
+        (&self.field, &self.from, &self.to)
+    }
+}
+
 /// A rule of the command line that does not fit the file, or another rule.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MappingError {

@@ -1,4 +1,4 @@
-//! `insightdesk import`: brings tickets in from files of other help desks.
+//! `insightdesk import`: brings tickets in from files of other help desks, and, in [`desk`], takes whole desks over.
 //!
 //! A thread reads ([`rows`]), maps ([`mapping`]) and parses rows and hands them on in batches; a few batches at a time
 //! are stored, each whole or not at all, after their requesters were found or made ([`requesters`]). A row that is
@@ -8,6 +8,7 @@
 //! What was imported is remembered by source and external id in the transaction that imports it. So an import that was
 //! ended half way, by whatever, is simply run again, and two at once make no ticket twice.
 
+mod desk;
 mod mapping;
 mod progress;
 mod report;
@@ -38,6 +39,7 @@ use report::Report;
 use requesters::{Found, Ports, Requesters};
 use rows::{Content, Input, Row, RowReader};
 
+pub use desk::{DeskArgs, DeskPorts, DeskSummary, System, Tally, take_over};
 pub use mapping::{Assignment, MappingError, Translation};
 pub use progress::Visibility;
 pub use report::{Fault, Refusal};
@@ -80,6 +82,29 @@ pub enum ImportWhat {
     /// customFields.NAME. A column with a field's own name fills it. Rows that are refused are reported with the
     /// reason, and the others imported. Run it again at any time: what is there already is skipped.
     Tickets(TicketsArgs),
+    /// Take over a Zendesk account: people, groups and tickets with their conversations.
+    ///
+    /// PATH is a folder of JSON files as the API gives them ({"tickets": [...]}, one type a file or several, any
+    /// number of pages, gzipped or not), of the incremental ticket export, or of the tables of a data warehouse as CSV.
+    /// Nobody is written to. Run it again at any time: what is there already is skipped. docs/import.md says what
+    /// becomes of what.
+    ///
+    /// Examples:
+    ///   insightdesk import zendesk export/ --dry-run
+    ///   insightdesk import zendesk export/ --source "old desk" --value "status:awaiting parts=pending"
+    #[command(verbatim_doc_comment)]
+    Zendesk(DeskArgs),
+    /// Take over a Freshdesk account: people, groups and tickets with their conversations.
+    ///
+    /// PATH is a folder of JSON files as the API gives them, version 1 or 2: agents, contacts, groups, companies,
+    /// tickets (also with include=conversations,requester,stats) and conversations, gzipped or not. Nobody is written
+    /// to. Run it again at any time: what is there already is skipped. docs/import.md says what becomes of what.
+    ///
+    /// Examples:
+    ///   insightdesk import freshdesk export/ --dry-run
+    ///   insightdesk import freshdesk export/ --value status:12=pending
+    #[command(verbatim_doc_comment)]
+    Freshdesk(DeskArgs),
 }
 
 /// `insightdesk import tickets …`
@@ -152,6 +177,15 @@ pub enum ImportError {
         #[source]
         source: csv::Error,
     },
+    /// The report of an export cannot be written.
+    #[error("the report {file} cannot be written")]
+    DeskReport {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The database failed for too long.
     #[error("the import was interrupted; run it again, and it goes on where it ended")]
     Interrupted(#[source] PortError),
@@ -220,9 +254,11 @@ pub struct ImportPorts {
 /// # Errors
 /// [`ImportError`], or [`RowsRefused`] when that was asked for.
 pub async fn run(args: ImportArgs, desk: &Desk) -> Outcome {
-    let ImportArgs {
-        what: ImportWhat::Tickets(args),
-    } = args;
+    let args = match args.what {
+        ImportWhat::Tickets(args) => args,
+        ImportWhat::Zendesk(args) => return run_desk(System::Zendesk, args, desk).await,
+        ImportWhat::Freshdesk(args) => return run_desk(System::Freshdesk, args, desk).await,
+    };
     let ports = ImportPorts {
         import: Arc::clone(&desk.import),
         users: Arc::clone(&desk.users),
@@ -233,6 +269,20 @@ pub async fn run(args: ImportArgs, desk: &Desk) -> Outcome {
     let strict = args.strict;
     let summary = tickets(args, ports, Visibility::Shown).await?;
     match summary.refused {
+        refused if refused > 0 && strict => Err(RowsRefused(refused).into()),
+        _ => Ok(()),
+    }
+}
+
+async fn run_desk(system: System, args: DeskArgs, desk: &Desk) -> Outcome {
+    let ports = DeskPorts {
+        import: Arc::clone(&desk.import),
+        intake: Arc::clone(&desk.intake),
+        clock: Arc::clone(&desk.clock),
+    };
+    let strict = args.strict;
+    let summary = take_over(system, args, ports, Visibility::Shown).await?;
+    match summary.refused() {
         refused if refused > 0 && strict => Err(RowsRefused(refused).into()),
         _ => Ok(()),
     }
@@ -705,32 +755,41 @@ impl Storing {
     /// Imports rows together; where the database refuses them again and again, one by one, so that it is clear which
     /// it is, and the others are not held up.
     async fn import(&self, rows: Ready) -> Result<Vec<Result<Imported, Fault>>, PortError> {
-        let rows: Vec<ImportRow> = rows.into_iter().map(|(_, row)| row).collect();
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        match patiently(|| self.import.import(&self.source, rows.clone())).await {
-            Ok(outcomes) => return Ok(outcomes.into_iter().map(Ok).collect()),
+        let rows = rows.into_iter().map(|(_, row)| row).collect();
+        import_rows(&self.import, &self.source, rows).await
+    }
+}
+
+/// Imports rows together, or else one by one.
+async fn import_rows(
+    import: &Import,
+    source: &str,
+    rows: Vec<ImportRow>,
+) -> Result<Vec<Result<Imported, Fault>>, PortError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    match patiently(|| import.import(source, rows.clone())).await {
+        Ok(outcomes) => return Ok(outcomes.into_iter().map(Ok).collect()),
+        Err(error @ PortError::Unavailable { .. }) => return Err(error),
+        Err(PortError::Bug { .. } | PortError::Corrupt { .. }) => {}
+    }
+    let mut outcomes = Vec::with_capacity(rows.len());
+    for row in rows {
+        match patiently(|| import.import(source, vec![row.clone()])).await {
+            Ok(outcome) => outcomes.extend(outcome.into_iter().map(Ok)),
             Err(error @ PortError::Unavailable { .. }) => return Err(error),
-            Err(PortError::Bug { .. } | PortError::Corrupt { .. }) => {}
-        }
-        let mut outcomes = Vec::with_capacity(rows.len());
-        for row in rows {
-            match patiently(|| self.import.import(&self.source, vec![row.clone()])).await {
-                Ok(outcome) => outcomes.extend(outcome.into_iter().map(Ok)),
-                Err(error @ PortError::Unavailable { .. }) => return Err(error),
-                Err(error @ (PortError::Bug { .. } | PortError::Corrupt { .. })) => {
-                    let message = format!("the database refuses it: {}", crate::failure::one_line(&error));
-                    outcomes.push(Err(Fault {
-                        field: String::new(),
-                        rule: "not_stored".to_owned(),
-                        message,
-                    }));
-                }
+            Err(error @ (PortError::Bug { .. } | PortError::Corrupt { .. })) => {
+                let message = format!("the database refuses it: {}", crate::failure::one_line(&error));
+                outcomes.push(Err(Fault {
+                    field: String::new(),
+                    rule: "not_stored".to_owned(),
+                    message,
+                }));
             }
         }
-        Ok(outcomes)
     }
+    Ok(outcomes)
 }
 
 /// Does something again that failed, after a while: the database may come back, and a number that another program

@@ -50,20 +50,41 @@ impl Progress {
         }
     }
 
+    /// Begins; there are `total` records.
+    pub(super) fn of_records(total: u64, visibility: Visibility) -> Self {
+        let mut progress = Self::begin(Some(total), Arc::default(), visibility);
+        if let Display::Bar(bar) = &mut progress.display {
+            let template = "{bar:30} {percent:>3} %  {pos}/{len}  {eta} left  {wide_msg}";
+            *bar = bar.clone().with_style(style(template));
+        }
+        progress
+    }
+
+    /// Shows that so many records are read, and what became of them.
+    pub(super) fn show_records(&mut self, read: u64, what: &str) {
+        self.consumed.store(read, Ordering::Relaxed);
+        let rate = rate(read, self.began.elapsed());
+        self.tell(|| format!("{read} records ({rate}/s){what}"));
+    }
+
     /// Shows where it is now.
     pub(super) fn show(&mut self, summary: &Summary) {
-        let text = || {
+        let began = self.began;
+        self.tell(|| {
             let Summary {
                 read,
                 imported,
                 already_there,
                 refused,
             } = summary;
-            let rate = rate(*read, self.began.elapsed());
+            let rate = rate(*read, began.elapsed());
             format!(
                 "{read} rows ({rate}/s): {imported} imported, {already_there} already there, {refused} refused"
             )
-        };
+        });
+    }
+
+    fn tell(&mut self, text: impl FnOnce() -> String) {
         match &mut self.display {
             Display::Bar(bar) => {
                 bar.set_position(self.consumed.load(Ordering::Relaxed));
@@ -104,5 +125,9 @@ fn bar(length: Option<u64>) -> ProgressBar {
         ),
     };
     bar.enable_steady_tick(Duration::from_millis(200));
-    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    bar.with_style(style(template))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

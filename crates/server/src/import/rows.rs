@@ -166,6 +166,21 @@ fn peek(mut reader: Box<dyn Read + Send>, count: u64) -> io::Result<(Vec<u8>, Bo
     Ok((first.clone(), Box::new(Cursor::new(first).chain(reader))))
 }
 
+/// The bytes of a file: decompressed where it is compressed, and without a byte order mark.
+pub(super) fn plain(input: Input) -> io::Result<Box<dyn Read + Send>> {
+    let (first, reader) = peek(input.reader, GZIP_MAGIC.len() as u64)?;
+    let reader = if first == GZIP_MAGIC {
+        Box::new(MultiGzDecoder::new(BufReader::new(reader))) as Box<dyn Read + Send>
+    } else {
+        reader
+    };
+    let (first, mut reader) = peek(reader, BYTE_ORDER_MARK.len() as u64)?;
+    if first == BYTE_ORDER_MARK {
+        reader.read_exact(&mut [0; BYTE_ORDER_MARK.len()])?;
+    }
+    Ok(reader)
+}
+
 /// One piece of the input, between two row ends.
 enum Piece {
     /// A row's bytes, without its end.
@@ -288,16 +303,7 @@ pub(super) struct RowReader {
 impl RowReader {
     /// Begins to read: learns the columns, of JSON lines from the first rows.
     pub(super) fn open(input: Input, format: Format, delimiter: u8) -> Result<Self, ReadError> {
-        let (first, reader) = peek(input.reader, GZIP_MAGIC.len() as u64)?;
-        let reader = if first == GZIP_MAGIC {
-            Box::new(MultiGzDecoder::new(BufReader::new(reader))) as Box<dyn Read + Send>
-        } else {
-            reader
-        };
-        let (first, mut reader) = peek(reader, BYTE_ORDER_MARK.len() as u64)?;
-        if first == BYTE_ORDER_MARK {
-            reader.read_exact(&mut [0; BYTE_ORDER_MARK.len()])?;
-        }
+        let reader = plain(input)?;
         let quoted = match format {
             Format::Csv => Some(delimiter),
             Format::Jsonl => None,

@@ -12,7 +12,10 @@ use local_postgres::Cluster;
 use postgres::testing::TestDatabase;
 use server::bridges::NoMail;
 use server::desk::Basis;
-use server::import::{ImportArgs, ImportError, ImportPorts, ImportWhat, Summary, TicketsArgs, Visibility};
+use server::import::{
+    DeskArgs, DeskPorts, DeskSummary, ImportArgs, ImportError, ImportPorts, ImportWhat, Summary, System,
+    TicketsArgs, Visibility,
+};
 use server::{Config, Desk};
 use tokio::sync::OnceCell;
 
@@ -65,27 +68,63 @@ impl TestDesk {
     }
 
     pub(crate) fn args(&self, file: &Path, options: &[&str]) -> TicketsArgs {
+        match self.what("tickets", file, options) {
+            ImportWhat::Tickets(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn what(&self, command: &str, path: &Path, options: &[&str]) -> ImportWhat {
         #[derive(clap::Parser)]
         struct Line {
             #[command(flatten)]
             args: ImportArgs,
         }
         let report = self.report();
-        let file = file.to_str().unwrap();
-        let mut words = vec![
-            "insightdesk",
-            "tickets",
-            file,
-            "--report",
-            report.to_str().unwrap(),
-        ];
+        let path = path.to_str().unwrap();
+        let mut words = vec!["insightdesk", command, path, "--report", report.to_str().unwrap()];
         words.extend(options);
-        let Line {
-            args: ImportArgs {
-                what: ImportWhat::Tickets(args),
-            },
-        } = clap::Parser::try_parse_from(words).unwrap();
-        args
+        let Line { args } = clap::Parser::try_parse_from(words).unwrap();
+        args.what
+    }
+
+    /// Takes a desk over as `insightdesk import zendesk PATH OPTIONS…` does.
+    pub(crate) async fn take_over(
+        &self,
+        system: System,
+        path: &Path,
+        options: &[&str],
+    ) -> Result<DeskSummary, ImportError> {
+        let args = self.desk_args(system, path, options);
+        server::import::take_over(system, args, self.desk_ports(), Visibility::Hidden).await
+    }
+
+    pub(crate) fn desk_args(&self, system: System, path: &Path, options: &[&str]) -> DeskArgs {
+        let command = match system {
+            System::Zendesk => "zendesk",
+            System::Freshdesk => "freshdesk",
+        };
+        match self.what(command, path, options) {
+            ImportWhat::Zendesk(args) | ImportWhat::Freshdesk(args) => args,
+            ImportWhat::Tickets(args) => panic!("{args:?}"),
+        }
+    }
+
+    pub(crate) fn desk_ports(&self) -> DeskPorts {
+        DeskPorts {
+            import: Arc::clone(&self.desk.import),
+            intake: Arc::clone(&self.desk.intake),
+            clock: Arc::clone(&self.desk.clock),
+        }
+    }
+
+    /// The lines of the report of a desk that was taken over, without the figures at its end.
+    pub(crate) fn entries(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.report()).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .filter(|line: &serde_json::Value| line.get("summary").is_none())
+            .collect()
     }
 
     pub(crate) fn ports(&self) -> ImportPorts {

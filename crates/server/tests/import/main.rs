@@ -8,4 +8,6 @@
 mod demo;
 mod desk;
 mod process;
+mod take_over;
+mod take_over_real;
 mod tickets;

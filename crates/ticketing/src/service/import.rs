@@ -3,7 +3,7 @@
 //! What was read of a row is a [`RawRow`]; [`ImportRow::parse`] holds it to every rule of a ticket and tells all that
 //! it breaks; [`Import::import`] makes tickets of what passed. A new field of a row is added to all three.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,8 +14,10 @@ use kernel::text::TextRule;
 use kernel::{Actor, Clock, IdSource, PortError, SystemActor, TicketId, UserId, Violation, Violations};
 use serde_json::{Map, Value, json};
 
+use super::import_past::Past;
 use crate::machine::{ClosedBy, Standing};
-use crate::ticket::{Activity, ActivityId, Face, Ticket, TicketNumber, action};
+use crate::port::Markup;
+use crate::ticket::{Activity, ActivityId, Face, Message, Ticket, TicketNumber, action};
 use crate::value::{CustomFields, Description, Subject, Tags};
 
 /// The most characters of a row's id where it comes from.
@@ -87,6 +89,8 @@ pub struct ImportRow<R = UserId> {
     pub created_at: Option<DateTime<Utc>>,
     /// When it was resolved or closed, for one that is; `None` for the time of its making.
     pub ended_at: Option<DateTime<Utc>>,
+    /// What happened to it where it comes from.
+    pub past: Past,
 }
 
 impl<R> ImportRow<R> {
@@ -162,6 +166,7 @@ impl<R> ImportRow<R> {
                 custom_fields: custom_fields?,
                 created_at: created_at?,
                 ended_at: ended_at?,
+                past: Past::default(),
             })
         })();
         faults.clone().into_result()?;
@@ -183,6 +188,7 @@ impl<R> ImportRow<R> {
             custom_fields,
             created_at,
             ended_at,
+            past,
         } = self;
         ImportRow {
             external_id,
@@ -196,6 +202,7 @@ impl<R> ImportRow<R> {
             custom_fields,
             created_at,
             ended_at,
+            past,
         }
     }
 }
@@ -355,6 +362,8 @@ pub struct ImportedTicket {
     pub external_id: String,
     /// The ticket.
     pub ticket: Ticket,
+    /// What was written there.
+    pub messages: Vec<Message>,
     /// The one entry of its history.
     pub activity: Activity,
     /// What other domains are told.
@@ -379,6 +388,17 @@ pub trait ImportStore: Send + Sync {
     /// When the store cannot be reached.
     async fn known(&self, source: &str, external_ids: &[String]) -> Result<HashSet<String>, PortError>;
 
+    /// Of those that were imported before, what their tickets keep of where they come from: the member `import` of
+    /// their metadata, null where that is gone.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn origins(
+        &self,
+        source: &str,
+        external_ids: &[String],
+    ) -> Result<HashMap<String, Value>, PortError>;
+
     /// So many fresh ticket numbers.
     ///
     /// # Errors
@@ -395,6 +415,7 @@ pub trait ImportStore: Send + Sync {
 /// The import of one source.
 pub struct Import {
     store: Arc<dyn ImportStore>,
+    markup: Arc<dyn Markup>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
 }
@@ -402,8 +423,18 @@ pub struct Import {
 impl Import {
     /// An import over these ports.
     #[must_use]
-    pub fn new(store: Arc<dyn ImportStore>, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
-        Self { store, clock, ids }
+    pub fn new(
+        store: Arc<dyn ImportStore>,
+        markup: Arc<dyn Markup>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Self {
+        Self {
+            store,
+            markup,
+            clock,
+            ids,
+        }
     }
 
     /// The name of a source: one line of 1 to 100 characters.
@@ -420,6 +451,18 @@ impl Import {
     /// When the store fails.
     pub async fn known(&self, source: &str, external_ids: &[String]) -> Result<HashSet<String>, PortError> {
         self.store.known(source, external_ids).await
+    }
+
+    /// Of those that were imported before, what was kept of where they come from.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn origins(
+        &self,
+        source: &str,
+        external_ids: &[String],
+    ) -> Result<HashMap<String, Value>, PortError> {
+        self.store.origins(source, external_ids).await
     }
 
     /// Imports a batch, all of it or nothing; the answer has one entry for each row, in order. Of rows with the same
@@ -480,6 +523,7 @@ impl Import {
             custom_fields,
             created_at,
             ended_at,
+            past,
         } = row;
         let created_at = created_at.unwrap_or(now);
         let ended_at = ended_at.unwrap_or(created_at).max(created_at);
@@ -500,7 +544,7 @@ impl Import {
         );
         let mut face = Face::new(created_at);
         face.updated_at = standing.resolved_at().unwrap_or(created_at);
-        let ticket = Ticket {
+        let mut ticket = Ticket {
             id: TicketId::new(ids),
             number,
             subject,
@@ -524,6 +568,7 @@ impl Import {
             staff_face: face,
             public_face: face,
         };
+        let messages = past.befall(&mut ticket, ids, self.markup.as_ref(), now);
         let activity = Activity {
             id: ActivityId::new(ids),
             ticket: ticket.id,
@@ -542,6 +587,7 @@ impl Import {
         ImportedTicket {
             external_id,
             ticket,
+            messages,
             activity,
             event,
         }

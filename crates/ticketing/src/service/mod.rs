@@ -10,6 +10,7 @@ mod create;
 mod edit;
 mod explain;
 mod import;
+mod import_past;
 mod joint;
 mod read;
 mod saved_view_error;
@@ -36,6 +37,7 @@ pub use create::NewTicket;
 pub use edit::Edit;
 pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
+pub use import_past::{PAST_MESSAGES_MAX, Past, PastMessage};
 pub use joint::SPLIT_MAX_MESSAGES;
 pub use saved_view_error::SavedViewError;
 pub use saved_views::{

@@ -663,11 +663,16 @@ pub async fn import_store(
         .into_iter()
         .enumerate()
         .map(|(index, number)| {
-            let ticket = build::ticket()
+            let mut ticket = build::ticket()
                 .identified(TicketId::new(ids.as_ref()), number)
                 .requested_by(world.customer)
                 .build();
+            let origin = json!({ "externalId": format!("row-{index}") });
+            ticket.metadata.insert("import".to_owned(), origin);
             ImportedTicket {
+                messages: [Visibility::Public, Visibility::Internal]
+                    .map(|visibility| message(ids.as_ref(), &ticket, world.agent, visibility, build::noon()))
+                    .into(),
                 external_id: format!("row-{index}"),
                 activity: activity(ids.as_ref(), &ticket, action::CREATED, build::noon()),
                 event: event(ids.as_ref(), &ticket, build::noon()),
@@ -681,12 +686,24 @@ pub async fn import_store(
     assert_eq!(store.known(&source, &all).await.unwrap().len(), 2);
     let found = tickets.find(&TicketKey::Id(rows[0].ticket.id)).await.unwrap();
     assert_eq!(found.as_ref(), Some(&rows[0].ticket));
+    let conversation = tickets
+        .messages(rows[0].ticket.id, Audience::Staff, None, PageLimit::DEFAULT)
+        .await
+        .unwrap();
+    assert_eq!(conversation.items, rows[0].messages);
+    let origins = store.origins(&source, &all).await.unwrap();
+    assert_eq!(origins.len(), 2);
+    assert_eq!(origins["row-1"], json!({ "externalId": "row-1" }));
 
     let mut again = rows[1].clone();
     again.ticket.id = TicketId::new(ids.as_ref());
     again.ticket.number = store.numbers(1).await.unwrap().remove(0);
     again.activity = activity(ids.as_ref(), &again.ticket, action::CREATED, build::noon());
     again.event = event(ids.as_ref(), &again.ticket, build::noon());
+    for said in &mut again.messages {
+        said.id = kernel::MessageId::new(ids.as_ref());
+        said.ticket = again.ticket.id;
+    }
     assert!(
         store
             .store(&source, vec![again.clone()])
@@ -706,4 +723,9 @@ pub async fn import_store(
         .await
         .unwrap();
     assert!(history.items.is_empty());
+    let said = tickets
+        .messages(again.ticket.id, Audience::Staff, None, PageLimit::DEFAULT)
+        .await
+        .unwrap();
+    assert!(said.items.is_empty());
 }

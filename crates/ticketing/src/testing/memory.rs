@@ -1,5 +1,6 @@
 //! The ports in memory. They pass the same [`contract`](super::contract) suite as the database adapter.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,6 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::{Event, TicketStatus};
 use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::joint::{
@@ -33,7 +35,7 @@ struct State {
     activities: Vec<Activity>,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
-    imports: HashSet<(String, String)>,
+    imports: HashMap<(String, String), TicketId>,
     links: Vec<Link>,
     merges: Vec<StoredMerge>,
 }
@@ -722,8 +724,22 @@ impl SearchIndex for MemoryTickets {
 impl ImportStore for MemoryTickets {
     async fn known(&self, source: &str, external_ids: &[String]) -> Result<HashSet<String>, PortError> {
         let state = self.state();
-        let known = |id: &&String| state.imports.contains(&(source.to_owned(), (*id).clone()));
+        let known = |id: &&String| state.imports.contains_key(&(source.to_owned(), (*id).clone()));
         Ok(external_ids.iter().filter(known).cloned().collect())
+    }
+
+    async fn origins(
+        &self,
+        source: &str,
+        external_ids: &[String],
+    ) -> Result<HashMap<String, Value>, PortError> {
+        let state = self.state();
+        let origin = |id: &String| {
+            let ticket = state.imports.get(&(source.to_owned(), id.clone()))?;
+            let metadata = &state.tickets.get(ticket)?.metadata;
+            Some((id.clone(), metadata.get("import").cloned().unwrap_or_default()))
+        };
+        Ok(external_ids.iter().filter_map(origin).collect())
     }
 
     async fn numbers(&self, count: i64) -> Result<Vec<TicketNumber>, PortError> {
@@ -739,11 +755,14 @@ impl ImportStore for MemoryTickets {
         for ImportedTicket {
             external_id,
             ticket,
+            messages,
             activity,
             event,
         } in tickets
         {
-            if state.imports.insert((source.to_owned(), external_id.clone())) {
+            if let Entry::Vacant(fresh) = state.imports.entry((source.to_owned(), external_id.clone())) {
+                fresh.insert(ticket.id);
+                state.messages.extend(messages);
                 state.tickets.insert(ticket.id, ticket);
                 state.activities.push(activity);
                 state.events.push(event);

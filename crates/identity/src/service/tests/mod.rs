@@ -4,6 +4,7 @@ mod account_mails;
 mod accounts;
 mod api_keys;
 mod authenticator;
+mod intake;
 mod lifecycle;
 mod mailed_links;
 mod reauthentication;
