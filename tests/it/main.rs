@@ -25,6 +25,7 @@ mod search;
 mod sessions;
 mod sign_on;
 mod smuggling;
+mod statements;
 mod strictness;
 mod two_factor;
 mod views;

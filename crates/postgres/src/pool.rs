@@ -52,6 +52,8 @@ pub struct Database {
     reserved: Pool<AsyncPgConnection>,
     pub(crate) target: Arc<Target>,
     wake_ups: Arc<WakeUps>,
+    /// How often a connection was lent.
+    lent: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Database {
@@ -118,6 +120,7 @@ impl Database {
             reserved: pool(&target, &gate, &runtime, 1),
             target,
             wake_ups,
+            lent: Arc::default(),
         })
     }
 
@@ -225,6 +228,7 @@ impl Database {
     {
         let deadline = Instant::now() + WORK_TIME_MAX;
         let mut runs = 0;
+        self.lent.fetch_add(1, Ordering::Relaxed);
         loop {
             let failure = match run_once(&self.pool, deadline, WORK_TIME_MAX, &work).await {
                 Ok(value) => return Ok(value),
@@ -247,6 +251,12 @@ impl Database {
             ))
             .await;
         }
+    }
+
+    /// How often a connection was lent since the start: for a statement, or for a transaction.
+    #[must_use]
+    pub fn lent(&self) -> u64 {
+        self.lent.load(Ordering::Relaxed)
     }
 
     /// Says once how to make a server that speaks another language understood.
