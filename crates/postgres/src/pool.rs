@@ -9,6 +9,7 @@
 //! lives where the connection was made, and a web worker's runtime may be busy.
 
 use std::ops::DerefMut as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
