@@ -9,6 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
+use ticketing::AttachmentId;
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -86,6 +87,7 @@ uuid_keys! {
     TicketId, "ticket.not_found", "There is no such ticket.";
     SessionId, "session.not_found", "There is no such session.";
     ApiKeyId, "api_key.not_found", "There is no such API key.";
+    AttachmentId, "attachment.not_found", "There is no such attachment.";
     MessageId, "message.not_found", "There is no such message in this ticket.";
 }
 

@@ -72,6 +72,7 @@ pub fn decide(event: &Event) -> Vec<Draft> {
         | TicketFact::PriorityChanged { .. }
         | TicketFact::Transferred { .. }
         | TicketFact::MessageEdited { .. }
+        | TicketFact::AttachmentRemoved { .. }
         | TicketFact::Deleted {}
         | TicketFact::Restored {} => None,
     };

@@ -14,6 +14,7 @@ use credentials::{
 use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
+use http::link::LinkKey;
 use http::operator::MetricsText;
 use identity::ports::{
     AccessTokens, ApiKeyStore, AuditStore, Mailer, OneTimeTokens, PasswordHasher, People, Secrets,
@@ -35,12 +36,16 @@ use postgres::{
     PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams,
     PgTickets, PgTokens, PgTwoFactor, PgUsers, Role, RolesError,
 };
-use ticketing::{AutoClose, Directory, Import, ImportStore, Markup, TicketStore, Tickets};
+use ticketing::{
+    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Import, ImportStore, Markup, TicketStore,
+    Tickets,
+};
 use worker::{Relay, Sweep, Worker};
 
 use crate::bridges::{DatabaseHealth, Markdown};
 use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
+use crate::files;
 use crate::mail;
 use crate::secret::{self, SecretError};
 use crate::sign_on;
@@ -60,6 +65,8 @@ const CONNECT_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How often silent tickets are looked for.
 const AUTO_CLOSE_EVERY: Duration = Duration::from_secs(60);
+/// How often files that nobody came back for are looked for.
+const ATTACHMENT_SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
 /// How often old rows are forgotten, and how many at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(15 * 60);
 const FORGET_ROWS_MAX: i64 = 1_000;
@@ -89,6 +96,9 @@ pub enum OpenError {
     /// A setting of mail cannot be used.
     #[error("mail cannot be sent as it is set")]
     Mail(#[from] delivery::SettingsError),
+    /// The files of attachments cannot be kept where they are to be.
+    #[error("attachments cannot be kept; check attachments-place")]
+    Files(#[from] delivery::FilePlaceError),
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -106,6 +116,8 @@ pub struct Basis {
     pub ids: Arc<dyn IdSource>,
     /// Sends mail.
     pub mailer: Arc<dyn Mailer>,
+    /// Keeps the files of attachments.
+    pub blobs: Arc<dyn Blobs>,
 }
 
 /// Every service of the desk.
@@ -148,6 +160,10 @@ pub struct Desk {
     pub limits: Arc<PgRateLimits>,
     /// Tickets.
     pub tickets: Arc<Tickets>,
+    /// What hangs on their messages.
+    pub attachments: Arc<Attachments>,
+    /// Keeps the files of that.
+    pub blobs: Arc<dyn Blobs>,
     /// Brings tickets in from elsewhere.
     pub import: Arc<Import>,
     /// People's notifications.
@@ -161,6 +177,7 @@ pub struct Desk {
     /// The first answers to requests with an idempotency key.
     pub answers: Arc<PgAnswers>,
     cursors: CursorKey,
+    links: LinkKey,
     cluster: Option<Cluster>,
 }
 
@@ -243,7 +260,14 @@ impl Desk {
         let facts = PgFacts::new(database.clone());
         let secret = secret::agree(config, &facts).await?;
         let mailer = mail::settings(config)?.mailer(Arc::new(SystemClock))?;
-        Ok(Self::from_database(database, secret, config, Arc::new(mailer))?)
+        let blobs = files::blobs(config)?;
+        Ok(Self::from_database(
+            database,
+            secret,
+            config,
+            Arc::new(mailer),
+            blobs,
+        )?)
     }
 
     /// A desk on a database that has the present schema.
@@ -255,6 +279,7 @@ impl Desk {
         secret: impl Into<KeyRing>,
         config: &Config,
         mailer: Arc<dyn Mailer>,
+        blobs: Arc<dyn Blobs>,
     ) -> Result<Self, PortError> {
         let basis = Basis {
             database,
@@ -262,6 +287,7 @@ impl Desk {
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
             mailer,
+            blobs,
         };
         Self::assemble(basis, config)
     }
@@ -277,6 +303,7 @@ impl Desk {
             clock,
             ids,
             mailer,
+            blobs,
         } = basis;
 
         let users: Arc<dyn UserStore> = Arc::new(PgUsers::new(database.clone()));
@@ -421,16 +448,24 @@ impl Desk {
 
         let pg_tickets = Arc::new(PgTickets::new(database.clone()));
         let ticket_store: Arc<dyn TicketStore> = Arc::clone(&pg_tickets) as _;
-        let import_store: Arc<dyn ImportStore> = pg_tickets;
+        let import_store: Arc<dyn ImportStore> = Arc::clone(&pg_tickets) as _;
+        let attachment_store: Arc<dyn AttachmentStore> = pg_tickets;
         let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(database.clone()));
         let markup: Arc<dyn Markup> = Arc::new(Markdown);
-        let tickets = Tickets::new(
+        let tickets = Arc::new(Tickets::new(
             ticket_store,
             directory,
             markup,
             Arc::clone(&clock),
             Arc::clone(&ids),
             config.tickets.clone(),
+        ));
+        let attachments = Attachments::new(
+            Arc::clone(&tickets),
+            attachment_store,
+            Arc::clone(&blobs),
+            files::scanner(config),
+            config.attachments,
         );
         let import = Import::new(import_store, Arc::clone(&clock), Arc::clone(&ids));
 
@@ -459,12 +494,15 @@ impl Desk {
             audit_log: Arc::new(audit_log),
             audit_trail: Arc::new(audit_trail),
             limits,
-            tickets: Arc::new(tickets),
+            tickets,
+            attachments: Arc::new(attachments),
+            blobs,
             import: Arc::new(import),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
             account_mails: Arc::new(account_mails),
             cursors: CursorKey::new(&secret.present().derive(KeyUse::Cursor).sign(b"cursors")),
+            links: LinkKey::new(&secret.present().derive(KeyUse::FileLink).sign(b"links")),
             cluster: None,
         })
     }
@@ -504,9 +542,11 @@ impl Desk {
             audit_log: Arc::clone(&self.audit_log),
             limits: Arc::clone(&self.limits) as Arc<dyn RateLimits>,
             tickets: Arc::clone(&self.tickets),
+            attachments: Arc::clone(&self.attachments),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
             cursors: self.cursors.clone(),
+            links: self.links.clone(),
             health: Arc::new(DatabaseHealth(self.database.clone())),
             metrics,
         }))
@@ -538,6 +578,7 @@ impl Desk {
         let limits = Arc::clone(&self.limits);
         let database = self.database.clone();
         let sign_on = Arc::clone(&self.sign_on);
+        let attachments = Arc::clone(&self.attachments);
         Worker::new()
             .with_relay(relay)
             .with_backlog_of(outbox)
@@ -545,6 +586,10 @@ impl Desk {
             .with_sweep(Sweep::new("auto_close", AUTO_CLOSE_EVERY, move || {
                 let auto_close = Arc::clone(&auto_close);
                 async move { auto_close.run_once().await }
+            }))
+            .with_sweep(Sweep::new("attachments", ATTACHMENT_SWEEP_EVERY, move || {
+                let attachments = Arc::clone(&attachments);
+                async move { attachments.sweep().await }
             }))
             .with_sweep(Sweep::new("ended_sessions", FORGET_EVERY, move || {
                 let sessions = Arc::clone(&sessions);

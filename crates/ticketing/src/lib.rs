@@ -10,6 +10,8 @@
 //! must become durable: the ticket, messages, notes, its history, its events and a receipt. The store takes it whole
 //! or not at all.
 
+mod attachment;
+mod blobs;
 mod draft;
 mod error;
 mod fields;
@@ -26,6 +28,14 @@ mod value;
 
 use chrono::Duration;
 
+pub use attachment::{
+    ATTACHMENTS_PER_MESSAGE_MAX, Attachment, AttachmentId, AttachmentPlace, FILE_NAME_MAX_BYTES, FileName,
+    OCTET_STREAM, PlacedAttachment,
+};
+pub use blobs::{
+    AddError, AttachmentStore, BLOB_SHARDS, BlobError, BlobFacts, BlobReader, BlobWriter, Blobs, Scanner,
+    StoredBlob, Unbound, Verdict, shard_of,
+};
 pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
 pub use fields::{TicketCondition, TicketField, TicketFields};
@@ -39,8 +49,9 @@ pub use query::{
 };
 pub use ruling::{Action, Case, Reason, Refusal};
 pub use service::{
-    AutoClose, Edit, Explanation, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
-    LongSubject, NewTicket, RawRow, Related, RelatedWish, Reply, TicketView, Tickets, Written,
+    AttachmentError, AttachmentSettings, Attachments, AutoClose, Download, Edit, Explanation, Guard, Import,
+    ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, NewTicket, RawRow, Related, RelatedWish,
+    Reply, TicketView, Tickets, Upload, Uploaded, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

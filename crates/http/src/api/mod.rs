@@ -3,6 +3,7 @@
 
 mod account_links;
 mod api_keys;
+mod attachments;
 mod audit;
 mod auth;
 mod notifications;
@@ -23,6 +24,7 @@ use crate::routes::Operation;
 pub fn operations() -> Vec<Operation> {
     [
         tickets::operations(),
+        attachments::operations(),
         notifications::operations(),
         auth::operations(),
         account_links::operations(),

@@ -4,6 +4,7 @@
 //! is a merge of short index walks (`list`). [`rows`] has the one shape in which tickets and their conversations are
 //! read and written.
 
+mod attachments;
 mod commit;
 mod directory;
 mod filter;
@@ -15,10 +16,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId};
+use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId, UserId};
 use ticketing::{
-    Activity, Audience, CommitError, Count, Message, Note, Scope, Ticket, TicketCommit, TicketKey,
-    TicketNumber, TicketQuery, TicketStore, action,
+    Activity, Attachment, AttachmentId, Audience, CommitError, Count, Message, Note, Scope, Ticket,
+    TicketCommit, TicketKey, TicketNumber, TicketQuery, TicketStore, action,
 };
 
 use crate::Database;
@@ -149,7 +150,8 @@ impl TicketStore for PgTickets {
         let rows = self
             .conversation(select.push(" WHERE ticket_id = "), ticket, after, limit)
             .await?;
-        let messages = rows.into_iter().map(MessageRow::into_message).collect();
+        let mut messages: Vec<_> = rows.into_iter().map(MessageRow::into_message).collect();
+        attachments::hang_on(&self.database, &mut messages).await?;
         Ok(Page::from_rows(messages, limit, Message::position))
     }
 
@@ -166,9 +168,14 @@ impl TicketStore for PgTickets {
                     .optional()
             })
             .await;
-        Ok(read
-            .map_err(|failure| failure.at(PORT))?
-            .map(MessageRow::into_message))
+        let row = read.map_err(|failure| failure.at(PORT))?;
+        let mut found: Vec<_> = row.into_iter().map(MessageRow::into_message).collect();
+        attachments::hang_on(&self.database, &mut found).await?;
+        Ok(found.pop())
+    }
+
+    async fn uploads(&self, uploader: UserId, ids: &[AttachmentId]) -> Result<Vec<Attachment>, PortError> {
+        attachments::uploads(&self.database, uploader, ids).await
     }
 
     async fn notes(

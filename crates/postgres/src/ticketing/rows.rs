@@ -258,6 +258,7 @@ impl MessageRow {
             body,
             html,
             attachment_urls,
+            attachments: _,
             visibility,
             created_at,
             updated_at,
@@ -275,6 +276,7 @@ impl MessageRow {
         }
     }
 
+    /// The message, its attachments yet to be added.
     pub(super) fn into_message(self) -> Message {
         let Self {
             id,
@@ -294,6 +296,7 @@ impl MessageRow {
             body: Body::stored(message),
             html: message_html,
             attachment_urls,
+            attachments: Vec::new(),
             visibility: if is_internal {
                 Visibility::Internal
             } else {

@@ -8,6 +8,11 @@ use chrono::{DateTime, Utc};
 use events::{Event, TicketStatus};
 use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId};
 
+mod attachments;
+
+pub use attachments::MemoryBlobs;
+
+use crate::attachment::{Attachment, AttachmentId};
 use crate::port::{
     AssigneeFacts, CommitError, Directory, Markup, PersonCard, TeamCard, TicketCommit, TicketStore,
     TicketWrite,
@@ -21,6 +26,7 @@ struct State {
     sequence: i64,
     tickets: HashMap<TicketId, Ticket>,
     messages: Vec<Message>,
+    attachments: Vec<Attachment>,
     notes: Vec<Note>,
     activities: Vec<Activity>,
     events: Vec<Event>,
@@ -157,12 +163,16 @@ impl TicketStore for MemoryTickets {
             ticket,
             messages,
             edited_messages,
+            removed_attachments,
             notes,
             activities,
             events,
             receipt,
         } = commit;
         let mut state = self.state();
+        if !messages.iter().all(|message| state.can_hang_on(message)) {
+            return Err(CommitError::Stale);
+        }
         if let Some(receipt) = &receipt
             && state.receipts.iter().any(|stored| same_request(stored, receipt))
         {
@@ -189,6 +199,12 @@ impl TicketStore for MemoryTickets {
                 *stored = edited;
             }
         }
+        for message in &messages {
+            state.hang_on(message);
+        }
+        state
+            .attachments
+            .retain(|stored| !removed_attachments.contains(&stored.id));
         state.messages.extend(messages);
         state.notes.extend(notes);
         state.activities.extend(activities);
@@ -226,6 +242,10 @@ impl TicketStore for MemoryTickets {
             .iter()
             .find(|stored| stored.ticket == ticket && stored.id == message)
             .cloned())
+    }
+
+    async fn uploads(&self, uploader: UserId, ids: &[AttachmentId]) -> Result<Vec<Attachment>, PortError> {
+        Ok(self.state().uploads(uploader, ids))
     }
 
     async fn notes(
