@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod attachments;
 mod audit;
 mod authorization;
 mod canary;

@@ -333,6 +333,7 @@ async fn whom_the_desk_asks_for_a_second_factor_sets_one_up_first() {
         MasterSecret::from_bytes(SECRET),
         &lifted(),
         Arc::new(NoMail),
+        Arc::clone(&desk.desk.blobs),
     );
     let actor = kernel::Actor::Person(kernel::Person {
         id: ada.id,
@@ -416,6 +417,7 @@ async fn another_secret_key_opens_what_the_one_before_sealed_and_seals_it_anew()
             clock: clock.clone(),
             ids: Arc::new(credentials::UuidIds),
             mailer: Arc::new(NoMail),
+            blobs: Arc::clone(&desk.desk.blobs),
         };
         Desk::assemble(basis, &Config { ..lifted() }).unwrap()
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use credentials::{MasterSecret, SystemClock, UuidIds};
+use delivery::FilePlace;
 use http::rate::RateSettings;
 use http::server::{Listeners, ServerSettings, serve};
 use identity::ThrottleLimits;
@@ -18,6 +19,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use server::config::Config;
 use server::desk::{Basis, Desk};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -51,6 +53,8 @@ pub struct TestDesk {
     pub database: Arc<TestDatabase>,
     /// Where its API is: `http://127.0.0.1:…`.
     pub url: String,
+    /// The folder of its attachments, unless it was configured with another place.
+    pub files: TempDir,
     sent: Arc<SentMails>,
     client: Client,
     _stop: oneshot::Sender<()>,
@@ -282,12 +286,17 @@ impl TestDesk {
     ) -> Self {
         let database = database.into();
         let sent = Arc::new(SentMails::default());
+        let files = TempDir::new().unwrap();
+        let mut config = config;
+        let place = FilePlace::Folder(files.path().join("attachments"));
+        config.attachments_place.get_or_insert(place);
         let basis = Basis {
             database: database.database().clone(),
             secret: MasterSecret::from_bytes(SECRET).into(),
             clock,
             ids: Arc::new(UuidIds),
             mailer: Arc::clone(&sent) as Arc<dyn Mailer>,
+            blobs: server::files::blobs(&config).unwrap(),
         };
         let desk = Desk::assemble(basis, &config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -311,6 +320,7 @@ impl TestDesk {
             desk,
             database,
             url,
+            files,
             sent,
             client: client(),
             _stop: stop,

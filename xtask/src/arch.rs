@@ -63,6 +63,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("actix", "insightdesk-http"),
     ("utoipa", "insightdesk-http"),
     ("lettre", "insightdesk-delivery"),
+    ("object_store", "insightdesk-delivery"),
 ];
 
 /// Outside packages that a crate may name.
@@ -158,7 +159,11 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "insightdesk-delivery",
-        ours: &["insightdesk-kernel", "insightdesk-identity"],
+        ours: &[
+            "insightdesk-kernel",
+            "insightdesk-identity",
+            "insightdesk-ticketing",
+        ],
         tests_ours: &[],
         outside: Outside::Unreserved,
     },

@@ -20,6 +20,8 @@ pub enum KeyUse {
     RefreshSuccessor,
     /// Signs the cursors of pages.
     Cursor,
+    /// Signs links to files.
+    FileLink,
     /// Derives the tokens of mailed links.
     MailedToken,
     /// Seals what must not lie in the database as it is.
@@ -28,10 +30,11 @@ pub enum KeyUse {
 
 impl KeyUse {
     /// Every use.
-    pub const ALL: [KeyUse; 5] = [
+    pub const ALL: [KeyUse; 6] = [
         KeyUse::AccessToken,
         KeyUse::RefreshSuccessor,
         KeyUse::Cursor,
+        KeyUse::FileLink,
         KeyUse::MailedToken,
         KeyUse::Seal,
     ];
@@ -42,6 +45,7 @@ impl KeyUse {
             KeyUse::AccessToken => b"access-token",
             KeyUse::RefreshSuccessor => b"refresh-successor",
             KeyUse::Cursor => b"cursor",
+            KeyUse::FileLink => b"file-link",
             KeyUse::MailedToken => b"mailed-token",
             KeyUse::Seal => b"seal",
         }

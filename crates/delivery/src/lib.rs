@@ -1,9 +1,11 @@
-//! Mail that InsightDesk sends: its texts, and the ways that it goes out.
+//! What InsightDesk hands to others: mail that it sends, the files of attachments, and files to be scanned.
 //!
 //! - [`AccountMailer`]: implements `identity`'s port; writes a [`Letter`] from a template and hands it to a
 //!   transport.
 //! - [`Transport`]: a way out. [`SmtpTransport`] gives letters to a mail server, [`FileTransport`] writes
 //!   them into a folder, and `MemoryTransport` (feature `testing`) keeps them for tests.
+//! - [`FileBlobs`]: implements `ticketing`'s port; keeps files in a folder or, with the feature `s3`, in a bucket.
+//! - [`ClamdScanner`]: implements `ticketing`'s port; has files looked at by ClamAV's daemon.
 //! - [`MailSettings`]: what an operator sets, parsed, with errors that say what is wrong and never show a
 //!   password.
 //!
@@ -21,7 +23,10 @@
 //! in `content.rs`, which does not compile until it is there. To add a way out: implement [`Transport`], and
 //! let [`Way`] parse its setting.
 
+mod blobs;
+mod clamd;
 mod content;
+mod content_type;
 mod desk;
 mod file;
 mod letter;
@@ -34,6 +39,8 @@ mod smtp;
 mod templates;
 mod transport;
 
+pub use blobs::{FileBlobs, FilePlace, FilePlaceError};
+pub use clamd::{ClamdScanner, ScannerAddress};
 pub use desk::Desk;
 pub use file::FileTransport;
 pub use letter::Letter;

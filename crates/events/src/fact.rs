@@ -199,6 +199,16 @@ pub enum TicketFact {
         /// Whether staff alone may read it.
         internal: bool,
     },
+    /// A message lost an attachment.
+    #[serde(rename = "ticket.attachment_removed")]
+    AttachmentRemoved {
+        /// The message.
+        message: MessageId,
+        /// The attachment.
+        attachment: Uuid,
+        /// Whether staff alone may read the message.
+        internal: bool,
+    },
     /// A note for staff was added.
     #[serde(rename = "ticket.note_added")]
     NoteAdded {

@@ -18,11 +18,12 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
-use ticketing::{SavedViews, Search, Tickets};
+use ticketing::{Attachments, SavedViews, Search, Tickets};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
 use crate::cursor::CursorKey;
+use crate::link::LinkKey;
 use crate::load::Load;
 use crate::openapi::Reference;
 use crate::operator::{self, MetricsText};
@@ -136,6 +137,8 @@ pub struct AppParts {
     pub search: Arc<Search>,
     /// Saved views of tickets.
     pub saved_views: Arc<SavedViews>,
+    /// What hangs on their messages.
+    pub attachments: Arc<Attachments>,
     /// People's notifications.
     pub inbox: Arc<Inbox>,
     /// The first answers to requests with an idempotency key.
@@ -144,6 +147,8 @@ pub struct AppParts {
     pub limits: Arc<dyn RateLimits>,
     /// The secret of cursors.
     pub cursors: CursorKey,
+    /// The secret of links to files.
+    pub links: LinkKey,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,
     /// The text of `/metrics`.

@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::AppState;
 use crate::auth::{self, Caller};
 use crate::etag::{self, IfMatch};
-use crate::json::{RawBody, read_body};
+use crate::json::read_body;
 use crate::problem::{Fault, Place, Problem};
 
 /// The header of a key under which a client may send a request again.
@@ -88,7 +88,7 @@ impl<B: DeserializeOwned + 'static> FromRequest for Command<B> {
             let caller = auth::authenticate(&request, &token).await?;
             crate::query::refuse_unknown(&request)?;
             let if_match = IfMatch::of(&request)?;
-            let key = request_key(&app, &request, &caller, &raw)?;
+            let key = request_key(&app, &request, &caller, raw.bytes())?;
             let body = raw.parse()?;
             Ok(Self(
                 Call {
@@ -109,7 +109,7 @@ fn request_key(
     app: &AppState,
     request: &HttpRequest,
     caller: &Caller,
-    body: &RawBody,
+    body: &[u8],
 ) -> Result<Option<RequestKey>, Problem> {
     let mut values = request.headers().get_all(&IDEMPOTENCY_KEY);
     let Some(value) = values.next() else {
@@ -144,7 +144,7 @@ fn request_key(
     for value in request.headers().get_all(header::IF_MATCH) {
         add(value.as_bytes());
     }
-    add(body.bytes());
+    add(body);
     let mut request_sha256 = [0; 32];
     request_sha256.copy_from_slice(hash.sign().as_ref());
     Ok(Some(RequestKey {
@@ -156,6 +156,25 @@ fn request_key(
 }
 
 impl Call {
+    /// A request whose body is not JSON and was read by its handler; `content` tells such bodies apart.
+    ///
+    /// # Errors
+    /// 400 for an `Idempotency-Key` that cannot be one.
+    pub(crate) fn of_stream(
+        app: &Data<AppState>,
+        request: &HttpRequest,
+        caller: Caller,
+        content: &[u8],
+    ) -> Result<Self, Problem> {
+        Ok(Self {
+            key: request_key(app, request, &caller, content)?,
+            caller,
+            if_match: IfMatch::Absent,
+            kind: None,
+            app: Data::clone(app),
+        })
+    }
+
     /// The caller as the one who acts.
     #[must_use]
     pub fn actor(&self) -> Actor {

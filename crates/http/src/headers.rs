@@ -7,6 +7,7 @@
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::account::ACCOUNT_BASE;
+use crate::routes::API_BASE;
 
 /// Where the reference page and its files are.
 pub(crate) const DOCS_BASE: &str = "/api/docs";
@@ -14,6 +15,11 @@ pub(crate) const DOCS_BASE: &str = "/api/docs";
 /// Nothing may be loaded from an answer of the API.
 const CSP_API: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+
+/// Of files that people uploaded nothing may run or be shown, whatever a browser takes them for.
+const CSP_FILE: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox",
+);
 
 /// Our pages (the API reference, that of mailed links) load their own files and nothing else; no script and no style
 /// stands in a page itself.
@@ -39,7 +45,13 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Puts them on the answer to a request for `path`. What may be kept says so itself; all else is a person's.
 pub(crate) fn protect(headers: &mut HeaderMap, path: &str, behind_tls: bool) {
-    let policy = if is_page(path) { CSP_PAGE } else { CSP_API };
+    let policy = if is_page(path) {
+        CSP_PAGE
+    } else if is_file(path) {
+        CSP_FILE
+    } else {
+        CSP_API
+    };
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
@@ -57,6 +69,11 @@ pub(crate) fn protect(headers: &mut HeaderMap, path: &str, behind_tls: bool) {
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
+}
+
+fn is_file(path: &str) -> bool {
+    path.strip_prefix(API_BASE)
+        .is_some_and(|rest| rest.starts_with("/attachments"))
 }
 
 fn is_page(path: &str) -> bool {

@@ -25,6 +25,7 @@ pub mod etag;
 mod even;
 mod headers;
 pub mod json;
+pub mod link;
 mod load;
 pub mod openapi;
 pub mod operator;
@@ -34,6 +35,7 @@ pub mod query;
 pub mod rate;
 pub mod routes;
 pub mod server;
+mod upload;
 pub mod wire;
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
-use ticketing::SavedViewId;
+use ticketing::{AttachmentId, SavedViewId};
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -88,6 +88,7 @@ uuid_keys! {
     SessionId, "session.not_found", "There is no such session.";
     ApiKeyId, "api_key.not_found", "There is no such API key.";
     SavedViewId, "view.not_found", "There is no such view.";
+    AttachmentId, "attachment.not_found", "There is no such attachment.";
     MessageId, "message.not_found", "There is no such message in this ticket.";
 }
 

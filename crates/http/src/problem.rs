@@ -81,6 +81,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("request.timeout", 408, "The request came too slowly"),
     entry("request.in_progress", 409, "The same request is still running"),
     entry("request.too_large", 413, "The body is too large"),
+    entry("request.range_not_satisfiable", 416, "The file has no such part"),
     entry("request.head_too_large", 431, "The request's head is too large"),
     entry(
         "request.unsupported_media_type",
@@ -108,6 +109,12 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("auth.reauthentication_failed", 403, "Prove again that it is you"),
     entry("api_key.not_found", 404, "No such API key"),
     entry("api_key.too_many", 409, "No more API keys"),
+    entry("attachment.busy", 429, "Too many files at once"),
+    entry("attachment.infected", 422, "The file is infected"),
+    entry("attachment.no_room", 507, "There is no room for the file"),
+    entry("attachment.not_found", 404, "No such attachment"),
+    entry("attachment.not_scanned", 503, "The file could not be scanned"),
+    entry("attachment.too_many", 409, "Too many unused uploads"),
     entry("auth.key_invalid", 401, "The API key is not valid"),
     entry(
         "auth.return_to_not_allowed",

@@ -78,6 +78,7 @@ pub fn decide(event: &Event) -> Vec<Draft> {
         | TicketFact::MergedInto { .. }
         | TicketFact::Unmerged { .. }
         | TicketFact::MessageMoved { .. }
+        | TicketFact::AttachmentRemoved { .. }
         | TicketFact::Deleted {}
         | TicketFact::Restored {} => None,
     };

@@ -257,7 +257,7 @@ impl Database {
     /// How often a connection was lent since the start: for a statement, or for a transaction.
     #[must_use]
     pub fn lent(&self) -> u64 {
-        self.lent.load(Ordering::Relaxed)
+        AtomicU64::load(&self.lent, Ordering::Relaxed)
     }
 
     /// Says once how to make a server that speaks another language understood.

@@ -81,6 +81,23 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    attachments (id) {
+        id -> Uuid,
+        uploader_id -> Uuid,
+        message_id -> Nullable<Uuid>,
+        #[max_length = 255]
+        file_name -> Varchar,
+        #[max_length = 255]
+        content_type -> Varchar,
+        size_bytes -> Int8,
+        sha256 -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     audit_log (number) {
         number -> Int8,
         event_id -> Uuid,
@@ -637,6 +654,8 @@ diesel::table! {
 }
 
 diesel::joinable!(api_keys -> users (user_id));
+diesel::joinable!(attachments -> ticket_messages (message_id));
+diesel::joinable!(attachments -> users (uploader_id));
 diesel::joinable!(automation_rules -> users (created_by));
 diesel::joinable!(external_identities -> users (user_id));
 diesel::joinable!(kb_articles -> kb_categories (category_id));
@@ -667,6 +686,7 @@ diesel::joinable!(tickets -> teams (team_id));
 diesel::allow_tables_to_appear_in_same_query!(
     agent_performance,
     api_keys,
+    attachments,
     audit_log,
     automation_rules,
     daily_ticket_metrics,

@@ -14,6 +14,7 @@ use credentials::{
 use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
+use http::link::LinkKey;
 use http::operator::MetricsText;
 use identity::ports::{
     AccessTokens, ApiKeyStore, AuditStore, Mailer, OneTimeTokens, PasswordHasher, People, Secrets,
@@ -36,14 +37,15 @@ use postgres::{
     PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
 };
 use ticketing::{
-    AutoClose, Directory, Import, ImportStore, Markup, SavedViewStore, SavedViews, Search, SearchIndex,
-    TicketStore, Tickets,
+    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Import, ImportStore, Markup, SavedViewStore,
+    SavedViews, Search, SearchIndex, TicketStore, Tickets,
 };
 use worker::{Relay, Sweep, Worker};
 
 use crate::bridges::{DatabaseHealth, Markdown};
 use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
+use crate::files;
 use crate::mail;
 use crate::secret::{self, SecretError};
 use crate::sign_on;
@@ -65,6 +67,8 @@ const CONNECT_SILENCE_MAX: Duration = Duration::from_secs(2);
 const AUTO_CLOSE_EVERY: Duration = Duration::from_secs(60);
 /// How long what was written waits at the most until it can be found.
 const TAKE_UP_EVERY: Duration = Duration::from_secs(1);
+/// How often files that nobody came back for are looked for.
+const ATTACHMENT_SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
 /// How often old rows are forgotten, and how many at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(15 * 60);
 const FORGET_ROWS_MAX: i64 = 1_000;
@@ -94,6 +98,9 @@ pub enum OpenError {
     /// A setting of mail cannot be used.
     #[error("mail cannot be sent as it is set")]
     Mail(#[from] delivery::SettingsError),
+    /// The files of attachments cannot be kept where they are to be.
+    #[error("attachments cannot be kept; check attachments-place")]
+    Files(#[from] delivery::FilePlaceError),
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -111,6 +118,8 @@ pub struct Basis {
     pub ids: Arc<dyn IdSource>,
     /// Sends mail.
     pub mailer: Arc<dyn Mailer>,
+    /// Keeps the files of attachments.
+    pub blobs: Arc<dyn Blobs>,
 }
 
 /// Every service of the desk.
@@ -157,6 +166,10 @@ pub struct Desk {
     pub search: Arc<Search>,
     /// Saved views of tickets.
     pub saved_views: Arc<SavedViews>,
+    /// What hangs on their messages.
+    pub attachments: Arc<Attachments>,
+    /// Keeps the files of that.
+    pub blobs: Arc<dyn Blobs>,
     /// Brings tickets in from elsewhere.
     pub import: Arc<Import>,
     /// Brings people and teams in from elsewhere.
@@ -172,6 +185,7 @@ pub struct Desk {
     /// The first answers to requests with an idempotency key.
     pub answers: Arc<PgAnswers>,
     cursors: CursorKey,
+    links: LinkKey,
     cluster: Option<Cluster>,
 }
 
@@ -254,7 +268,14 @@ impl Desk {
         let facts = PgFacts::new(database.clone());
         let secret = secret::agree(config, &facts).await?;
         let mailer = mail::settings(config)?.mailer(Arc::new(SystemClock))?;
-        Ok(Self::from_database(database, secret, config, Arc::new(mailer))?)
+        let blobs = files::blobs(config)?;
+        Ok(Self::from_database(
+            database,
+            secret,
+            config,
+            Arc::new(mailer),
+            blobs,
+        )?)
     }
 
     /// A desk on a database that has the present schema.
@@ -266,6 +287,7 @@ impl Desk {
         secret: impl Into<KeyRing>,
         config: &Config,
         mailer: Arc<dyn Mailer>,
+        blobs: Arc<dyn Blobs>,
     ) -> Result<Self, PortError> {
         let basis = Basis {
             database,
@@ -273,6 +295,7 @@ impl Desk {
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
             mailer,
+            blobs,
         };
         Self::assemble(basis, config)
     }
@@ -288,6 +311,7 @@ impl Desk {
             clock,
             ids,
             mailer,
+            blobs,
         } = basis;
 
         let users: Arc<dyn UserStore> = Arc::new(PgUsers::new(database.clone()));
@@ -439,20 +463,27 @@ impl Desk {
 
         let pg_tickets = Arc::new(PgTickets::new(database.clone()));
         let ticket_store: Arc<dyn TicketStore> = Arc::clone(&pg_tickets) as _;
-        let import_store: Arc<dyn ImportStore> = pg_tickets;
+        let import_store: Arc<dyn ImportStore> = Arc::clone(&pg_tickets) as _;
+        let attachment_store: Arc<dyn AttachmentStore> = pg_tickets;
         let search_index: Arc<dyn SearchIndex> =
             Arc::new(PgSearch::new(database.clone(), config.search_languages.clone()));
         let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(database.clone()));
         let markup: Arc<dyn Markup> = Arc::new(Markdown);
-        let tickets = Tickets::new(
+        let tickets = Arc::new(Tickets::new(
             ticket_store,
             directory,
             Arc::clone(&markup),
             Arc::clone(&clock),
             Arc::clone(&ids),
             config.tickets.clone(),
+        ));
+        let attachments = Attachments::new(
+            Arc::clone(&tickets),
+            attachment_store,
+            Arc::clone(&blobs),
+            files::scanner(config),
+            config.attachments,
         );
-        let tickets = Arc::new(tickets);
         let search = Search::new(search_index, Arc::clone(&tickets));
         let view_store: Arc<dyn SavedViewStore> = Arc::new(PgViews::new(database.clone()));
         let saved_views = SavedViews::new(view_store, Arc::clone(&tickets));
@@ -486,12 +517,15 @@ impl Desk {
             tickets,
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
+            attachments: Arc::new(attachments),
+            blobs,
             import: Arc::new(import),
             intake: Arc::new(intake),
             inbox: Arc::new(inbox),
             notify_people: Arc::new(notify_people),
             account_mails: Arc::new(account_mails),
             cursors: CursorKey::new(&secret.present().derive(KeyUse::Cursor).sign(b"cursors")),
+            links: LinkKey::new(&secret.present().derive(KeyUse::FileLink).sign(b"links")),
             cluster: None,
         })
     }
@@ -533,9 +567,11 @@ impl Desk {
             tickets: Arc::clone(&self.tickets),
             search: Arc::clone(&self.search),
             saved_views: Arc::clone(&self.saved_views),
+            attachments: Arc::clone(&self.attachments),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
             cursors: self.cursors.clone(),
+            links: self.links.clone(),
             health: Arc::new(DatabaseHealth(self.database.clone())),
             metrics,
         }))
@@ -568,6 +604,7 @@ impl Desk {
         let limits = Arc::clone(&self.limits);
         let database = self.database.clone();
         let sign_on = Arc::clone(&self.sign_on);
+        let attachments = Arc::clone(&self.attachments);
         Worker::new()
             .with_relay(relay)
             .with_backlog_of(outbox)
@@ -579,6 +616,10 @@ impl Desk {
             .with_sweep(Sweep::new("search_index", TAKE_UP_EVERY, move || {
                 let search = Arc::clone(&search);
                 async move { search.take_up().await }
+            }))
+            .with_sweep(Sweep::new("attachments", ATTACHMENT_SWEEP_EVERY, move || {
+                let attachments = Arc::clone(&attachments);
+                async move { attachments.sweep().await }
             }))
             .with_sweep(Sweep::new("ended_sessions", FORGET_EVERY, move || {
                 let sessions = Arc::clone(&sessions);

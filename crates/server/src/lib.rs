@@ -13,6 +13,7 @@ pub mod desk;
 pub mod embedded;
 pub mod facts;
 pub mod failure;
+pub mod files;
 pub mod import;
 pub mod logging;
 pub mod mail;

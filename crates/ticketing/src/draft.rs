@@ -9,6 +9,7 @@ use kernel::{Actor, IdSource, MessageId, TeamId, TicketId, UserId};
 use serde_json::{Map, Value, json};
 
 use crate::Settings;
+use crate::attachment::{Attachment, AttachmentId, urls};
 use crate::error::TicketError;
 use crate::joint::{Counted, LinkKind, Merge, Tally};
 use crate::machine::ClosedBy;
@@ -45,6 +46,7 @@ pub(crate) struct Draft<'a> {
     notice: Option<Notice>,
     messages: Vec<Message>,
     edited_messages: Vec<Message>,
+    removed_attachments: Vec<AttachmentId>,
     notes: Vec<Note>,
     activities: Vec<Activity>,
     facts: Vec<TicketFact>,
@@ -99,6 +101,7 @@ impl<'a> Draft<'a> {
             notice: None,
             messages: Vec::new(),
             edited_messages: Vec::new(),
+            removed_attachments: Vec::new(),
             notes: Vec::new(),
             activities: Vec::new(),
             facts: Vec::new(),
@@ -332,6 +335,7 @@ impl<'a> Draft<'a> {
             html: Some(self.circumstances.markup.to_html(body.as_str())),
             body,
             attachment_urls: json!([]),
+            attachments: Vec::new(),
             visibility,
             created_at: now,
             updated_at: now,
@@ -378,6 +382,43 @@ impl<'a> Draft<'a> {
         }
         self.messages.push(message.clone());
         Ok(message)
+    }
+
+    /// Hangs uploads on a message that was added.
+    pub(crate) fn attach(&mut self, mut message: Message, uploads: &[Attachment]) -> Message {
+        message.attachments = uploads.to_vec();
+        for attachment in &mut message.attachments {
+            attachment.message = Some(message.id);
+        }
+        message.attachment_urls = urls(&message.attachments);
+        for added in self.messages.iter_mut().filter(|added| added.id == message.id) {
+            added.clone_from(&message);
+        }
+        message
+    }
+
+    /// Takes an attachment off its message for good.
+    pub(crate) fn remove_attachment(&mut self, mut message: Message, removed: &Attachment) {
+        let internal = message.visibility == Visibility::Internal;
+        let notice = if internal { Notice::Staff } else { Notice::Everyone };
+        let url = removed.url();
+        if let Value::Array(urls) = &mut message.attachment_urls {
+            urls.retain(|known| *known != url);
+        }
+        message
+            .attachments
+            .retain(|attachment| attachment.id != removed.id);
+        message.updated_at = self.circumstances.now;
+        self.facts.push(TicketFact::AttachmentRemoved {
+            message: message.id,
+            attachment: removed.id.0,
+            internal,
+        });
+        let metadata = json!({ "messageId": message.id, "attachmentId": removed.id });
+        let old = json!({ "fileName": removed.file_name.as_str(), "sizeBytes": removed.size_bytes });
+        self.trace(notice, action::ATTACHMENT_REMOVED, Some(old), None, metadata);
+        self.edited_messages.push(message);
+        self.removed_attachments.push(removed.id);
     }
 
     /// Changes a message's text; the old one stays in the history, for staff.
@@ -458,6 +499,7 @@ impl<'a> Draft<'a> {
             html: Some(self.circumstances.markup.to_html(source.description.as_str())),
             body: Body::stored(source.description.as_str().to_owned()),
             attachment_urls: json!([]),
+            attachments: Vec::new(),
             visibility: Visibility::Public,
             created_at: source.created_at,
             updated_at: source.created_at,
@@ -586,6 +628,7 @@ impl<'a> Draft<'a> {
             notice,
             messages,
             edited_messages,
+            removed_attachments,
             notes,
             activities,
             facts,
@@ -621,6 +664,7 @@ impl<'a> Draft<'a> {
             ticket: write,
             messages,
             edited_messages,
+            removed_attachments,
             notes,
             activities,
             events,

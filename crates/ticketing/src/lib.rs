@@ -10,6 +10,8 @@
 //! must become durable: the ticket, messages, notes, its history, its events and a receipt. The store takes it whole
 //! or not at all.
 
+mod attachment;
+mod blobs;
 mod draft;
 mod error;
 mod fields;
@@ -29,6 +31,14 @@ mod value;
 
 use chrono::Duration;
 
+pub use attachment::{
+    ATTACHMENTS_PER_MESSAGE_MAX, Attachment, AttachmentId, AttachmentPlace, FILE_NAME_MAX_BYTES, FileName,
+    OCTET_STREAM, PlacedAttachment,
+};
+pub use blobs::{
+    AddError, AttachmentStore, BLOB_SHARDS, BlobError, BlobFacts, BlobReader, BlobWriter, Blobs, Scanner,
+    StoredBlob, Unbound, Verdict, shard_of,
+};
 pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
 pub use fields::{TicketCondition, TicketField, TicketFields, UnsettledCondition};
@@ -56,10 +66,11 @@ pub use search::{
     SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, SearchText, Wanted,
 };
 pub use service::{
-    AutoClose, Edit, Explanation, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
-    LongSubject, NewTicket, NewView, PAST_MESSAGES_MAX, Past, PastMessage, RawRow, Related, RelatedWish,
-    Reply, SPLIT_MAX_MESSAGES, SavedViewError, SavedViews, Search, TicketView, Tickets,
-    VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
+    AttachmentError, AttachmentSettings, Attachments, AutoClose, Download, Edit, Explanation, Found, Guard,
+    Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, NewTicket, NewView,
+    PAST_MESSAGES_MAX, Past, PastMessage, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES,
+    SavedViewError, SavedViews, Search, TicketView, Tickets, Upload, Uploaded, VIEW_COUNT_MAX_TICKETS,
+    VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

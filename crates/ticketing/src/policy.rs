@@ -8,6 +8,7 @@
 //! | internal texts, notes, priority, other statuses, tags, transfer, links, merges | no | yes | yes | yes | yes |
 //! | assign to oneself, unassign oneself | no | yes | yes | yes | yes |
 //! | assign others | no | by setting | yes | yes | yes |
+//! | remove attachments from messages | no | no | yes | yes | yes |
 //! | delete, restore | no | no | no | yes | yes |
 //! | metadata | no | no | no | no | yes |
 //!
@@ -126,6 +127,8 @@ pub enum Operation {
     Transfer,
     /// Link it, merge it, move its messages: of both tickets.
     Join,
+    /// Take attachments off its messages.
+    RemoveAttachment,
     /// Delete it.
     Delete,
     /// Restore it.
@@ -161,7 +164,7 @@ pub fn needed(operation: Operation, ticket: &Ticket, settings: &Settings) -> Rel
         | Operation::Transfer
         | Operation::Join => Relation::Agent,
         Operation::AssignOther if settings.agents_assign_others => Relation::Agent,
-        Operation::AssignOther => Relation::Supervisor,
+        Operation::AssignOther | Operation::RemoveAttachment => Relation::Supervisor,
         Operation::Delete | Operation::Restore => Relation::Lead,
         Operation::EditMetadata => Relation::Admin,
     }
@@ -231,7 +234,7 @@ mod tests {
         use Operation as O;
         use Relation as R;
         let relations = [R::None, R::Requester, R::Agent, R::Supervisor, R::Lead, R::Admin];
-        let rows: [(O, [bool; 6]); 15] = [
+        let rows: [(O, [bool; 6]); 16] = [
             (O::Reply, [false, true, true, true, true, true]),
             (O::EditText, [false, true, true, true, true, true]),
             (O::EditCustomFields, [false, true, true, true, true, true]),
@@ -256,6 +259,7 @@ mod tests {
             (O::AssignSelf, [false, false, true, true, true, true]),
             (O::AssignOther, [false, false, false, true, true, true]),
             (O::Transfer, [false, false, true, true, true, true]),
+            (O::RemoveAttachment, [false, false, false, true, true, true]),
             (O::Delete, [false, false, false, false, true, true]),
             (O::Restore, [false, false, false, false, true, true]),
             (O::EditMetadata, [false, false, false, false, false, true]),

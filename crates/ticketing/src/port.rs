@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use events::Event;
 use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId, Version};
 
+use crate::attachment::{Attachment, AttachmentId};
 use crate::joint::{JointCommit, JointError, LinkedTicket, MergeFacts, Tally};
 use crate::query::{Count, Scope, TicketFilter, TicketQuery};
 use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber};
@@ -16,10 +17,13 @@ use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, Ticket
 pub struct TicketCommit {
     /// The ticket itself.
     pub ticket: TicketWrite,
-    /// New messages.
+    /// New messages, with the uploads that come to hang on them: the store must call it [`CommitError::Stale`] when one
+    /// of these is no longer an upload of the sender's that hangs on nothing.
     pub messages: Vec<Message>,
     /// Messages whose text changed.
     pub edited_messages: Vec<Message>,
+    /// Attachments that messages lose.
+    pub removed_attachments: Vec<AttachmentId>,
     /// New notes.
     pub notes: Vec<Note>,
     /// What the history gains.
@@ -49,7 +53,7 @@ pub enum TicketWrite {
 /// Why a commit was not stored. In every case nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// The ticket moved on since it was read.
+    /// The ticket, or an upload that was to hang on a message, moved on since it was read.
     #[error("the ticket is at another version")]
     Stale,
     /// The receipt is there already: this was done before.
@@ -178,6 +182,12 @@ pub trait TicketStore: Send + Sync {
         ticket: TicketId,
         messages: &[MessageId],
     ) -> Result<Vec<Message>, PortError>;
+
+    /// Those of `ids` that `uploader` uploaded and that hang on no message, for them to be hung on one.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn uploads(&self, uploader: UserId, ids: &[AttachmentId]) -> Result<Vec<Attachment>, PortError>;
 
     /// One page of a ticket's notes, oldest first.
     ///

@@ -6,6 +6,7 @@ use kernel::{MessageId, Position, TeamId, TicketId, UserId, Version};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::attachment::Attachment;
 use crate::machine::Standing;
 use crate::value::{Body, CustomFields, Description, Subject, Tags};
 
@@ -222,6 +223,8 @@ pub struct Message {
     pub html: Option<String>,
     /// The contract's `attachmentUrls`.
     pub attachment_urls: Value,
+    /// What hangs on it, in the order of its upload.
+    pub attachments: Vec<Attachment>,
     /// Who may read it.
     pub visibility: Visibility,
     /// When it was written.
@@ -290,6 +293,8 @@ pub mod action {
     pub const INTERNAL_MESSAGE_ADDED: &str = "internal_message_added";
     /// A message's text was changed; the old text is kept here.
     pub const MESSAGE_EDITED: &str = "message_edited";
+    /// A message lost an attachment.
+    pub const ATTACHMENT_REMOVED: &str = "attachment_removed";
     /// A note was added.
     pub const NOTE_ADDED: &str = "note_added";
     /// Another ticket was linked to it.

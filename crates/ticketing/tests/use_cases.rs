@@ -115,6 +115,7 @@ impl Desk {
         let reply = Reply {
             body: Body::parse("/message", "hello").unwrap(),
             visibility,
+            attachments: vec![],
         };
         self.tickets
             .reply(actor, key, &reply, Guard::none())
@@ -595,6 +596,7 @@ async fn authors_edit_their_messages_for_five_minutes() {
     let reply = Reply {
         body: Body::parse("/message", "typo").unwrap(),
         visibility: Visibility::Public,
+        attachments: vec![],
     };
     let sent = desk
         .tickets
@@ -747,6 +749,7 @@ async fn html_is_made_once_when_a_message_is_written() {
     let reply = Reply {
         body: Body::parse("/message", "*hi*").unwrap(),
         visibility: Visibility::Public,
+        attachments: vec![],
     };
     let sent = tickets
         .reply(&customer(), &key, &reply, Guard::none())

@@ -71,7 +71,14 @@ impl Rule {
     pub(super) fn is_the_callers(&self) -> bool {
         matches!(
             self.on.as_str(),
-            "self" | "passing" | "ticket.mine" | "ticket.assigned"
+            "self"
+                | "passing"
+                | "ticket.mine"
+                | "ticket.assigned"
+                | "ticket.upload"
+                | "ticket.foreign"
+                | "attachment.mine"
+                | "attachment.followed"
         ) || self.body.contains("{self}")
     }
 }

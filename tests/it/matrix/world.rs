@@ -174,6 +174,7 @@ impl World {
                 places.insert("id".to_owned(), id);
                 self.bring_ticket_to(&path, state, caller, &mut places).await;
             }
+            "attachment" => self.attachment(state, caller, &mut places).await,
             "user" => {
                 let made = self.user(state).await;
                 places.insert("id".to_owned(), made);
@@ -264,6 +265,13 @@ impl World {
                 let body = json!({ "agentId": self.people[to].id });
                 self.done("POST", &format!("{path}/assign"), body).await;
             }
+            "upload" | "foreign" => {
+                let uploader = match (state, caller) {
+                    ("upload", "anonymous") | ("foreign", _) => "colleague",
+                    (_, caller) => caller,
+                };
+                places.insert("upload".to_owned(), self.upload(uploader, "a.txt").await);
+            }
             "answered" => {
                 let body = json!({ "message": "An answer" });
                 self.done("POST", &format!("{path}/messages"), body).await;
@@ -309,6 +317,58 @@ impl World {
             }
             other => panic!("no state {other}"),
         }
+    }
+
+    /// An upload of somebody's that hangs on no message; its id.
+    async fn upload(&self, uploader: &str, name: &str) -> String {
+        let form = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{name}\r\n--b--\r\n"
+        );
+        let request = self.desk.request("POST", "/api/v1/attachments");
+        let request = request.by(&self.people[uploader]);
+        let request = request.header("content-type", "multipart/form-data; boundary=b");
+        request.raw(form).send().await.expect(201).text_of("/id")
+    }
+
+    /// An attachment: on a public message of the owner's, on an internal one, or on none.
+    async fn attachment(&self, state: &str, caller: &str, places: &mut Places) {
+        let (uploader, name, message) = match state {
+            "" | "followed" => ("owner", "a.txt", Some(json!({ "message": "m" }))),
+            "internal" => (
+                "agent",
+                CANARY,
+                Some(json!({ "message": CANARY, "isInternal": true })),
+            ),
+            "loose" => ("owner", "a.txt", None),
+            "mine" if caller == "anonymous" => ("owner", "a.txt", None),
+            "mine" => (caller, "a.txt", None),
+            other => panic!("no state {other}"),
+        };
+        let id = self.upload(uploader, name).await;
+        if let Some(mut body) = message {
+            let ticket = self.another_ticket(false).await;
+            body["attachmentIds"] = json!([id]);
+            let written = self
+                .desk
+                .post(&self.people[uploader], &format!("{ticket}/messages"), &body)
+                .await;
+            let _ = written.expect(201);
+            places.insert("ticket".to_owned(), ticket);
+        }
+        if state == "followed" {
+            let link = match self.caller(caller) {
+                Some(caller) => {
+                    let shown = self.desk.get(caller, &format!("/api/v1/attachments/{id}")).await;
+                    let url = serde_json::from_str::<Value>(&shown.text).unwrap_or_default();
+                    let url = url["url"].as_str().unwrap_or_default().to_owned();
+                    url.rsplit('=').next().map(str::to_owned)
+                }
+                None => None,
+            };
+            let link = link.filter(|link| !link.is_empty());
+            places.insert("link".to_owned(), link.unwrap_or_else(|| "none".to_owned()));
+        }
+        places.insert("id".to_owned(), id);
     }
 
     /// A new account; its id.
@@ -358,6 +418,10 @@ impl World {
     /// Deletes what a fixture made.
     pub(super) async fn delete(&self, on: &str, places: &Places) {
         let kind = on.split('.').next().unwrap_or_default();
+        if let ("attachment", Some(ticket)) = (kind, places.get("ticket")) {
+            self.done("DELETE", ticket, Value::Null).await;
+            return;
+        }
         let collection = match kind {
             "ticket" => "tickets",
             "user" => "users",

@@ -3,6 +3,7 @@
 
 mod account_links;
 mod api_keys;
+mod attachments;
 mod audit;
 mod auth;
 mod notifications;
@@ -25,6 +26,7 @@ pub fn operations() -> Vec<Operation> {
     [
         tickets::operations(),
         views::operations(),
+        attachments::operations(),
         notifications::operations(),
         auth::operations(),
         account_links::operations(),

@@ -97,6 +97,20 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
             Role::User,
             "Authors edit their own messages, for a short time, in tickets that they see.",
         ),
+        "uploadAttachment" => Topic::Role(Role::User, "Everyone uploads files, for messages of their own."),
+        "getAttachment" => Topic::Role(
+            Role::User,
+            "Whoever reads the message that it hangs on, and its uploader while it hangs on none.",
+        ),
+        "deleteAttachment" => Topic::Role(
+            Role::User,
+            "Its uploader while it hangs on no message; from a message, supervisors and leads of the ticket's team and \
+             administrators.",
+        ),
+        "downloadAttachment" => Topic::Role(
+            Role::User,
+            "Whoever has a link that was made for them, while they may see the file.",
+        ),
         "listUsers" => Topic::People(PeopleOperation::ListUsers),
         "createUser" => Topic::People(PeopleOperation::CreateUser),
         "getUser" => Topic::People(PeopleOperation::ReadUser),

@@ -15,8 +15,9 @@ use crate::routes::{Operation, method_of};
 const PASSWORD: &str = "seven purple lanterns";
 
 /// Operations that strangers may call.
-const OPEN: [&str; 14] = [
+const OPEN: [&str; 15] = [
     "acceptInvitation",
+    "downloadAttachment",
     "exchangeSignOn",
     "finishSignOn",
     "forgotPassword",

@@ -7,9 +7,11 @@ mod inbox;
 mod keys;
 mod listening;
 mod reference;
+mod uploads;
 
 use std::sync::Arc;
 
+use actix_http::Request;
 use actix_web::body::{BoxBody, to_bytes};
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::header::HeaderMap;
@@ -27,14 +29,14 @@ use kernel::{
 use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
-use ticketing::AssigneeFacts;
-use ticketing::testing::{MemoryDirectory, MemoryTickets, MemoryViews, PlainMarkup};
-use ticketing::{SavedViews, Search, Tickets};
+use ticketing::testing::{MemoryBlobs, MemoryDirectory, MemoryTickets, MemoryViews, PlainMarkup};
+use ticketing::{AssigneeFacts, AttachmentSettings, Attachments, SavedViews, Search, Tickets};
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
 use crate::cursor::CursorKey;
 use crate::edge::edge;
+use crate::link::LinkKey;
 use crate::rate::RateSettings;
 use crate::routes::Operation;
 
@@ -94,17 +96,23 @@ impl World {
             ..
         } = desk;
         let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
-        let store = Arc::new(MemoryTickets::default());
-        let tickets = Tickets::new(
-            store.clone(),
+        let ticket_store = Arc::new(MemoryTickets::default());
+        let tickets = Arc::new(Tickets::new(
+            ticket_store.clone(),
             Arc::new(directory),
             Arc::new(PlainMarkup),
             clock.clone(),
             Arc::clone(&ids),
             ticketing::Settings::default(),
+        ));
+        let attachments = Attachments::new(
+            Arc::clone(&tickets),
+            ticket_store.clone(),
+            Arc::new(MemoryBlobs::default()),
+            None,
+            AttachmentSettings::default(),
         );
-        let tickets = Arc::new(tickets);
-        let search = Search::new(store, Arc::clone(&tickets));
+        let search = Search::new(ticket_store, Arc::clone(&tickets));
         let saved_views = SavedViews::new(Arc::new(MemoryViews::default()), Arc::clone(&tickets));
         let notifications = Arc::new(MemoryNotifications::new());
         let parts = AppParts {
@@ -126,9 +134,11 @@ impl World {
             tickets,
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
+            attachments: Arc::new(attachments),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),
             cursors: CursorKey::new(b"a secret of tests"),
+            links: LinkKey::new(b"another secret of tests"),
             health: Arc::new(Healthy),
             metrics: None,
         };
@@ -146,12 +156,17 @@ impl World {
 
     /// Sends a request through the whole application.
     pub(super) async fn send(&self, request: TestRequest) -> Answer {
+        self.call(request.to_request()).await
+    }
+
+    /// Sends a request whose body comes as a stream.
+    pub(super) async fn call(&self, request: Request) -> Answer {
         let state = Data::clone(&self.state);
         let app = App::new()
             .configure(|config| configure(&state, config))
             .wrap(from_fn(edge));
         let service = init_service(app).await;
-        Answer::of(service.call(request.to_request()).await).await
+        Answer::of(service.call(request).await).await
     }
 
     /// A request of the administrator.

@@ -7,6 +7,7 @@ use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use serde_json::Value;
 use ticketing::{CommitError, Reference, TicketCommit, TicketWrite};
+use uuid::Uuid;
 
 use crate::Database;
 use crate::error::Failure;
@@ -15,6 +16,7 @@ use crate::receipts::{insert_receipt, is_repeated};
 use crate::sql::Sql;
 
 use super::PORT;
+use super::attachments;
 use super::rows::{ActivityRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 const IF_CHANGED: &str = " WHERE EXISTS (SELECT 1 FROM changed))";
@@ -44,20 +46,36 @@ pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
         ticket,
         messages,
         edited_messages,
+        removed_attachments,
         notes,
         activities,
         events,
         receipt,
     } = commit;
+    // Without a condition where no message has uploads, so that the usual statement stays as it was.
+    let held = attachments::held_for(&messages)?;
+    let (begin, all_held) = match &held {
+        None => (Sql::new("WITH changed AS ("), None),
+        Some(held) => (
+            Sql::new("WITH held AS (")
+                .append(held.rows.clone())
+                .push("), changed AS ("),
+            Some(&held.all_there),
+        ),
+    };
+    let on = |sql: Sql, word: &'static str| match all_held {
+        None => sql,
+        Some(condition) => sql.push(word).append(condition.clone()),
+    };
     let mut sql = match ticket {
-        TicketWrite::Insert(ticket) => insert_tickets(
-            Sql::new("WITH changed AS ("),
-            rows_json(std::iter::once(TicketRow::of(&ticket)))?,
-        )
-        .push(" RETURNING id)"),
+        TicketWrite::Insert(ticket) => {
+            let row = rows_json(std::iter::once(TicketRow::of(&ticket)))?;
+            on(insert_tickets(begin, row), " WHERE ").push(" RETURNING id)")
+        }
         TicketWrite::Update { ticket, expected } => {
             let row = rows_json(std::iter::once(TicketRow::of(&ticket)))?;
-            Sql::new("WITH changed AS (UPDATE tickets t SET ")
+            let update = begin
+                .push("UPDATE tickets t SET ")
                 .push(ASSIGNMENTS)
                 .push(" FROM jsonb_to_recordset(")
                 .bind(row)
@@ -66,10 +84,10 @@ pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
                 .push(" WHERE t.id = ")
                 .bind(ticket.id)
                 .push(" AND t.version = ")
-                .bind(expected.0)
-                .push(" RETURNING t.id)")
+                .bind(expected.0);
+            on(update, " AND ").push(" RETURNING t.id)")
         }
-        TicketWrite::Unchanged => Sql::new("WITH changed AS (SELECT 1)"),
+        TicketWrite::Unchanged => on(begin.push("SELECT 1"), " WHERE ").push(")"),
     };
     if !messages.is_empty() {
         sql = insert_messages(
@@ -82,12 +100,22 @@ pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
         sql = sql
             .push(
                 ", edited_messages AS (UPDATE ticket_messages m SET message = r.message, \
-                 message_html = r.message_html, updated_at = r.updated_at FROM jsonb_to_recordset(",
+                 message_html = r.message_html, attachment_urls = r.attachment_urls, updated_at = r.updated_at FROM jsonb_to_recordset(",
             )
             .bind(rows_json(edited_messages.iter().map(MessageRow::of))?)
             .push(") AS r ")
             .push(MessageRow::RECORD)
             .push(" WHERE m.id = r.id AND EXISTS (SELECT 1 FROM changed))");
+    }
+    if held.is_some() {
+        sql = sql.push(attachments::BIND_HELD);
+    }
+    if !removed_attachments.is_empty() {
+        let removed: Vec<Uuid> = removed_attachments.into_iter().map(|id| id.0).collect();
+        sql = sql
+            .push(", removed_attachments AS (DELETE FROM attachments WHERE id = ANY(")
+            .bind(removed)
+            .push(") AND EXISTS (SELECT 1 FROM changed))");
     }
     if !notes.is_empty() {
         sql = sql

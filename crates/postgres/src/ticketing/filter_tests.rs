@@ -318,6 +318,7 @@ async fn a_condition_selects_the_same_tickets_in_sql_as_in_memory() {
             ticket: TicketWrite::Insert(Box::new(ticket.clone())),
             messages: vec![],
             edited_messages: vec![],
+            removed_attachments: vec![],
             notes: vec![],
             activities: vec![],
             events: vec![],

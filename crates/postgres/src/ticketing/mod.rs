@@ -4,6 +4,7 @@
 //! is a merge of short index walks (`list`). [`rows`] has the one shape in which tickets and their conversations are
 //! read and written.
 
+mod attachments;
 mod commit;
 mod counts;
 mod directory;
@@ -19,11 +20,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId};
+use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId, UserId};
 use ticketing::{
-    Activity, Audience, CommitError, Count, JointCommit, JointError, LinkedTicket, MergeFacts, Message, Note,
-    Scope, Tally, Ticket, TicketCommit, TicketFilter, TicketKey, TicketNumber, TicketQuery, TicketStore,
-    action,
+    Activity, Attachment, AttachmentId, Audience, CommitError, Count, JointCommit, JointError, LinkedTicket,
+    MergeFacts, Message, Note, Scope, Tally, Ticket, TicketCommit, TicketFilter, TicketKey, TicketNumber,
+    TicketQuery, TicketStore, action,
 };
 
 use crate::Database;
@@ -185,7 +186,8 @@ impl TicketStore for PgTickets {
         let rows = self
             .conversation(select.push(" WHERE ticket_id = "), ticket, after, limit)
             .await?;
-        let messages = rows.into_iter().map(MessageRow::into_message).collect();
+        let mut messages: Vec<_> = rows.into_iter().map(MessageRow::into_message).collect();
+        attachments::hang_on(&self.database, &mut messages).await?;
         Ok(Page::from_rows(messages, limit, Message::position))
     }
 
@@ -202,9 +204,14 @@ impl TicketStore for PgTickets {
                     .optional()
             })
             .await;
-        Ok(read
-            .map_err(|failure| failure.at(PORT))?
-            .map(MessageRow::into_message))
+        let row = read.map_err(|failure| failure.at(PORT))?;
+        let mut found: Vec<_> = row.into_iter().map(MessageRow::into_message).collect();
+        attachments::hang_on(&self.database, &mut found).await?;
+        Ok(found.pop())
+    }
+
+    async fn uploads(&self, uploader: UserId, ids: &[AttachmentId]) -> Result<Vec<Attachment>, PortError> {
+        attachments::uploads(&self.database, uploader, ids).await
     }
 
     async fn messages_among(
@@ -226,7 +233,9 @@ impl TicketStore for PgTickets {
             })
             .await;
         let rows = read.map_err(|failure| failure.at(PORT))?;
-        Ok(rows.into_iter().map(MessageRow::into_message).collect())
+        let mut found: Vec<_> = rows.into_iter().map(MessageRow::into_message).collect();
+        attachments::hang_on(&self.database, &mut found).await?;
+        Ok(found)
     }
 
     async fn notes(

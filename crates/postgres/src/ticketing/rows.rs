@@ -263,6 +263,7 @@ impl MessageRow {
             body,
             html,
             attachment_urls,
+            attachments: _,
             visibility,
             created_at,
             updated_at,
@@ -280,6 +281,7 @@ impl MessageRow {
         }
     }
 
+    /// The message, its attachments yet to be added.
     pub(super) fn into_message(self) -> Message {
         let Self {
             id,
@@ -299,6 +301,7 @@ impl MessageRow {
             body: Body::stored(message),
             html: message_html,
             attachment_urls,
+            attachments: Vec::new(),
             visibility: if is_internal {
                 Visibility::Internal
             } else {

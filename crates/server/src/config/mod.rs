@@ -20,12 +20,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use delivery::Sender;
+use delivery::{FilePlace, ScannerAddress, Sender};
 use http::address::{AddressBlock, AddressBlockError};
 use http::app::REQUESTS_IN_FLIGHT_MAX;
 use http::cors::AllowedOrigins;
 use http::rate::RateSettings;
 use identity::{AccountLimits, SessionLimits, ThrottleLimits, TwoFactorLimits};
+use ticketing::AttachmentSettings;
 
 use table::{Kind, SETTINGS, Setting};
 
@@ -219,6 +220,12 @@ pub struct Config {
     pub tickets: ticketing::Settings,
     /// The languages that tickets are searched in, by PostgreSQL's names.
     pub search_languages: Vec<String>,
+    /// The desk's choices about attachments.
+    pub attachments: AttachmentSettings,
+    /// Where their files are kept; in the folder `attachments` of the data folder when unset.
+    pub attachments_place: Option<FilePlace>,
+    /// What looks whether they are infected; nothing when unset.
+    pub virus_scanner: Option<ScannerAddress>,
     /// What is logged; by the command when unset.
     pub log_level: Option<String>,
     /// How it is logged.
@@ -260,6 +267,9 @@ impl Default for Config {
             rates: RateSettings::default(),
             tickets: ticketing::Settings::default(),
             search_languages: vec!["english".to_owned()],
+            attachments: AttachmentSettings::default(),
+            attachments_place: None,
+            virus_scanner: None,
             log_level: None,
             log_format: LogFormat::Text,
             metrics_listen: None,

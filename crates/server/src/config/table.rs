@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use delivery::{FilePlace, ScannerAddress};
 use identity::{PasswordPolicy, TwoFactorLimits, VerifiedEmail};
 use kernel::Rate;
 use tracing_subscriber::EnvFilter;
@@ -77,7 +78,11 @@ const SECURITY: &str = "Security";
 const SIGN_ON: &str = "Single sign-on";
 const RATES: &str = "Rate limits";
 const TICKETS: &str = "Tickets";
+const ATTACHMENTS: &str = "Attachments";
 const WATCHING: &str = "Logs and metrics";
+
+/// The bytes of a mebibyte.
+const MIB_BYTES: u64 = 1 << 20;
 
 const SWITCH: &str = "true or false";
 const ADDRESS: &str = "an IP address and a port, such as 0.0.0.0:8080 or [::]:8080";
@@ -729,6 +734,40 @@ pub static SETTINGS: &[Setting] = &[
                 languages.join(",")
             })
         },
+    },
+    Setting {
+        name: "attachment-mib-max",
+        group: ATTACHMENTS,
+        kind: Kind::Number,
+        help: "The most mebibytes of a file that is uploaded.",
+        rule: "a whole number from 1 to 10240",
+        unset: "",
+        set: |config, value| {
+            within(value, 1, 10_240).map(|mib: u64| config.attachments.bytes_max = mib * MIB_BYTES)
+        },
+        show: |config| Some((config.attachments.bytes_max / MIB_BYTES).to_string()),
+    },
+    Setting {
+        name: "attachments-place",
+        group: ATTACHMENTS,
+        kind: Kind::Text,
+        help: "Where the files are kept. All nodes must reach the same. s3:// takes a program built with --features s3, \
+               and the variables AWS_REGION, AWS_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        rule: "the path of a folder, or s3://bucket with a prefix or without",
+        unset: "the folder attachments of the data folder",
+        set: |config, value| set_some(&mut config.attachments_place, FilePlace::parse(value)),
+        show: |config| config.attachments_place.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "virus-scanner",
+        group: ATTACHMENTS,
+        kind: Kind::Text,
+        help: "The daemon of ClamAV (clamd) that looks at each file before it is kept. While it does not answer, no \
+               file is taken. Its StreamMaxLength must not be less than attachment-mib-max.",
+        rule: "tcp://host:port, or unix:// and the absolute path of a socket",
+        unset: "files are not scanned",
+        set: |config, value| set_some(&mut config.virus_scanner, ScannerAddress::parse(value)),
+        show: |config| config.virus_scanner.as_ref().map(ToString::to_string),
     },
     Setting {
         name: "log-level",

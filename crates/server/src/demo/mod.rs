@@ -157,6 +157,7 @@ pub async fn fill(args: &DemoArgs, desk: &Desk) -> Outcome<Sample> {
         clock: Arc::clone(&clock) as _,
         ids: Arc::clone(&desk.ids),
         mailer: Arc::new(NoMail),
+        blobs: Arc::clone(&desk.blobs),
     };
     let past = Desk::assemble(basis, &desk.config)?;
     let password = match &args.password {
@@ -583,6 +584,7 @@ impl Stage<'_> {
         let reply = Reply {
             body: body(text)?,
             visibility,
+            attachments: Vec::new(),
         };
         Ok(self
             .desk

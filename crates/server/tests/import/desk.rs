@@ -40,19 +40,21 @@ impl TestDesk {
                 TestDatabase::create_for_server(&cluster.url("postgres")).await
             }
         };
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: folder.path().join("data"),
+            ..Config::default()
+        };
         let basis = Basis {
             database: test.database().clone(),
             secret: MasterSecret::generate().unwrap().into(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
             mailer: Arc::new(NoMail),
+            blobs: server::files::blobs(&config).unwrap(),
         };
-        let desk = Desk::assemble(basis, &Config::default()).unwrap();
-        Self {
-            test,
-            desk,
-            folder: tempfile::tempdir().unwrap(),
-        }
+        let desk = Desk::assemble(basis, &config).unwrap();
+        Self { test, desk, folder }
     }
 
     /// A file in the folder.

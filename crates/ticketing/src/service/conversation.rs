@@ -3,6 +3,7 @@
 use kernel::{Actor, MessageId, Page, PageLimit, Position};
 
 use super::{Guard, STALE_TRIES_MAX, Tickets};
+use crate::attachment::AttachmentId;
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::policy::Relation;
@@ -18,6 +19,8 @@ pub struct Reply {
     pub body: Body,
     /// Who may read it.
     pub visibility: Visibility,
+    /// Uploads of the writer's to hang on it.
+    pub attachments: Vec<AttachmentId>,
 }
 
 impl Tickets {
@@ -25,7 +28,7 @@ impl Tickets {
     ///
     /// # Errors
     /// [`TicketError::Closed`] for a public message on a closed ticket, [`TicketError::Invalid`] for an internal one
-    /// by the requester.
+    /// by the requester, and for attachments that are no uploads of the writer's or hang on a message already.
     pub async fn reply(
         &self,
         actor: &Actor,
@@ -34,14 +37,24 @@ impl Tickets {
         guard: Guard<'_, Written<Message>>,
     ) -> Result<Written<Message>, TicketError> {
         let sender = actor.user_id().ok_or(TicketError::Forbidden("write messages"))?;
-        self.change(actor, key, guard, |draft| {
-            draft.allow(match reply.visibility {
-                Visibility::Internal => Action::MessageInternally,
-                Visibility::Public => Action::Reply,
-            })?;
-            draft.add_message(sender, reply.body.clone(), reply.visibility)
-        })
-        .await
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.live(actor, key).await?;
+            // After the ticket: an upload that is hung on a message meanwhile makes the commit stale.
+            let uploads = self.uploads(sender, &reply.attachments).await?;
+            let decide = |draft: &mut Draft<'_>| {
+                draft.allow(match reply.visibility {
+                    Visibility::Internal => Action::MessageInternally,
+                    Visibility::Public => Action::Reply,
+                })?;
+                let uploads = uploads?;
+                let message = draft.add_message(sender, reply.body.clone(), reply.visibility)?;
+                Ok(draft.attach(message, &uploads))
+            };
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
+                return Ok(written);
+            }
+        }
+        Err(TicketError::Stale { current: None })
     }
 
     /// Changes the text of one's own message within the edit window; the old text stays in the history.
@@ -169,7 +182,12 @@ impl Tickets {
 }
 
 fn readable(relation: Relation, message: &Message) -> bool {
-    match (relation.audience(), message.visibility) {
+    reads(relation, message.visibility)
+}
+
+/// Whether one who is this to a ticket reads its messages of this visibility, and what hangs on them.
+pub(super) fn reads(relation: Relation, visibility: Visibility) -> bool {
+    match (relation.audience(), visibility) {
         (Some(Audience::Staff), _) | (Some(Audience::Customer), Visibility::Public) => true,
         (Some(Audience::Customer), Visibility::Internal) | (None, _) => false,
     }

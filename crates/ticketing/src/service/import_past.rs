@@ -119,6 +119,7 @@ impl Past {
                     html: Some(markup.to_html(message.body.as_str())),
                     body: message.body,
                     attachment_urls: json!([]),
+                    attachments: Vec::new(),
                     visibility: message.visibility,
                     created_at: at,
                     updated_at: at,

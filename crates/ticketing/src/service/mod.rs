@@ -4,6 +4,7 @@
 //! [`Tickets::change`], which loads, checks the precondition, lets the decision be made on a draft, commits it, and
 //! decides anew when someone else was faster.
 
+mod attachments;
 mod auto_close;
 mod conversation;
 mod create;
@@ -31,6 +32,7 @@ use crate::policy::{Operation, Relation, permits};
 use crate::port::{CommitError, Directory, Markup, Reference, TicketStore, TicketWrite};
 use crate::ticket::{Ticket, TicketKey};
 
+pub use attachments::{AttachmentError, AttachmentSettings, Attachments, Download, Upload, Uploaded};
 pub use auto_close::AutoClose;
 pub use conversation::Reply;
 pub use create::NewTicket;

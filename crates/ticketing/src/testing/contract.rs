@@ -55,7 +55,7 @@ fn activity(ids: &dyn IdSource, ticket: &Ticket, action: &str, at: DateTime<Utc>
     }
 }
 
-fn message(
+pub(super) fn message(
     ids: &dyn IdSource,
     ticket: &Ticket,
     sender: UserId,
@@ -69,6 +69,7 @@ fn message(
         body: Body::stored(format!("message at {at}")),
         html: Some("<p>x</p>".to_owned()),
         attachment_urls: json!([]),
+        attachments: vec![],
         visibility,
         created_at: at,
         updated_at: at,
@@ -83,11 +84,12 @@ fn event(ids: &dyn IdSource, ticket: &Ticket, at: DateTime<Utc>) -> Event {
     Event::new(ids, at, &Actor::System(SystemActor::Import), fact)
 }
 
-fn only(ticket: TicketWrite) -> TicketCommit {
+pub(super) fn only(ticket: TicketWrite) -> TicketCommit {
     TicketCommit {
         ticket,
         messages: vec![],
         edited_messages: vec![],
+        removed_attachments: vec![],
         notes: vec![],
         activities: vec![],
         events: vec![],
@@ -95,14 +97,14 @@ fn only(ticket: TicketWrite) -> TicketCommit {
     }
 }
 
-async fn insert(store: &dyn TicketStore, ticket: &Ticket) {
+pub(super) async fn insert(store: &dyn TicketStore, ticket: &Ticket) {
     store
         .commit(only(TicketWrite::Insert(Box::new(ticket.clone()))))
         .await
         .unwrap();
 }
 
-async fn fresh(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) -> Ticket {
+pub(super) async fn fresh(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) -> Ticket {
     let number = store.next_number().await.unwrap();
     build::ticket()
         .identified(TicketId::new(ids), number)

@@ -11,6 +11,11 @@ use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, T
 use serde_json::Value;
 use uuid::Uuid;
 
+mod attachments;
+
+pub use attachments::MemoryBlobs;
+
+use crate::attachment::{Attachment, AttachmentId};
 use crate::joint::{
     Counted, JointCommit, JointError, LINKS_MAX, Later, Link, LinkKind, LinkWrite, LinkedTicket, Merge,
     MergeFacts, MergeWrite, Move, Tally,
@@ -31,6 +36,7 @@ struct State {
     sequence: i64,
     tickets: HashMap<TicketId, Ticket>,
     messages: Vec<Message>,
+    attachments: Vec<Attachment>,
     notes: Vec<Note>,
     activities: Vec<Activity>,
     events: Vec<Event>,
@@ -142,11 +148,15 @@ impl State {
             ticket,
             messages,
             edited_messages,
+            removed_attachments,
             notes,
             activities,
             events,
             receipt,
         } = commit;
+        if !messages.iter().all(|message| self.can_hang_on(message)) {
+            return Err(CommitError::Stale);
+        }
         self.refuse_repeated(receipt.as_ref())?;
         match ticket {
             TicketWrite::Insert(ticket) => {
@@ -169,6 +179,11 @@ impl State {
                 *stored = edited;
             }
         }
+        for message in &messages {
+            self.hang_on(message);
+        }
+        self.attachments
+            .retain(|stored| !removed_attachments.contains(&stored.id));
         self.messages.extend(messages);
         self.notes.extend(notes);
         self.activities.extend(activities);
@@ -513,6 +528,10 @@ impl TicketStore for MemoryTickets {
         let mut found: Vec<_> = wanted.cloned().collect();
         found.sort_by_key(|message| (message.created_at, message.id));
         Ok(found)
+    }
+
+    async fn uploads(&self, uploader: UserId, ids: &[AttachmentId]) -> Result<Vec<Attachment>, PortError> {
+        Ok(self.state().uploads(uploader, ids))
     }
 
     async fn notes(

@@ -1,5 +1,6 @@
 //! Fakes, builders and contract suites, for the tests of this crate, of its adapters and of its users.
 
+pub mod attachments;
 pub mod build;
 pub mod contract;
 pub mod contract_search;
@@ -8,5 +9,5 @@ mod memory;
 mod memory_views;
 
 pub use crate::port::MockMarkup;
-pub use memory::{MemoryDirectory, MemoryTickets, PlainMarkup};
+pub use memory::{MemoryBlobs, MemoryDirectory, MemoryTickets, PlainMarkup};
 pub use memory_views::MemoryViews;

@@ -12,6 +12,7 @@ use ticketing::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::api::attachments::AttachmentBody;
 use crate::wire::Timestamp;
 
 macro_rules! name_enum {
@@ -451,9 +452,11 @@ pub(super) struct MessageBody {
         examples("<p>Have you tried to turn it <strong>off and on</strong> again?</p>")
     )]
     message_html: Option<String>,
-    /// Links to its attachments.
-    #[schema(value_type = Vec<String>)]
+    /// Where its attachments are, from the desk's address on.
+    #[schema(value_type = Vec<String>, examples(json!(["/api/v1/attachments/01890a5d-ac96-774b-bcce-b302099a8057"])))]
     attachment_urls: Value,
+    /// Its attachments.
+    attachments: Vec<AttachmentBody>,
     /// Whether it is for staff alone.
     is_internal: bool,
     /// When it was written.
@@ -471,6 +474,7 @@ impl From<Message> for MessageBody {
             body,
             html,
             attachment_urls,
+            attachments,
             visibility,
             created_at,
             updated_at,
@@ -482,6 +486,7 @@ impl From<Message> for MessageBody {
             message: body.as_str().to_owned(),
             message_html: html,
             attachment_urls,
+            attachments: attachments.iter().map(AttachmentBody::from).collect(),
             is_internal: visibility == Visibility::Internal,
             created_at: Timestamp(created_at),
             updated_at: Timestamp(updated_at),

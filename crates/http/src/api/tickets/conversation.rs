@@ -6,8 +6,9 @@ use actix_web::{HttpRequest, HttpResponse, Responder};
 use identity::Scope;
 use kernel::MessageId;
 use serde::Deserialize;
-use ticketing::{Body, Guard, Reply, TicketError, TicketKey, Visibility};
+use ticketing::{AttachmentId, Body, Guard, Reply, TicketError, TicketKey, Visibility};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::KIND;
 use super::body::{ActivityBody, MessageBody, NoteBody};
@@ -73,6 +74,10 @@ struct ReplyBody {
     message: String,
     /// For staff alone; only staff may say so.
     is_internal: Option<bool>,
+    /// Your uploads to hang on it, at most 10: see `POST /attachments`. Each can be used once.
+    #[serde(default)]
+    #[schema(max_items = 10, examples(json!([])))]
+    attachment_ids: Vec<Uuid>,
 }
 
 /// Write a message
@@ -94,14 +99,22 @@ async fn reply(
     Path(key): Path<TicketKey>,
     Command(mut call, body): Command<ReplyBody>,
 ) -> Result<HttpResponse, Problem> {
-    let ReplyBody { message, is_internal } = body;
+    let ReplyBody {
+        message,
+        is_internal,
+        attachment_ids,
+    } = body;
     let body = Body::parse("/message", &message).map_err(TicketError::from)?;
     let visibility = if is_internal == Some(true) {
         Visibility::Internal
     } else {
         Visibility::Public
     };
-    let reply = Reply { body, visibility };
+    let reply = Reply {
+        body,
+        visibility,
+        attachments: attachment_ids.into_iter().map(AttachmentId).collect(),
+    };
     let (actor, expected) = (call.actor(), call.expected(KIND));
     call.run(
         async |receipt| {
