@@ -382,10 +382,8 @@ async fn a_request_that_is_sent_again_happens_once() {
             .await
             .expect(200);
         let again = send("PATCH", &path, name, &body).await.expect(200);
-        assert_eq!(
-            (again.text, again.header("idempotency-replayed").as_str()),
-            (changed.text, "true")
-        );
+        assert_eq!(again.header("idempotency-replayed"), "true");
+        assert_eq!(again.text, changed.text);
     }
     assert_eq!(world.names(&world.agent).await, ["Between"]);
     for replayed in ["", "true"] {
