@@ -26,8 +26,8 @@ const KIND: &str = "ticket";
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
-        resource::operations(),
         listing::operations(),
+        resource::operations(),
         conversation::operations(),
         actions::operations(),
         joint::operations(),
