@@ -127,6 +127,7 @@ impl Desk {
                 let reply = Reply {
                     body: body(),
                     visibility: *visibility,
+                    attachments: Vec::new(),
                 };
                 let _ = self.tickets.reply(&actor, &key, &reply, Guard::none()).await;
             }
