@@ -304,6 +304,8 @@ fn is_moved(merge: &Merge) -> Sql {
 fn end(merge: &Merge, later: Later, at: DateTime<Utc>) -> Vec<(Sql, Expect)> {
     let remove = Sql::new("WITH gone AS (DELETE FROM ticket_messages WHERE id = ")
         .bind(merge.description_message)
+        .push(" AND ticket_id = ")
+        .bind(merge.target)
         .push(" RETURNING 1) SELECT count(*) AS number FROM gone");
     let back = |table: &'static str| {
         let mut sql = Sql::new("WITH moved AS (UPDATE ")

@@ -252,8 +252,9 @@ impl State {
         let goes = |state: &State, id: Uuid, at: DateTime<Utc>| {
             items.contains(&id) || (later == Later::Source && state.is_later(merge, id, at))
         };
+        // One that was moved on since belongs to another ticket now.
         self.messages
-            .retain(|message| message.id != merge.description_message);
+            .retain(|message| message.id != merge.description_message || message.ticket != merge.target);
         let of_target = self
             .messages
             .iter()
