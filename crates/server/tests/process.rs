@@ -554,9 +554,12 @@ fn nodes_share_a_database_and_a_secret_and_one_with_another_secret_is_refused() 
     let url = cluster.url("nodes");
     let logs = tempfile::tempdir().unwrap();
     let missing = logs.path().join("no-data-folder");
+    let files = logs.path().join("files-of-all-nodes");
     let settings = [
         "--data-dir",
         missing.to_str().unwrap(),
+        "--attachments-place",
+        files.to_str().unwrap(),
         "--database-url",
         &url,
         "--profile",
