@@ -1,23 +1,11 @@
 //! The filter language over HTTP: it finds what it says, tells what is wrong where, and neither hides nor shows
 //! anything that it should not.
 
-use desk::app::{Caller, Reply, TestDesk};
+use desk::app::{Caller, Reply, TestDesk, encoded};
 use kernel::{Role, TeamRole};
 use serde_json::{Value, json};
 
 use super::strictness::checksum;
-
-/// Every byte but letters and digits percent-encoded.
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| {
-        if byte.is_ascii_alphanumeric() {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    text.bytes().map(byte).collect()
-}
 
 async fn filtered(desk: &TestDesk, caller: &Caller, condition: &Value, more: &str) -> Reply {
     let filter = encoded(&condition.to_string());

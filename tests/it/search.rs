@@ -1,20 +1,9 @@
 //! Search over HTTP: it finds what is there, shows where, tells what is wrong with a question, and gives no trace of what
 //! its reader may not know.
 
-use desk::app::{Caller, TestDesk};
+use desk::app::{Caller, TestDesk, encoded};
 use kernel::{Role, TeamRole};
 use serde_json::{Value, json};
-
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| {
-        if byte.is_ascii_alphanumeric() {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    text.bytes().map(byte).collect()
-}
 
 async fn search(desk: &TestDesk, caller: &Caller, q: &str, more: &str) -> Value {
     let path = format!("/api/v1/tickets/search?q={}{more}", encoded(q));

@@ -511,6 +511,19 @@ impl TestDesk {
     }
 }
 
+/// A text for a query: every byte but letters and digits percent-encoded.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    let byte = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    text.bytes().map(byte).collect()
+}
+
 /// Reads whatever comes until the server ends the connection.
 pub async fn read_to_end(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
