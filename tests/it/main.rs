@@ -16,6 +16,7 @@ mod docs;
 mod edge;
 mod faults;
 mod filters;
+mod jobs;
 mod joint;
 mod keys;
 mod login;

@@ -18,7 +18,7 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
-use ticketing::{Attachments, SavedViews, Search, Tickets};
+use ticketing::{Attachments, Jobs, SavedViews, Search, Tickets};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
@@ -137,6 +137,8 @@ pub struct AppParts {
     pub search: Arc<Search>,
     /// Saved views of tickets.
     pub saved_views: Arc<SavedViews>,
+    /// Many tickets changed at once.
+    pub jobs: Arc<Jobs>,
     /// What hangs on their messages.
     pub attachments: Arc<Attachments>,
     /// People's notifications.

@@ -329,6 +329,13 @@ impl Rendered {
             .at(location)
     }
 
+    /// 202 with the resource that goes on by itself, its tag and its address.
+    pub fn begun(kind: &str, version: Version, location: String, body: &impl Serialize) -> Self {
+        Self::of(StatusCode::ACCEPTED, body)
+            .with_tag(kind, version)
+            .at(location)
+    }
+
     /// 200 with the resource and its tag.
     pub fn resource(kind: &str, version: Version, body: &impl Serialize) -> Self {
         Self::of(StatusCode::OK, body).with_tag(kind, version)

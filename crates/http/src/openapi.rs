@@ -51,6 +51,10 @@ const TAGS: &[(&str, &str)] = &[
     ("teams", "Teams and their members."),
     ("settings", "What administrators set for the whole desk."),
     ("tickets", "Tickets and their conversations."),
+    (
+        "jobs",
+        "Many tickets changed by one request, with a result for each.",
+    ),
     ("views", "Saved views of tickets: one's own, a team's, shared."),
     ("notifications", "What the desk tells its people."),
     ("audit", "The record of who did what to whom from where."),

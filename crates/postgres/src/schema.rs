@@ -235,6 +235,57 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+
+    job_items (job_id, item) {
+        job_id -> Uuid,
+        item -> Int4,
+        ticket_id -> Uuid,
+        undo -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    job_results (job_id, item) {
+        job_id -> Uuid,
+        item -> Int4,
+        #[max_length = 20]
+        outcome -> Varchar,
+        #[max_length = 100]
+        code -> Nullable<Varchar>,
+        detail -> Nullable<Text>,
+        undo -> Nullable<Jsonb>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    jobs (id) {
+        id -> Uuid,
+        owner_id -> Uuid,
+        change -> Nullable<Jsonb>,
+        undo_of -> Nullable<Uuid>,
+        #[max_length = 20]
+        state -> Varchar,
+        total -> Int4,
+        changed -> Int4,
+        unchanged -> Int4,
+        refused -> Int4,
+        next_item -> Int4,
+        lease_until -> Nullable<Timestamptz>,
+        worked_at -> Timestamptz,
+        version -> Int4,
+        created_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use super::sql_types::ArticleStatus;
 
     kb_articles (id) {
@@ -658,6 +709,9 @@ diesel::joinable!(attachments -> ticket_messages (message_id));
 diesel::joinable!(attachments -> users (uploader_id));
 diesel::joinable!(automation_rules -> users (created_by));
 diesel::joinable!(external_identities -> users (user_id));
+diesel::joinable!(job_items -> jobs (job_id));
+diesel::joinable!(job_results -> jobs (job_id));
+diesel::joinable!(jobs -> users (owner_id));
 diesel::joinable!(kb_articles -> kb_categories (category_id));
 diesel::joinable!(kb_articles -> users (author_id));
 diesel::joinable!(notifications -> users (user_id));
@@ -695,6 +749,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     event_receipts,
     external_identities,
     idempotency_keys,
+    job_items,
+    job_results,
+    jobs,
     kb_articles,
     kb_categories,
     notifications,

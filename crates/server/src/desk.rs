@@ -32,13 +32,13 @@ use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts,
+    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts, PgJobs,
     PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn,
     PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
 };
 use ticketing::{
-    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Import, ImportStore, Markup, SavedViewStore,
-    SavedViews, Search, SearchIndex, TicketStore, Tickets,
+    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Import, ImportStore, Jobs, Markup,
+    SavedViewStore, SavedViews, Search, SearchIndex, TicketStore, Tickets,
 };
 use worker::{Relay, Sweep, Worker};
 
@@ -67,6 +67,10 @@ const CONNECT_SILENCE_MAX: Duration = Duration::from_secs(2);
 const AUTO_CLOSE_EVERY: Duration = Duration::from_secs(60);
 /// How long what was written waits at the most until it can be found.
 const TAKE_UP_EVERY: Duration = Duration::from_secs(1);
+/// How long a job waits at the most until a node looks for it.
+const JOBS_EVERY: Duration = Duration::from_secs(1);
+/// How many finished jobs are forgotten at a time; each has up to 10 000 items.
+const FORGET_JOBS_MAX: i64 = 5;
 /// How often files that nobody came back for are looked for.
 const ATTACHMENT_SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
 /// How often old rows are forgotten, and how many at a time.
@@ -166,6 +170,8 @@ pub struct Desk {
     pub search: Arc<Search>,
     /// Saved views of tickets.
     pub saved_views: Arc<SavedViews>,
+    /// Many tickets changed at once.
+    pub jobs: Arc<Jobs>,
     /// What hangs on their messages.
     pub attachments: Arc<Attachments>,
     /// Keeps the files of that.
@@ -487,6 +493,7 @@ impl Desk {
         let search = Search::new(search_index, Arc::clone(&tickets));
         let view_store: Arc<dyn SavedViewStore> = Arc::new(PgViews::new(database.clone()));
         let saved_views = SavedViews::new(view_store, Arc::clone(&tickets));
+        let jobs = Jobs::new(Arc::new(PgJobs::new(database.clone())), Arc::clone(&tickets));
         let import = Import::new(import_store, markup, Arc::clone(&clock), Arc::clone(&ids));
 
         let notification_store: Arc<dyn NotificationStore> = Arc::new(PgNotifications::new(database.clone()));
@@ -517,6 +524,7 @@ impl Desk {
             tickets,
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
+            jobs: Arc::new(jobs),
             attachments: Arc::new(attachments),
             blobs,
             import: Arc::new(import),
@@ -567,6 +575,7 @@ impl Desk {
             tickets: Arc::clone(&self.tickets),
             search: Arc::clone(&self.search),
             saved_views: Arc::clone(&self.saved_views),
+            jobs: Arc::clone(&self.jobs),
             attachments: Arc::clone(&self.attachments),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
@@ -605,6 +614,7 @@ impl Desk {
         let database = self.database.clone();
         let sign_on = Arc::clone(&self.sign_on);
         let attachments = Arc::clone(&self.attachments);
+        let (jobs, finished_jobs) = (Arc::clone(&self.jobs), Arc::clone(&self.jobs));
         Worker::new()
             .with_relay(relay)
             .with_backlog_of(outbox)
@@ -616,6 +626,14 @@ impl Desk {
             .with_sweep(Sweep::new("search_index", TAKE_UP_EVERY, move || {
                 let search = Arc::clone(&search);
                 async move { search.take_up().await }
+            }))
+            .with_sweep(Sweep::new("jobs", JOBS_EVERY, move || {
+                let jobs = Arc::clone(&jobs);
+                async move { jobs.run_once().await }
+            }))
+            .with_sweep(Sweep::new("finished_jobs", FORGET_EVERY, move || {
+                let jobs = Arc::clone(&finished_jobs);
+                async move { jobs.forget(FORGET_JOBS_MAX).await }
             }))
             .with_sweep(Sweep::new("attachments", ATTACHMENT_SWEEP_EVERY, move || {
                 let attachments = Arc::clone(&attachments);

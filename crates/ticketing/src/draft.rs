@@ -12,7 +12,7 @@ use crate::Settings;
 use crate::attachment::{Attachment, AttachmentId, urls};
 use crate::error::TicketError;
 use crate::joint::{Counted, LinkKind, Merge, Tally};
-use crate::machine::ClosedBy;
+use crate::machine::{ClosedBy, Standing};
 use crate::policy::Relation;
 use crate::port::{Markup, TicketCommit, TicketWrite};
 use crate::ruling::{Action, Case};
@@ -289,6 +289,17 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Puts the ticket back where it stood before, times and all: taking back is no move of the machine.
+    pub(crate) fn restore_standing(&mut self, standing: Standing) {
+        let (from, to) = (self.ticket.status(), standing.status());
+        self.ticket.standing = standing;
+        if from != to {
+            self.facts.push(TicketFact::StatusChanged { from, to });
+            let (old, new) = (Some(json!(from)), Some(json!(to)));
+            self.trace(Notice::Everyone, action::STATUS_CHANGED, old, new, json!({}));
+        }
+    }
+
     /// Makes someone, or nobody, the assignee.
     pub(crate) fn set_assignee(&mut self, to: Option<UserId>) {
         let from = self.ticket.assignee;
@@ -553,17 +564,10 @@ impl<'a> Draft<'a> {
 
     /// Comes back out of another ticket, as it stood before, with `messages` in its conversation.
     pub(crate) fn come_back(&mut self, merge: &Merge, target: &Ticket, messages: Tally) {
-        let from = self.ticket.status();
-        let to = merge.source_standing.status();
-        self.ticket.standing = merge.source_standing;
         self.ticket.merged_into = None;
         set(&mut self.ticket.staff_face, messages.staff);
         set(&mut self.ticket.public_face, messages.public);
-        if from != to {
-            self.facts.push(TicketFact::StatusChanged { from, to });
-            let (old, new) = (Some(json!(from)), Some(json!(to)));
-            self.trace(Notice::Everyone, action::STATUS_CHANGED, old, new, json!({}));
-        }
+        self.restore_standing(merge.source_standing);
         self.facts.push(TicketFact::Unmerged { other: target.id });
         let old = json!({ "ticketId": target.id, "ticketNumber": target.number.as_str() });
         self.trace(Notice::Everyone, action::UNMERGED, Some(old), None, json!({}));
@@ -669,6 +673,7 @@ impl<'a> Draft<'a> {
             activities,
             events,
             receipt: None,
+            item: None,
         };
         (commit, ticket)
     }

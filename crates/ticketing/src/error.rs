@@ -65,6 +65,9 @@ pub enum TicketError {
     /// A ticket has so many links that it takes no more.
     #[error("a ticket has too many links")]
     TooManyLinks,
+    /// All that was to be taken back was changed since: these.
+    #[error("{} changed since", .0.join(", "))]
+    ChangedSince(Vec<&'static str>),
     /// A message can no longer be changed.
     #[error("the time to edit the message is over")]
     EditWindowOver,
@@ -124,6 +127,7 @@ impl Classify for TicketError {
             | TicketError::LinkCycle
             | TicketError::SecondParent
             | TicketError::TooManyLinks
+            | TicketError::ChangedSince(_)
             | TicketError::EditWindowOver
             | TicketError::Repeated => FailureKind::Conflict,
             TicketError::Stale { current: Some(_) } => FailureKind::Stale,
@@ -153,6 +157,7 @@ impl Classify for TicketError {
             TicketError::LinkCycle => "link.cycle",
             TicketError::SecondParent => "link.second_parent",
             TicketError::TooManyLinks => "link.too_many",
+            TicketError::ChangedSince(_) => "ticket.changed_since",
             TicketError::EditWindowOver => "message.edit_window_over",
             TicketError::Stale { current: Some(_) } => "request.stale",
             TicketError::Stale { current: None } => "server.busy",
@@ -209,6 +214,9 @@ impl Classify for TicketError {
             }
             TicketError::SecondParent => "The child has a parent already.".into(),
             TicketError::TooManyLinks => format!("A ticket has at most {} links.", crate::joint::LINKS_MAX),
+            TicketError::ChangedSince(fields) => {
+                format!("Changed since, and left alone: {}.", fields.join(", "))
+            }
             TicketError::EditWindowOver => "The time in which a message can be edited is over.".into(),
             TicketError::Stale { current: Some(_) } => {
                 "The ticket has changed since the version named in If-Match; read it again.".into()
@@ -249,6 +257,7 @@ impl Classify for TicketError {
             | TicketError::LinkCycle
             | TicketError::SecondParent
             | TicketError::TooManyLinks
+            | TicketError::ChangedSince(_)
             | TicketError::EditWindowOver
             | TicketError::Stale { .. }
             | TicketError::Repeated

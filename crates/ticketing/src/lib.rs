@@ -12,6 +12,7 @@
 
 mod attachment;
 mod blobs;
+mod bulk;
 mod draft;
 mod error;
 mod fields;
@@ -38,6 +39,13 @@ pub use attachment::{
 pub use blobs::{
     AddError, AttachmentStore, BLOB_SHARDS, BlobError, BlobFacts, BlobReader, BlobWriter, Blobs, Scanner,
     StoredBlob, Unbound, Verdict, shard_of,
+};
+pub use bulk::port::{Claimed, ClaimedItem, JobStore, NewJob, StartError};
+pub use bulk::undo::{Undo, Was};
+pub use bulk::{
+    BULK_IDS_MAX, BULK_SAMPLE_TICKETS, BULK_TICKETS_MAX, BulkChange, DoneItem, Foreseen, ItemOutcome,
+    ItemPosition, ItemResult, Items, JOBS_KEPT, JOBS_UNFINISHED_MAX, Job, JobId, JobItem, JobState, Preview,
+    Tallied, Targets, Task, UNDO_WINDOW,
 };
 pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
@@ -67,10 +75,10 @@ pub use search::{
 };
 pub use service::{
     AttachmentError, AttachmentSettings, Attachments, AutoClose, Download, Edit, Explanation, Found, Guard,
-    Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, NewTicket, NewView,
-    PAST_MESSAGES_MAX, Past, PastMessage, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES,
-    SavedViewError, SavedViews, Search, TicketView, Tickets, Upload, Uploaded, VIEW_COUNT_MAX_TICKETS,
-    VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
+    Import, ImportRow, ImportStore, Imported, ImportedTicket, JobAction, JobError, Jobs, LongSubject,
+    NewTicket, NewView, PAST_MESSAGES_MAX, Past, PastMessage, RawRow, Related, RelatedWish, Reply,
+    SPLIT_MAX_MESSAGES, SavedViewError, SavedViews, Search, TicketView, Tickets, Upload, Uploaded,
+    VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

@@ -4,9 +4,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::Event;
-use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId, Version};
+use kernel::{
+    MessageId, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, TicketId, UserId, Version,
+};
 
 use crate::attachment::{Attachment, AttachmentId};
+use crate::bulk::DoneItem;
 use crate::joint::{JointCommit, JointError, LinkedTicket, MergeFacts, Tally};
 use crate::query::{Count, Scope, TicketFilter, TicketQuery};
 use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber};
@@ -32,6 +35,8 @@ pub struct TicketCommit {
     pub events: Vec<Event>,
     /// What makes the command safe to repeat.
     pub receipt: Option<Receipt>,
+    /// The item of a job that this does: the store must call it [`CommitError::Repeated`] when that has its result.
+    pub item: Option<DoneItem>,
 }
 
 /// What a commit does to the ticket's own row.
@@ -230,6 +235,12 @@ pub trait Directory: Send + Sync {
     /// When the directory cannot be reached.
     async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError>;
 
+    /// Someone as they would act now; `None` for whom the desk is closed: suspended, pending or deleted.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    async fn acting(&self, user: UserId) -> Result<Option<Person>, PortError>;
+
     /// Whether an account can be a requester: it exists and is not deleted.
     ///
     /// # Errors
@@ -262,6 +273,14 @@ pub struct AssigneeFacts {
     pub is_admin: bool,
     /// The teams that the person works in.
     pub teams: Vec<TeamId>,
+}
+
+impl AssigneeFacts {
+    /// Whether the person can answer a ticket: administrators any, others those without team and of their teams.
+    #[must_use]
+    pub fn works_on(&self, ticket: &Ticket) -> bool {
+        self.is_admin || ticket.team.is_none_or(|team| self.teams.contains(&team))
+    }
 }
 
 /// A person as shown beside a ticket.

@@ -228,6 +228,9 @@ impl World {
                 let id: Uuid = self.database.query_one(last, &[]).await.unwrap().get(0);
                 places.insert("id".to_owned(), id.to_string());
             }
+            "job" => {
+                places.insert("id".to_owned(), self.job(state).await);
+            }
             "view" => {
                 places.insert("id".to_owned(), self.view(state).await);
             }
@@ -403,6 +406,23 @@ impl World {
         let body = json!({ "name": "View", "visibility": visibility, "teamId": team });
         let made = self.desk.post(by, "/api/v1/views", &body).await;
         made.expect(201).text_of("/id")
+    }
+
+    /// A job of the agent's, which waits or is done; its id.
+    async fn job(&self, state: &str) -> String {
+        // Of those that others left behind, there can be few.
+        while self.desk.desk.jobs.run_once().await.unwrap() > 0 {}
+        let ticket = self.another_ticket(false).await;
+        let ids = ticket.rsplit('/').next().map(str::to_owned);
+        let body = json!({ "ids": [ids], "change": { "priority": "low" } });
+        let begun = self
+            .desk
+            .post(&self.people["agent"], "/api/v1/tickets/bulk", &body)
+            .await;
+        if state == "done" {
+            while self.desk.desk.jobs.run_once().await.unwrap() > 0 {}
+        }
+        begun.expect(202).text_of("/id")
     }
 
     /// Something that the owner is told; its id.

@@ -6,6 +6,7 @@ mod api_keys;
 mod attachments;
 mod audit;
 mod auth;
+mod jobs;
 mod notifications;
 mod sessions;
 mod settings;
@@ -24,6 +25,8 @@ use crate::routes::Operation;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     [
+        // Before `/tickets/{id}`, which would take "bulk" for one.
+        jobs::operations(),
         tickets::operations(),
         views::operations(),
         attachments::operations(),

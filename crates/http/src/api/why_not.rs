@@ -11,7 +11,8 @@ use identity::{Access, Requirement};
 use kernel::{Actor, Classify, Role, TeamId, UserId};
 use serde::Serialize;
 use ticketing::{
-    Action, Explanation, SavedViewId, TicketError, TicketKey, TicketStatus, ViewAction, ViewExplanation,
+    Action, Explanation, JobAction, JobId, SavedViewId, TicketError, TicketKey, TicketStatus, ViewAction,
+    ViewExplanation,
 };
 use utoipa::ToSchema;
 
@@ -41,6 +42,8 @@ pub(crate) enum Topic {
     People(PeopleOperation),
     /// That of saved views.
     View(ViewAction),
+    /// That of jobs.
+    Job(JobAction),
     /// None but for the role that it takes at least; what it shows or changes is the caller's anyway.
     Role(Role, &'static str),
 }
@@ -89,6 +92,13 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "getView" | "listViewTickets" => Topic::View(ViewAction::Read),
         "updateView" => Topic::View(ViewAction::Change),
         "deleteView" => Topic::View(ViewAction::Delete),
+        "bulkChangeTickets" => Topic::Role(
+            Role::Agent,
+            "Staff change many tickets at once, each as they may change it by itself.",
+        ),
+        "getJob" | "listJobItems" => Topic::Job(JobAction::Read),
+        "cancelJob" => Topic::Job(JobAction::Cancel),
+        "undoJob" => Topic::Job(JobAction::Undo),
         "createTicket" => Topic::Role(
             Role::User,
             "Everyone opens tickets for themselves, staff also for others.",
@@ -433,13 +443,14 @@ enum Matter {
     Ticket(Action),
     People(PeopleOperation),
     View(ViewAction),
+    Job(JobAction),
     Role(Role, &'static str),
 }
 
 impl Matter {
     fn is_about_something(self) -> bool {
         match self {
-            Matter::Ticket(_) | Matter::View(_) => true,
+            Matter::Ticket(_) | Matter::View(_) | Matter::Job(_) => true,
             Matter::People(operation) => operation.is_about() != About::Nothing,
             Matter::Role(..) => false,
         }
@@ -457,8 +468,9 @@ fn matter(topic: Topic, action: Option<&str>) -> Result<Matter, String> {
         }
         (Topic::People(operation), None) => Ok(Matter::People(operation)),
         (Topic::View(action), None) => Ok(Matter::View(action)),
+        (Topic::Job(action), None) => Ok(Matter::Job(action)),
         (Topic::Role(role, rule), None) => Ok(Matter::Role(role, rule)),
-        (Topic::People(_) | Topic::View(_) | Topic::Role(..), Some(_)) => {
+        (Topic::People(_) | Topic::View(_) | Topic::Job(_) | Topic::Role(..), Some(_)) => {
             Err("those of operations on tickets".to_owned())
         }
     }
@@ -520,6 +532,12 @@ async fn decide(
         Matter::View(action) => {
             let id = key_of::<SavedViewId>(resource, "views")?;
             let ViewExplanation { rule, refusal } = app.saved_views.explain(actor, id, action).await?;
+            Ok(DecisionBody::new(role_of(actor).as_str(), rule, refusal))
+        }
+        Matter::Job(action) => {
+            let id = key_of::<JobId>(resource, "jobs")?;
+            let refusal = app.jobs.explain(actor, id, action).await?;
+            let rule = "Whoever asked for it and administrators may.";
             Ok(DecisionBody::new(role_of(actor).as_str(), rule, refusal))
         }
         Matter::Role(least, rule) => {

@@ -30,7 +30,7 @@ use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
 use ticketing::testing::{MemoryBlobs, MemoryDirectory, MemoryTickets, MemoryViews, PlainMarkup};
-use ticketing::{AssigneeFacts, AttachmentSettings, Attachments, SavedViews, Search, Tickets};
+use ticketing::{AssigneeFacts, AttachmentSettings, Attachments, Jobs, SavedViews, Search, Tickets};
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
@@ -112,6 +112,7 @@ impl World {
             None,
             AttachmentSettings::default(),
         );
+        let jobs = Jobs::new(ticket_store.clone(), Arc::clone(&tickets));
         let search = Search::new(ticket_store, Arc::clone(&tickets));
         let saved_views = SavedViews::new(Arc::new(MemoryViews::default()), Arc::clone(&tickets));
         let notifications = Arc::new(MemoryNotifications::new());
@@ -134,6 +135,7 @@ impl World {
             tickets,
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
+            jobs: Arc::new(jobs),
             attachments: Arc::new(attachments),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),

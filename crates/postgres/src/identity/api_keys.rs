@@ -5,7 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl as _;
 use identity::ports::{
-    ApiKeyCommit, ApiKeyCommitError, ApiKeyRecord, ApiKeyRevocation, ApiKeyStore, People, SignOfUse, WhichKey,
+    ApiKeyCommit, ApiKeyCommitError, ApiKeyRecord, ApiKeyRevocation, ApiKeyStore, People, PrincipalRecord,
+    SignOfUse, WhichKey,
 };
 use identity::{ApiKey, ApiKeyId};
 use ipnetwork::IpNetwork;
@@ -278,22 +279,28 @@ impl PgPeople {
 #[async_trait]
 impl People for PgPeople {
     async fn person(&self, id: UserId) -> Result<Option<Person>, PortError> {
-        // An account stands in for the session, whose times nobody asks for here.
-        let sql = Sql::new("SELECT ")
-            .push(PrincipalRow::COLUMNS)
-            .push(
-                ", 'password' AS method FROM users u CROSS JOIN LATERAL (\
-                   SELECT u.id AS user_id, u.created_at AS expires_at, u.deleted_at AS revoked_at\
-                 ) s ",
-            )
-            .push(PrincipalRow::MEMBERSHIPS)
-            .push(" WHERE u.deleted_at IS NULL AND u.id = ")
-            .bind(id);
-        let read = self
-            .database
-            .run(async |connection| (&sql).get_result::<PrincipalRow>(connection).await.optional())
-            .await;
-        let row = read.map_err(|failure| failure.at("people"))?;
-        Ok(row.map(|row| row.into_record().person))
+        let record = principal(&self.database, id).await;
+        Ok(record
+            .map_err(|failure| failure.at("people"))?
+            .map(|record| record.person))
     }
+}
+
+/// Who the account of `id` is that is not deleted. The account stands in for a session, whose times are to be asked by
+/// nobody.
+pub(crate) async fn principal(database: &Database, id: UserId) -> Result<Option<PrincipalRecord>, Failure> {
+    let sql = Sql::new("SELECT ")
+        .push(PrincipalRow::COLUMNS)
+        .push(
+            ", 'password' AS method FROM users u CROSS JOIN LATERAL (\
+               SELECT u.id AS user_id, u.created_at AS expires_at, u.deleted_at AS revoked_at\
+             ) s ",
+        )
+        .push(PrincipalRow::MEMBERSHIPS)
+        .push(" WHERE u.deleted_at IS NULL AND u.id = ")
+        .bind(id);
+    let read = database
+        .run(async |connection| (&sql).get_result::<PrincipalRow>(connection).await.optional())
+        .await?;
+    Ok(read.map(PrincipalRow::into_record))
 }

@@ -31,6 +31,7 @@ mod tokens;
 mod two_factor;
 mod users;
 
+pub(crate) use api_keys::principal;
 pub use api_keys::{PgApiKeys, PgPeople};
 pub use audit::{AuditRow, PgAudit};
 pub use security::PgSecurity;

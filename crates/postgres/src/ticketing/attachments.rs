@@ -365,6 +365,7 @@ mod tests {
             activities: vec![],
             events: vec![],
             receipt: None,
+            item: None,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::sql::Sql;
 
 use super::PORT;
 use super::attachments;
+use super::jobs;
 use super::rows::{ActivityRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 const IF_CHANGED: &str = " WHERE EXISTS (SELECT 1 FROM changed))";
@@ -51,6 +52,7 @@ pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
         activities,
         events,
         receipt,
+        item,
     } = commit;
     // Without a condition where no message has uploads, so that the usual statement stays as it was.
     let held = attachments::held_for(&messages)?;
@@ -146,6 +148,12 @@ pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
             .append(insert_receipt(&receipt, Some("changed")))
             .push(")");
     }
+    if let Some(item) = item {
+        sql = sql
+            .push(", new_result AS (")
+            .append(jobs::insert_result(&item)?)
+            .push(" FROM changed)");
+    }
     Ok(sql.push(" SELECT count(*) AS number FROM changed"))
 }
 
@@ -213,6 +221,7 @@ pub(super) fn refusal(failure: Failure) -> CommitError {
         Some("tickets_created_by_fkey") => CommitError::Dangling(Reference::Requester),
         Some("tickets_assigned_to_fkey") => CommitError::Dangling(Reference::Assignee),
         Some("tickets_team_id_fkey") => CommitError::Dangling(Reference::Team),
+        Some(jobs::RESULT_KEY) => CommitError::Repeated,
         Some(_) if is_repeated(&failure) => CommitError::Repeated,
         Some(_) | None => CommitError::Port(failure.at(PORT)),
     }

@@ -61,22 +61,28 @@ pub(super) fn statement(scope: &Scope, filters: &[TicketFilter], rows_max: i64) 
             })
             .bind(place)
             .push(" AS place, (SELECT count(*) FROM (")
-            .append(some_of(scope, filter, rows_max))
+            .append(some_of("SELECT FROM (", scope, filter, rows_max))
             .push(") counted) AS count");
     }
     // How many filters there are, and of which shapes, is the users' choice.
     sql.ad_hoc()
 }
 
-/// Some `rows` of the tickets that a filter selects, no matter which; fewer only when there are no more.
-fn some_of(scope: &Scope, filter: &TicketFilter, rows: i64) -> Sql {
+/// The ids of some `rows` of the tickets that a filter selects.
+pub(super) fn ids(scope: &Scope, filter: &TicketFilter, rows: i64) -> Sql {
+    some_of("SELECT id FROM (", scope, filter, rows).ad_hoc()
+}
+
+/// Some `rows` of the tickets that a filter selects, no matter which; fewer only when there are no more. `select` begins
+/// the statement.
+fn some_of(select: &'static str, scope: &Scope, filter: &TicketFilter, rows: i64) -> Sql {
     let query = TicketQuery {
         filter: filter.clone(),
         ..TicketQuery::default()
     };
     let anchors = anchors(scope, &query);
     let several = anchors.len() > 1;
-    let mut sql = Sql::new("SELECT FROM (");
+    let mut sql = Sql::new(select);
     for (index, (anchor, status)) in walks_of(anchors, filter).into_iter().enumerate() {
         if index > 0 {
             sql = sql.push(" UNION ALL ");

@@ -4,11 +4,13 @@ use async_trait::async_trait;
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use kernel::{PortError, TeamId, UserId};
+use identity::UserStatus;
+use kernel::{Person, PortError, TeamId, UserId};
 use ticketing::{AssigneeFacts, Directory, PersonCard, TeamCard};
 use uuid::Uuid;
 
 use crate::Database;
+use crate::identity::principal;
 use crate::schema::{teams, users};
 use crate::sql::Sql;
 
@@ -54,6 +56,13 @@ impl Directory for PgDirectory {
             is_admin,
             teams: teams.into_iter().map(TeamId).collect(),
         }))
+    }
+
+    async fn acting(&self, user: UserId) -> Result<Option<Person>, PortError> {
+        let record = principal(&self.database, user).await;
+        let record = record.map_err(|failure| failure.at(PORT))?;
+        let active = record.filter(|record| record.status == UserStatus::Active);
+        Ok(active.map(|record| record.person))
     }
 
     async fn is_requester(&self, user: UserId) -> Result<bool, PortError> {

@@ -10,6 +10,7 @@ mod counts;
 mod directory;
 mod filter;
 mod import;
+mod jobs;
 mod joint;
 mod list;
 mod rows;
@@ -33,6 +34,7 @@ use crate::sql::Sql;
 use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 pub use directory::PgDirectory;
+pub use jobs::PgJobs;
 pub use search::PgSearch;
 pub use views::PgViews;
 
@@ -298,6 +300,8 @@ impl TicketStore for PgTickets {
 
 #[cfg(test)]
 mod filter_tests;
+#[cfg(test)]
+mod jobs_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

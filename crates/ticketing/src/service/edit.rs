@@ -137,7 +137,11 @@ impl Tickets {
     }
 }
 
-fn apply(draft: &mut Draft<'_>, edit: &Edit, waits: Result<(), TicketError>) -> Result<(), TicketError> {
+pub(super) fn apply(
+    draft: &mut Draft<'_>,
+    edit: &Edit,
+    waits: Result<(), TicketError>,
+) -> Result<(), TicketError> {
     let Edit {
         subject,
         description,

@@ -12,6 +12,8 @@ mod edit;
 mod explain;
 mod import;
 mod import_past;
+mod job_error;
+mod jobs;
 mod joint;
 mod read;
 mod saved_view_error;
@@ -40,6 +42,8 @@ pub use edit::Edit;
 pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
 pub use import_past::{PAST_MESSAGES_MAX, Past, PastMessage};
+pub use job_error::JobError;
+pub use jobs::{JobAction, Jobs};
 pub use joint::SPLIT_MAX_MESSAGES;
 pub use saved_view_error::SavedViewError;
 pub use saved_views::{

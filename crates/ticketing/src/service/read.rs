@@ -42,15 +42,16 @@ impl Tickets {
     /// A filter and a condition of the [filter language](kernel::filter) besides, as the caller may ask for it.
     ///
     /// # Errors
-    /// All that is wrong with the condition; the places are pointers into it.
+    /// All that is wrong with the condition; the places are pointers into it, behind `at`.
     pub fn narrowed(
         &self,
         actor: &Actor,
         filter: TicketFilter,
         condition: &Value,
+        at: &str,
     ) -> Result<TicketFilter, Violations> {
         let scope = scope(actor, &filter);
-        let condition = Condition::read(condition, "", &TicketFields(scope.audience()))?;
+        let condition = Condition::read(condition, at, &TicketFields(scope.audience()))?;
         let circumstances = Circumstances {
             now: self.clock.now(),
             me: actor.user_id().map(|id| id.0),

@@ -412,7 +412,7 @@ impl SavedViews {
         let Some(filter) = &view.filter else {
             return Ok(all);
         };
-        let settled = self.tickets.narrowed(actor, all, filter.as_json());
+        let settled = self.tickets.narrowed(actor, all, filter.as_json(), "");
         settled.map_err(|violations| {
             PortError::Corrupt {
                 table: "ticket_views",

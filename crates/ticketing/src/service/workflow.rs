@@ -4,6 +4,7 @@ use events::TicketStatus;
 use kernel::{Actor, TeamId, UserId, Violation};
 
 use super::{Guard, STALE_TRIES_MAX, Tickets, dangling};
+use crate::bulk::undo::assigning;
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::machine::ClosedBy;
@@ -51,21 +52,7 @@ impl Tickets {
         for _ in 0..STALE_TRIES_MAX {
             let (ticket, relation) = self.live(actor, key).await?;
             let facts = self.directory.assignee(assignee).await?;
-            let decide = |draft: &mut Draft<'_>| {
-                let oneself = actor.user_id() == Some(assignee);
-                draft.allow(if oneself {
-                    Action::AssignSelf
-                } else {
-                    Action::Assign
-                })?;
-                let facts = facts.ok_or_else(|| dangling(Reference::Assignee))?;
-                if !works_on(&facts, draft.ticket()) {
-                    let message = "must be a member of the ticket's team";
-                    return Err(Violation::new("/agentId", "not_in_team", message).into());
-                }
-                draft.set_assignee(Some(assignee));
-                Ok(())
-            };
+            let decide = |draft: &mut Draft<'_>| give_to(draft, actor, assignee, facts.as_ref(), "/agentId");
             if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
                 return Ok(written);
             }
@@ -118,7 +105,7 @@ impl Tickets {
                 }
                 if draft.ticket().team != Some(team) {
                     draft.set_team(team);
-                    if !assignee.is_some_and(|facts| works_on(&facts, draft.ticket())) {
+                    if !assignee.is_some_and(|facts| facts.works_on(draft.ticket())) {
                         draft.set_assignee(None);
                     }
                 }
@@ -219,6 +206,23 @@ impl Tickets {
     }
 }
 
-fn works_on(assignee: &AssigneeFacts, ticket: &Ticket) -> bool {
-    assignee.is_admin || ticket.team.is_none_or(|team| assignee.teams.contains(&team))
+/// Gives a ticket to someone of whom the directory says `facts`; `pointer` names the field that says whom.
+pub(super) fn give_to(
+    draft: &mut Draft<'_>,
+    actor: &Actor,
+    assignee: UserId,
+    facts: Option<&AssigneeFacts>,
+    pointer: &str,
+) -> Result<(), TicketError> {
+    draft.allow(assigning(actor, Some(assignee)))?;
+    let facts = facts.ok_or_else(|| {
+        let unknown = dangling(Reference::Assignee);
+        Violation::new(pointer, unknown.code, unknown.message)
+    })?;
+    if !facts.works_on(draft.ticket()) {
+        let message = "must be a member of the ticket's team";
+        return Err(Violation::new(pointer, "not_in_team", message).into());
+    }
+    draft.set_assignee(Some(assignee));
+    Ok(())
 }

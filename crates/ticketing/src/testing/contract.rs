@@ -94,6 +94,7 @@ pub(super) fn only(ticket: TicketWrite) -> TicketCommit {
         activities: vec![],
         events: vec![],
         receipt: None,
+        item: None,
     }
 }
 

@@ -70,6 +70,7 @@ impl Desk<'_> {
             activities: vec![],
             events: vec![],
             receipt: None,
+            item: None,
         };
         self.store.commit(commit).await.unwrap();
         ticket
@@ -167,6 +168,7 @@ pub async fn search_index(
         activities: vec![],
         events: vec![],
         receipt: None,
+        item: None,
     };
     desk.store.commit(deletion).await.unwrap();
     while desk.index.take_up(3).await.unwrap() > 0 {}

@@ -338,6 +338,7 @@ pub async fn ticket_counts(store: Arc<dyn TicketStore>, ids: Arc<dyn IdSource>, 
             activities: vec![],
             events: vec![],
             receipt: None,
+            item: None,
         };
         store.commit(commit).await.unwrap();
     }

@@ -7,11 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::{Event, TicketStatus};
-use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId};
+use kernel::{MessageId, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, TicketId, UserId};
 use serde_json::Value;
 use uuid::Uuid;
 
 mod attachments;
+mod jobs;
 
 pub use attachments::MemoryBlobs;
 
@@ -44,6 +45,7 @@ struct State {
     imports: HashMap<(String, String), TicketId>,
     links: Vec<Link>,
     merges: Vec<StoredMerge>,
+    jobs: Vec<jobs::StoredJob>,
 }
 
 /// A merge with what it moved.
@@ -153,11 +155,15 @@ impl State {
             activities,
             events,
             receipt,
+            item,
         } = commit;
         if !messages.iter().all(|message| self.can_hang_on(message)) {
             return Err(CommitError::Stale);
         }
         self.refuse_repeated(receipt.as_ref())?;
+        if item.as_ref().is_some_and(|item| self.has_result(item)) {
+            return Err(CommitError::Repeated);
+        }
         match ticket {
             TicketWrite::Insert(ticket) => {
                 if self.tickets.values().any(|other| other.number == ticket.number) {
@@ -189,6 +195,9 @@ impl State {
         self.activities.extend(activities);
         self.events.extend(events);
         self.receipts.extend(receipt);
+        if let Some(item) = item {
+            self.keep_result(item);
+        }
         Ok(())
     }
 
@@ -802,12 +811,18 @@ pub struct MemoryDirectory {
     pub requesters: HashSet<UserId>,
     /// Which teams there are, by name.
     pub teams: HashMap<TeamId, String>,
+    /// As whom people act.
+    pub acting: HashMap<UserId, Person>,
 }
 
 #[async_trait]
 impl Directory for MemoryDirectory {
     async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError> {
         Ok(self.assignees.get(&user).cloned())
+    }
+
+    async fn acting(&self, user: UserId) -> Result<Option<Person>, PortError> {
+        Ok(self.acting.get(&user).cloned())
     }
 
     async fn is_requester(&self, user: UserId) -> Result<bool, PortError> {

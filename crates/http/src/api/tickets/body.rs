@@ -21,7 +21,7 @@ macro_rules! name_enum {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "lowercase")]
         #[schema(as = $schema)]
-        pub(super) enum $name { $($(#[$variant_doc])* $variant),* }
+        pub(in crate::api) enum $name { $($(#[$variant_doc])* $variant),* }
 
         impl From<$domain> for $name {
             fn from(value: $domain) -> Self {

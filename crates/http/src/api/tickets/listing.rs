@@ -271,7 +271,7 @@ fn narrowed(app: &AppState, actor: &Actor, filter: TicketFilter, query: &mut Que
     let Some(condition) = query.json("filter", CONDITION_BYTES_MAX) else {
         return filter;
     };
-    match app.tickets.narrowed(actor, filter, &condition) {
+    match app.tickets.narrowed(actor, filter, &condition, "") {
         Ok(narrowed) => narrowed,
         Err(violations) => {
             query.refuse_within("filter", &violations);
