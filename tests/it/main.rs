@@ -15,6 +15,7 @@ mod contract;
 mod docs;
 mod edge;
 mod faults;
+mod fields;
 mod filters;
 mod jobs;
 mod joint;

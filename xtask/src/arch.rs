@@ -21,6 +21,7 @@ const DOMAIN: &[&str] = &[
     "async-trait",
     "chrono",
     "chrono-tz",
+    "regex-lite",
     "serde",
     "serde_json",
     "thiserror",

@@ -18,7 +18,7 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
-use ticketing::{Attachments, Jobs, SavedViews, Search, Tickets};
+use ticketing::{Attachments, FieldDefinitions, Jobs, SavedViews, Search, Tickets};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
@@ -137,6 +137,8 @@ pub struct AppParts {
     pub search: Arc<Search>,
     /// Saved views of tickets.
     pub saved_views: Arc<SavedViews>,
+    /// What the custom fields of tickets are.
+    pub fields: Arc<FieldDefinitions>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// What hangs on their messages.

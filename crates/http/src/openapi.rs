@@ -55,6 +55,10 @@ const TAGS: &[(&str, &str)] = &[
         "jobs",
         "Many tickets changed by one request, with a result for each.",
     ),
+    (
+        "ticket-fields",
+        "The custom fields of tickets, as administrators define them.",
+    ),
     ("views", "Saved views of tickets: one's own, a team's, shared."),
     ("notifications", "What the desk tells its people."),
     ("audit", "The record of who did what to whom from where."),

@@ -9,7 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
-use ticketing::{AttachmentId, JobId, SavedViewId};
+use ticketing::{AttachmentId, FieldId, JobId, SavedViewId};
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -88,6 +88,7 @@ uuid_keys! {
     SessionId, "session.not_found", "There is no such session.";
     ApiKeyId, "api_key.not_found", "There is no such API key.";
     SavedViewId, "view.not_found", "There is no such view.";
+    FieldId, "ticket_field.not_found", "There is no such custom field.";
     JobId, "job.not_found", "There is no such job.";
     AttachmentId, "attachment.not_found", "There is no such attachment.";
     MessageId, "message.not_found", "There is no such message in this ticket.";

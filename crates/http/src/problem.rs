@@ -215,6 +215,13 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("ticket.not_deleted", 409, "The ticket is not deleted"),
     entry("ticket.not_found", 404, "No such ticket"),
     entry(
+        "ticket_field.key_taken",
+        409,
+        "There is a custom field of this key",
+    ),
+    entry("ticket_field.not_found", 404, "No such custom field"),
+    entry("ticket_field.too_many", 409, "No more custom fields"),
+    entry(
         "ticket.transition_not_allowed",
         409,
         "The ticket's status does not allow it",

@@ -514,6 +514,32 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    ticket_fields (id) {
+        id -> Uuid,
+        #[max_length = 50]
+        key -> Varchar,
+        #[max_length = 100]
+        label -> Varchar,
+        #[max_length = 500]
+        description -> Nullable<Varchar>,
+        #[max_length = 20]
+        #[sql_name = "type"]
+        type_ -> Varchar,
+        options -> Jsonb,
+        #[max_length = 200]
+        pattern -> Nullable<Varchar>,
+        required -> Bool,
+        user_editable -> Bool,
+        position -> Int2,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     ticket_imports (source, external_id) {
         #[max_length = 100]
         source -> Varchar,
@@ -765,6 +791,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     team_members,
     teams,
     ticket_activities,
+    ticket_fields,
     ticket_imports,
     ticket_links,
     ticket_merge_items,

@@ -32,13 +32,13 @@ use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts, PgJobs,
-    PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn,
-    PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
+    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts, PgFields,
+    PgJobs, PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSearch, PgSecurity, PgSessions, PgSetup,
+    PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
 };
 use ticketing::{
-    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Import, ImportStore, Jobs, Markup,
-    SavedViewStore, SavedViews, Search, SearchIndex, TicketStore, Tickets,
+    AttachmentStore, Attachments, AutoClose, Blobs, Directory, FieldDefinitions, FieldStore, Import,
+    ImportStore, Jobs, Markup, SavedViewStore, SavedViews, Search, SearchIndex, TicketStore, Tickets,
 };
 use worker::{Relay, Sweep, Worker};
 
@@ -170,6 +170,8 @@ pub struct Desk {
     pub search: Arc<Search>,
     /// Saved views of tickets.
     pub saved_views: Arc<SavedViews>,
+    /// What the custom fields of tickets are.
+    pub fields: Arc<FieldDefinitions>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// What hangs on their messages.
@@ -475,14 +477,18 @@ impl Desk {
             Arc::new(PgSearch::new(database.clone(), config.search_languages.clone()));
         let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(database.clone()));
         let markup: Arc<dyn Markup> = Arc::new(Markdown);
-        let tickets = Arc::new(Tickets::new(
+        let field_store: Arc<dyn FieldStore> = Arc::new(PgFields::new(database.clone()));
+        let fields = FieldDefinitions::new(field_store, Arc::clone(&clock), Arc::clone(&ids));
+        let fields = Arc::new(fields);
+        let tickets = Tickets::new(
             ticket_store,
             directory,
             Arc::clone(&markup),
             Arc::clone(&clock),
             Arc::clone(&ids),
             config.tickets.clone(),
-        ));
+        );
+        let tickets = Arc::new(tickets.checking(Arc::clone(&fields)));
         let attachments = Attachments::new(
             Arc::clone(&tickets),
             attachment_store,
@@ -525,6 +531,7 @@ impl Desk {
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
+            fields,
             attachments: Arc::new(attachments),
             blobs,
             import: Arc::new(import),
@@ -576,6 +583,7 @@ impl Desk {
             search: Arc::clone(&self.search),
             saved_views: Arc::clone(&self.saved_views),
             jobs: Arc::clone(&self.jobs),
+            fields: Arc::clone(&self.fields),
             attachments: Arc::clone(&self.attachments),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,

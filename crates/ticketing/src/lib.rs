@@ -15,6 +15,7 @@ mod blobs;
 mod bulk;
 mod draft;
 mod error;
+mod field_definition;
 mod fields;
 mod joint;
 mod machine;
@@ -49,6 +50,12 @@ pub use bulk::{
 };
 pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
+pub use field_definition::port::{FieldCommit, FieldCommitError, FieldStore, FieldWrite};
+pub use field_definition::{
+    FIELD_KEY_MAX_CHARS, FIELD_OPTION_MAX_CHARS, FIELD_OPTIONS_MAX, FIELD_PATTERN_MAX_CHARS, FIELD_PLACE_MAX,
+    FIELD_TEXT_MAX_CHARS, FIELDS_MAX, FieldDefinition, FieldHelp, FieldId, FieldKey, FieldLabel, FieldSet,
+    FieldType, FieldValues, Options, Pattern,
+};
 pub use fields::{TicketCondition, TicketField, TicketFields, UnsettledCondition};
 pub use joint::{
     Counted, JointCommit, JointError, LINKS_MAX, Later, Link, LinkKind, LinkWrite, LinkedTicket, Merge,
@@ -74,11 +81,12 @@ pub use search::{
     SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, SearchText, Wanted,
 };
 pub use service::{
-    AttachmentError, AttachmentSettings, Attachments, AutoClose, Download, Edit, Explanation, Found, Guard,
-    Import, ImportRow, ImportStore, Imported, ImportedTicket, JobAction, JobError, Jobs, LongSubject,
-    NewTicket, NewView, PAST_MESSAGES_MAX, Past, PastMessage, RawRow, Related, RelatedWish, Reply,
-    SPLIT_MAX_MESSAGES, SavedViewError, SavedViews, Search, TicketView, Tickets, Upload, Uploaded,
-    VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
+    AttachmentError, AttachmentSettings, Attachments, AutoClose, Download, Edit, Explanation, FieldChange,
+    FieldDefinitions, FieldError, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
+    JobAction, JobError, Jobs, LongSubject, NewField, NewTicket, NewView, PAST_MESSAGES_MAX, Past,
+    PastMessage, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES, SavedViewError, SavedViews, Search,
+    TicketView, Tickets, Upload, Uploaded, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange,
+    ViewCount, ViewExplanation, Written,
 };
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,

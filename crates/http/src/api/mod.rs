@@ -12,6 +12,7 @@ mod sessions;
 mod settings;
 mod sign_on;
 mod teams;
+mod ticket_fields;
 mod tickets;
 mod two_factor;
 mod user_actions;
@@ -29,6 +30,7 @@ pub fn operations() -> Vec<Operation> {
         jobs::operations(),
         tickets::operations(),
         views::operations(),
+        ticket_fields::operations(),
         attachments::operations(),
         notifications::operations(),
         auth::operations(),

@@ -84,6 +84,12 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "restoreTicket" => Topic::Ticket(&[Action::Restore]),
         "listTickets" => Topic::Role(Role::User, "Everyone lists the tickets that they see."),
         "searchTickets" => Topic::Role(Role::User, "Everyone searches the tickets that they see."),
+        "listTicketFields" | "getTicketField" => {
+            Topic::Role(Role::User, "Everyone sees what custom fields there are.")
+        }
+        "createTicketField" | "updateTicketField" | "deleteTicketField" => {
+            Topic::Role(Role::Admin, "Administrators define custom fields.")
+        }
         "listViews" | "countViews" => Topic::Role(Role::Agent, "Staff see the views that are theirs."),
         "createView" => Topic::Role(
             Role::Agent,

@@ -29,8 +29,12 @@ use kernel::{
 use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
-use ticketing::testing::{MemoryBlobs, MemoryDirectory, MemoryTickets, MemoryViews, PlainMarkup};
-use ticketing::{AssigneeFacts, AttachmentSettings, Attachments, Jobs, SavedViews, Search, Tickets};
+use ticketing::testing::{
+    MemoryBlobs, MemoryDirectory, MemoryFields, MemoryTickets, MemoryViews, PlainMarkup,
+};
+use ticketing::{
+    AssigneeFacts, AttachmentSettings, Attachments, FieldDefinitions, Jobs, SavedViews, Search, Tickets,
+};
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
@@ -97,14 +101,18 @@ impl World {
         } = desk;
         let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
         let ticket_store = Arc::new(MemoryTickets::default());
-        let tickets = Arc::new(Tickets::new(
+        let fields =
+            FieldDefinitions::new(Arc::new(MemoryFields::default()), clock.clone(), Arc::clone(&ids));
+        let fields = Arc::new(fields);
+        let tickets = Tickets::new(
             ticket_store.clone(),
             Arc::new(directory),
             Arc::new(PlainMarkup),
             clock.clone(),
             Arc::clone(&ids),
             ticketing::Settings::default(),
-        ));
+        );
+        let tickets = Arc::new(tickets.checking(Arc::clone(&fields)));
         let attachments = Attachments::new(
             Arc::clone(&tickets),
             ticket_store.clone(),
@@ -136,6 +144,7 @@ impl World {
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
+            fields,
             attachments: Arc::new(attachments),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),

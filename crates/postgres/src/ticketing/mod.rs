@@ -8,6 +8,7 @@ mod attachments;
 mod commit;
 mod counts;
 mod directory;
+mod fields;
 mod filter;
 mod import;
 mod jobs;
@@ -34,6 +35,7 @@ use crate::sql::Sql;
 use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 pub use directory::PgDirectory;
+pub use fields::PgFields;
 pub use jobs::PgJobs;
 pub use search::PgSearch;
 pub use views::PgViews;

@@ -7,9 +7,12 @@
 //! -scanner               not this
 //! subject:vpn            this in one part: subject, description, message, and for staff note
 //! status:open,pending    a field: status, priority, channel, tag, assignee, requester, team
+//! field.floor:2          a custom field that is this text, number or boolean, or has it in its list
 //! ```
 //! A name before a colon that is none of these is a word like any other, so that `http://host` and `error:42` are found as
 //! they are.
+
+use std::borrow::Cow;
 
 use kernel::filter::Condition;
 use kernel::{Violation, Violations};
@@ -45,6 +48,20 @@ enum Values {
     Tags,
     /// An id, `me` or `none`.
     Someone,
+    /// What a custom field can be.
+    Custom,
+}
+
+/// What stands before the key of a custom field.
+const CUSTOM_PREFIX: &str = "field.";
+
+/// The field that a term's name means: its name in the search, the ticket's own, and what it is compared with.
+fn field_of(name: &str) -> Option<(&str, Cow<'static, str>, Values)> {
+    if let Some(key) = name.strip_prefix(CUSTOM_PREFIX) {
+        return (!key.is_empty()).then(|| (name, format!("customFields.{key}").into(), Values::Custom));
+    }
+    let (known, field, values) = FIELDS.iter().find(|(known, ..)| *known == name)?;
+    Some((known, (*field).into(), *values))
 }
 
 /// A term as it stands in the text.
@@ -78,9 +95,8 @@ impl SearchText {
         let (mut terms, mut conditions) = (Vec::new(), Vec::new());
         for term in raw.into_iter().take(SEARCH_TERMS_MAX) {
             let name = term.name.as_deref();
-            let field = FIELDS.iter().find(|(known, ..)| Some(*known) == name);
-            if let Some((known, field, values)) = field {
-                match condition(&term, field, *values, audience) {
+            if let Some((known, field, values)) = name.and_then(field_of) {
+                match condition(&term, &field, values, audience) {
                     Ok(condition) => conditions.push(condition),
                     Err(violations) => {
                         for violation in violations.as_slice() {
@@ -147,8 +163,9 @@ fn starts_a_term(text: &str) -> bool {
 /// The name before a colon that this language knows, and what follows.
 fn name_of(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once(':')?;
-    let known = FIELDS.iter().any(|(known, ..)| *known == name)
-        || Part::ALL.into_iter().any(|part| part.as_str() == name);
+    let is_one_word = !name.contains(|one: char| one.is_whitespace() || one == '"');
+    let known =
+        (is_one_word && field_of(name).is_some()) || Part::ALL.into_iter().any(|part| part.as_str() == name);
     let has_value = value.chars().next().is_some_and(|first| !first.is_whitespace());
     (known && has_value).then_some((name, value))
 }
@@ -184,6 +201,14 @@ fn condition(
         Values::Someone => ("equals", Value::from(value)),
         Values::Tags => ("contains", Value::from(value.to_lowercase())),
         Values::Names => ("in", value.split(',').map(Value::from).collect()),
+        Values::Custom => {
+            let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
+            let whole = value.parse::<i64>().ok().map(Value::from);
+            let number = whole.or(number.map(Value::from));
+            let flag = value.parse::<bool>().ok().map(Value::from);
+            let all = [Some(Value::from(value)), number, flag];
+            ("in", all.into_iter().flatten().collect())
+        }
     };
     // Nobody is assigned: the opposite of somebody is.
     let negated = term.excluded != (operator == "is_set");

@@ -11,7 +11,7 @@ use crate::machine::Standing;
 use crate::policy::Relation;
 use crate::port::{CommitError, Reference};
 use crate::service::view::{TicketView, Written};
-use crate::ticket::{Face, Ticket};
+use crate::ticket::{Audience, Face, Ticket};
 use crate::value::{CustomFields, Description, Subject, Tags};
 
 /// What a new ticket is made of.
@@ -48,6 +48,11 @@ impl Tickets {
         receipt: ReceiptFor<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
         let requester = self.requester_for(actor, &new).await?;
+        let audience = match actor {
+            Actor::Person(person) if !person.is_staff() => Audience::Customer,
+            Actor::Person(_) | Actor::System(_) => Audience::Staff,
+        };
+        self.field_set().await?.check_new(&new.custom_fields, audience)?;
         for _ in 0..NUMBER_TRIES_MAX {
             let number = self.store.next_number().await?;
             let circumstances = self.circumstances(actor);

@@ -1,5 +1,7 @@
 //! Changing a ticket's fields, deleting and restoring it.
 
+use std::sync::Arc;
+
 use events::{TicketPriority, TicketStatus};
 use kernel::{Actor, Violation};
 use serde_json::{Map, Value};
@@ -7,10 +9,11 @@ use serde_json::{Map, Value};
 use super::{Existence, Guard, STALE_TRIES_MAX, Tickets};
 use crate::draft::Draft;
 use crate::error::TicketError;
+use crate::field_definition::FieldSet;
 use crate::machine::ClosedBy;
 use crate::ruling::Action;
 use crate::service::view::Written;
-use crate::ticket::TicketKey;
+use crate::ticket::{Audience, TicketKey};
 use crate::value::{Description, Subject, Tags, within_document_bound};
 
 /// A merge patch of a ticket's writable fields; `None` keeps a field. None of them can be emptied by null, but
@@ -46,13 +49,17 @@ impl Tickets {
         edit: &Edit,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
+        let fields = match edit.custom_fields {
+            Some(_) => self.field_set().await?,
+            None => Arc::default(),
+        };
         for _ in 0..STALE_TRIES_MAX {
             let (ticket, relation) = self.live(actor, key).await?;
             let waits = match edit.status {
                 Some(to) if to != ticket.status() => self.waits(actor, &ticket, relation, to).await,
                 Some(_) | None => Ok(()),
             };
-            let decide = |draft: &mut Draft<'_>| apply(draft, edit, waits);
+            let decide = |draft: &mut Draft<'_>| apply(draft, edit, &fields, waits);
             if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
                 return Ok(written);
             }
@@ -140,6 +147,7 @@ impl Tickets {
 pub(super) fn apply(
     draft: &mut Draft<'_>,
     edit: &Edit,
+    fields: &FieldSet,
     waits: Result<(), TicketError>,
 ) -> Result<(), TicketError> {
     let Edit {
@@ -180,6 +188,8 @@ pub(super) fn apply(
         draft.set_tags(tags);
     }
     if let Some(changes) = custom_fields {
+        let audience = draft.relation().audience().unwrap_or(Audience::Customer);
+        fields.check_changes(&changes, audience)?;
         let fields = draft.ticket().custom_fields.merged("/customFields", changes)?;
         draft.set_custom_fields(fields);
     }

@@ -25,6 +25,7 @@ use crate::bulk::{
 };
 use crate::draft::Draft;
 use crate::error::TicketError;
+use crate::field_definition::FieldSet;
 use crate::policy::Relation;
 use crate::port::{AssigneeFacts, CommitError, Reference};
 use crate::query::{Count, Scope, TicketFilter, TicketQuery};
@@ -572,7 +573,7 @@ fn make(
         tags,
         ..Edit::default()
     };
-    edit::apply(draft, &edit, waits)?;
+    edit::apply(draft, &edit, &FieldSet::default(), waits)?;
     match assignee {
         Patch::Keep => Ok(()),
         Patch::Clear => {

@@ -10,6 +10,8 @@ mod conversation;
 mod create;
 mod edit;
 mod explain;
+mod field_definitions;
+mod field_error;
 mod import;
 mod import_past;
 mod job_error;
@@ -30,6 +32,7 @@ use kernel::{Actor, Clock, IdSource, Version, Violation};
 use crate::Settings;
 use crate::draft::{Circumstances, Draft};
 use crate::error::TicketError;
+use crate::field_definition::FieldSet;
 use crate::policy::{Operation, Relation, permits};
 use crate::port::{CommitError, Directory, Markup, Reference, TicketStore, TicketWrite};
 use crate::ticket::{Ticket, TicketKey};
@@ -40,6 +43,8 @@ pub use conversation::Reply;
 pub use create::NewTicket;
 pub use edit::Edit;
 pub use explain::Explanation;
+pub use field_definitions::{FieldChange, FieldDefinitions, NewField};
+pub use field_error::FieldError;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
 pub use import_past::{PAST_MESSAGES_MAX, Past, PastMessage};
 pub use job_error::JobError;
@@ -66,6 +71,7 @@ pub struct Tickets {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     settings: Settings,
+    fields: Option<Arc<FieldDefinitions>>,
 }
 
 /// What comes with a command besides its content.
@@ -114,13 +120,29 @@ impl Tickets {
             clock,
             ids,
             settings,
+            fields: None,
         }
+    }
+
+    /// The same, with custom fields checked by these definitions.
+    #[must_use]
+    pub fn checking(mut self, fields: Arc<FieldDefinitions>) -> Self {
+        self.fields = Some(fields);
+        self
     }
 
     /// The desk's choices in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What custom fields are checked by.
+    async fn field_set(&self) -> Result<Arc<FieldSet>, TicketError> {
+        match &self.fields {
+            Some(fields) => Ok(fields.known().await?),
+            None => Ok(Arc::default()),
+        }
     }
 
     fn circumstances<'a>(&'a self, actor: &'a Actor) -> Circumstances<'a> {
