@@ -14,7 +14,7 @@ use credentials::{
 use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
-use http::link::LinkKey;
+use http::link::{LinkKey, RatingKeys};
 use http::operator::MetricsText;
 use identity::ports::{
     AccessTokens, ApiKeyStore, AuditStore, Mailer, OneTimeTokens, PasswordHasher, People, Secrets,
@@ -37,12 +37,12 @@ use postgres::{
     PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
 };
 use ticketing::{
-    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Import, ImportStore, Markup, SavedViewStore,
-    SavedViews, Search, SearchIndex, TicketStore, Tickets,
+    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Import, ImportStore, Markup, RatingLinks,
+    Ratings, SatisfactionSurvey, SavedViewStore, SavedViews, Search, SearchIndex, TicketStore, Tickets,
 };
 use worker::{Relay, Sweep, Worker};
 
-use crate::bridges::{DatabaseHealth, Markdown};
+use crate::bridges::{DatabaseHealth, Markdown, SurveyMails};
 use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
 use crate::files;
@@ -166,6 +166,10 @@ pub struct Desk {
     pub search: Arc<Search>,
     /// Saved views of tickets.
     pub saved_views: Arc<SavedViews>,
+    /// Ratings by links.
+    pub ratings: Arc<Ratings>,
+    /// Asks for ratings, where the desk wants that.
+    survey: Option<Arc<SatisfactionSurvey>>,
     /// What hangs on their messages.
     pub attachments: Arc<Attachments>,
     /// Keeps the files of that.
@@ -373,7 +377,7 @@ impl Desk {
             Arc::clone(&users),
             Arc::clone(&one_time_tokens),
             Arc::clone(&secrets),
-            mailer,
+            Arc::clone(&mailer),
             Arc::clone(&clock),
         );
         let accounts = Accounts::new(
@@ -477,6 +481,18 @@ impl Desk {
             Arc::clone(&ids),
             config.tickets.clone(),
         ));
+        let rating_secrets = secret.all();
+        let rating_secrets = rating_secrets.map(|secret| secret.derive(KeyUse::RatingLink).sign(b"ratings"));
+        let rating_links: Arc<dyn RatingLinks> = Arc::new(RatingKeys::new(rating_secrets));
+        let ratings = Ratings::new(Arc::clone(&tickets), Arc::clone(&rating_links));
+        let survey = config.satisfaction_survey.then(|| {
+            let survey_mails = Arc::new(SurveyMails(mailer));
+            Arc::new(SatisfactionSurvey::new(
+                Arc::clone(&tickets),
+                rating_links,
+                survey_mails,
+            ))
+        });
         let attachments = Attachments::new(
             Arc::clone(&tickets),
             attachment_store,
@@ -517,6 +533,8 @@ impl Desk {
             tickets,
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
+            ratings: Arc::new(ratings),
+            survey,
             attachments: Arc::new(attachments),
             blobs,
             import: Arc::new(import),
@@ -568,6 +586,7 @@ impl Desk {
             search: Arc::clone(&self.search),
             saved_views: Arc::clone(&self.saved_views),
             attachments: Arc::clone(&self.attachments),
+            ratings: Arc::clone(&self.ratings),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
             cursors: self.cursors.clone(),
@@ -580,11 +599,12 @@ impl Desk {
     /// What hands events to everyone who deals with them.
     #[must_use]
     pub fn relay(&self) -> Relay {
-        let subscribers: Vec<Arc<dyn Subscriber>> = vec![
+        let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![
             Arc::clone(&self.notify_people) as _,
             Arc::clone(&self.account_mails) as _,
             Arc::clone(&self.audit_trail) as _,
         ];
+        subscribers.extend(self.survey.clone().map(|survey| survey as _));
         let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
         let wake_up = self.database.wake_ups().reader();
         Relay::new(outbox, subscribers, Arc::clone(&self.clock), wake_up)

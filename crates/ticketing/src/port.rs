@@ -4,7 +4,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::Event;
-use kernel::{MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId, Version};
+use kernel::{
+    EventReceipt, MessageId, Page, PageLimit, PortError, Position, Receipt, TeamId, TicketId, UserId, Version,
+};
 
 use crate::attachment::{Attachment, AttachmentId};
 use crate::joint::{JointCommit, JointError, LinkedTicket, MergeFacts, Tally};
@@ -213,6 +215,13 @@ pub trait TicketStore: Send + Sync {
         limit: PageLimit,
     ) -> Result<Page<Activity>, PortError>;
 
+    /// Forgets that an event was dealt with: for one who could not do after all what the receipt says was done. Nothing
+    /// happens where it is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn take_back(&self, receipt: &EventReceipt) -> Result<(), PortError>;
+
     /// Up to `rows_max` live tickets that were resolved before `before` and had no public message since, oldest
     /// first.
     ///
@@ -229,6 +238,13 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// When the directory cannot be reached.
     async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError>;
+
+    /// Who may rate a ticket of theirs without signing in: an active customer that is not deleted and whose address is
+    /// proved.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    async fn rater(&self, user: UserId) -> Result<Option<RaterFacts>, PortError>;
 
     /// Whether an account can be a requester: it exists and is not deleted.
     ///
@@ -262,6 +278,15 @@ pub struct AssigneeFacts {
     pub is_admin: bool,
     /// The teams that the person works in.
     pub teams: Vec<TeamId>,
+}
+
+/// Where to ask someone what they say of a resolution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RaterFacts {
+    /// What the person is called.
+    pub name: String,
+    /// The proved address.
+    pub email: String,
 }
 
 /// A person as shown beside a ticket.

@@ -7,6 +7,7 @@ mod attachments;
 mod audit;
 mod auth;
 mod notifications;
+pub(crate) mod ratings;
 mod sessions;
 mod settings;
 mod sign_on;
@@ -28,6 +29,7 @@ pub fn operations() -> Vec<Operation> {
         views::operations(),
         attachments::operations(),
         notifications::operations(),
+        ratings::operations(),
         auth::operations(),
         account_links::operations(),
         two_factor::operations(),

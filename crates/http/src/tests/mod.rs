@@ -30,13 +30,13 @@ use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
 use ticketing::testing::{MemoryBlobs, MemoryDirectory, MemoryTickets, MemoryViews, PlainMarkup};
-use ticketing::{AssigneeFacts, AttachmentSettings, Attachments, SavedViews, Search, Tickets};
+use ticketing::{AssigneeFacts, AttachmentSettings, Attachments, Ratings, SavedViews, Search, Tickets};
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
 use crate::cursor::CursorKey;
 use crate::edge::edge;
-use crate::link::LinkKey;
+use crate::link::{LinkKey, RatingKeys};
 use crate::rate::RateSettings;
 use crate::routes::Operation;
 
@@ -113,6 +113,7 @@ impl World {
             AttachmentSettings::default(),
         );
         let search = Search::new(ticket_store, Arc::clone(&tickets));
+        let ratings = Ratings::new(Arc::clone(&tickets), Arc::new(RatingKeys::new([[5_u8; 32]])));
         let saved_views = SavedViews::new(Arc::new(MemoryViews::default()), Arc::clone(&tickets));
         let notifications = Arc::new(MemoryNotifications::new());
         let parts = AppParts {
@@ -134,6 +135,7 @@ impl World {
             tickets,
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
+            ratings: Arc::new(ratings),
             attachments: Arc::new(attachments),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),

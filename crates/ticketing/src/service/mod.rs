@@ -13,10 +13,12 @@ mod explain;
 mod import;
 mod import_past;
 mod joint;
+mod ratings;
 mod read;
 mod saved_view_error;
 mod saved_views;
 mod search;
+mod survey;
 mod view;
 mod workflow;
 
@@ -41,12 +43,14 @@ pub use explain::Explanation;
 pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongSubject, RawRow};
 pub use import_past::{PAST_MESSAGES_MAX, Past, PastMessage};
 pub use joint::SPLIT_MAX_MESSAGES;
+pub use ratings::{Ratable, Ratings};
 pub use saved_view_error::SavedViewError;
 pub use saved_views::{
     NewView, SavedViews, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount,
     ViewExplanation,
 };
 pub use search::{Found, Search};
+pub use survey::SatisfactionSurvey;
 pub use view::{Related, RelatedWish, TicketView, Written};
 
 /// How often a decision is made anew when others keep changing the ticket first.

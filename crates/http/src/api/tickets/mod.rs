@@ -18,7 +18,7 @@ use crate::routes::Operation;
 
 use body::Shape;
 
-pub(super) use body::TicketBody;
+pub(super) use body::{SatisfactionBody, TicketBody};
 pub(super) use listing::{Listed, answer, related, shape};
 
 /// The kind that entity tags of tickets carry.
