@@ -24,6 +24,7 @@ mod login;
 mod matrix;
 mod rates;
 mod roles;
+mod satisfaction;
 mod search;
 mod sessions;
 mod sign_on;

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credentials::{MasterSecret, SystemClock, UuidIds};
+use credentials::{KeyUse, MasterSecret, SystemClock, UuidIds};
 use delivery::FilePlace;
+use http::link::RatingKeys;
 use http::rate::RateSettings;
 use http::server::{Listeners, ServerSettings, serve};
 use identity::ThrottleLimits;
@@ -34,6 +35,13 @@ pub const PASSWORD: &str = "nine yellow kettles";
 const HEAD_DEADLINE: Duration = Duration::from_secs(2);
 /// The secret of every desk here.
 pub const SECRET: [u8; 32] = [7; 32];
+
+/// What signs links to rate by on every desk here.
+#[must_use]
+pub fn rating_keys() -> RatingKeys {
+    let secret = MasterSecret::from_bytes(SECRET).derive(KeyUse::RatingLink);
+    RatingKeys::new([secret.sign(b"ratings")])
+}
 
 /// A configuration without limits on logins.
 #[must_use]

@@ -22,6 +22,8 @@ pub enum KeyUse {
     Cursor,
     /// Signs links to files.
     FileLink,
+    /// Signs links to rate a ticket.
+    RatingLink,
     /// Derives the tokens of mailed links.
     MailedToken,
     /// Seals what must not lie in the database as it is.
@@ -30,11 +32,12 @@ pub enum KeyUse {
 
 impl KeyUse {
     /// Every use.
-    pub const ALL: [KeyUse; 6] = [
+    pub const ALL: [KeyUse; 7] = [
         KeyUse::AccessToken,
         KeyUse::RefreshSuccessor,
         KeyUse::Cursor,
         KeyUse::FileLink,
+        KeyUse::RatingLink,
         KeyUse::MailedToken,
         KeyUse::Seal,
     ];
@@ -46,6 +49,7 @@ impl KeyUse {
             KeyUse::RefreshSuccessor => b"refresh-successor",
             KeyUse::Cursor => b"cursor",
             KeyUse::FileLink => b"file-link",
+            KeyUse::RatingLink => b"rating-link",
             KeyUse::MailedToken => b"mailed-token",
             KeyUse::Seal => b"seal",
         }

@@ -21,6 +21,8 @@ pub(crate) struct Filling {
     pub(crate) life: Option<String>,
     /// What a key or a provider is called.
     pub(crate) label: Option<String>,
+    /// Which ticket it is about.
+    pub(crate) ticket: Option<String>,
     /// How many are left.
     pub(crate) left: Option<u32>,
 }
@@ -30,15 +32,18 @@ pub(crate) struct Filling {
 /// # Errors
 /// [`PortError::Bug`] for a token that does not fit into a link.
 pub(crate) fn of(mail: &Mail, desk: &Desk) -> Result<(Pair, Filling), PortError> {
-    let link = |path: &str, token: &SecretToken, life: Duration| {
+    let linked = |page: &str, token: &SecretToken, life: Duration| {
         let token = SecretToken::parse(token.expose())
             .ok_or_else(|| bug(PORT, "a token holds more than letters, digits, - and _"))?;
         Ok::<_, PortError>(Filling {
-            link: Some(format!("{}/account/{path}#{}", desk.origin(), token.expose())),
+            link: Some(format!("{}/{page}{}", desk.origin(), token.expose())),
             life: Some(shown::life(life)),
             ..Filling::default()
         })
     };
+    // Behind the `#`, which no browser sends.
+    let link =
+        |path: &str, token: &SecretToken, life: Duration| linked(&format!("account/{path}#"), token, life);
     // Only where the account is known to be the reader's own, or its name was chosen by an administrator.
     // Whoever registers, or asks for another address, chooses both the name and the address that the mail
     // goes to.
@@ -80,5 +85,19 @@ pub(crate) fn of(mail: &Mail, desk: &Desk) -> Result<(Pair, Filling), PortError>
         }
         MailContent::ApiKeyCreated { name } => (Pair::ApiKeyCreated, labelled(name)),
         MailContent::SignOnLinked { provider } => (Pair::SignOnLinked, labelled(provider)),
+        // Its page works without a script, so that the link carries its token in the path. It is good for one rating.
+        MailContent::RateTicket {
+            token,
+            life,
+            number,
+            subject,
+        } => (
+            Pair::RateTicket,
+            named(Filling {
+                ticket: Some(shown::label(number)),
+                label: Some(shown::label(subject)),
+                ..linked("rate/", token, *life)?
+            }),
+        ),
     })
 }

@@ -131,25 +131,34 @@ mod tests {
                     token: token.clone(),
                     life,
                 },
-                Some("/account/verify-email"),
+                Some("/account/verify-email#"),
             ),
             (
                 MailContent::ConfirmNewEmail {
                     token: token.clone(),
                     life,
                 },
-                Some("/account/confirm-email"),
+                Some("/account/confirm-email#"),
             ),
             (
                 MailContent::ResetPassword {
                     token: token.clone(),
                     life,
                 },
-                Some("/account/reset-password"),
+                Some("/account/reset-password#"),
+            ),
+            (
+                MailContent::RateTicket {
+                    token: token.clone(),
+                    life,
+                    number: "TKT-00007".to_owned(),
+                    subject: "Printer on fire".to_owned(),
+                },
+                Some("/rate/"),
             ),
             (
                 MailContent::Invitation { token, life },
-                Some("/account/invitation"),
+                Some("/account/invitation#"),
             ),
             (MailContent::AlreadyRegistered, None),
             (MailContent::PasswordChanged, None),
@@ -198,7 +207,7 @@ mod tests {
                 assert!(!part.contains("{{") && !part.contains("{%"), "{part}");
                 match path {
                     Some(path) => {
-                        let link = format!("https://help.example.com{path}#{TOKEN}");
+                        let link = format!("https://help.example.com{path}{TOKEN}");
                         assert!(part.contains(&link), "{part}");
                         assert!(part.contains("The link is good for 24 hours."), "{part}");
                     }
@@ -262,6 +271,12 @@ mod tests {
             },
             MailContent::SignOnLinked {
                 provider: evil.to_owned(),
+            },
+            MailContent::RateTicket {
+                token: token(),
+                life: Duration::hours(24),
+                number: evil.to_owned(),
+                subject: evil.to_owned(),
             },
         ];
         for content in contents.chain(keys) {

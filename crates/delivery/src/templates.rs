@@ -61,6 +61,7 @@ pairs! {
     RecoveryCodeUsed: "recovery_code_used",
     ApiKeyCreated: "api_key_created",
     SignOnLinked: "sign_on_linked",
+    RateTicket: "rate_ticket",
 }
 
 /// What a mail says.
@@ -115,6 +116,7 @@ impl Templates {
             link => filling.link.clone().map(Value::from_safe_string),
             life => filling.life.as_deref(),
             label => filling.label.as_deref(),
+            ticket => filling.ticket.as_deref(),
             left => filling.left,
         };
         let mut text = self.0.get_template(text)?.render_captured(words.clone())?;

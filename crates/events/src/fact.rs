@@ -263,6 +263,12 @@ pub enum TicketFact {
         /// Whether staff alone may read it.
         internal: bool,
     },
+    /// Its requester said how content they are with its resolution, or changed that.
+    #[serde(rename = "ticket.rated")]
+    Rated {
+        /// From 1, not at all, to 5, entirely.
+        score: u8,
+    },
     /// It was deleted, and can be restored.
     #[serde(rename = "ticket.deleted")]
     Deleted {},

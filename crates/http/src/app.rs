@@ -18,7 +18,7 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
-use ticketing::{Attachments, FieldDefinitions, Jobs, SavedViews, Search, Tickets};
+use ticketing::{Attachments, FieldDefinitions, Jobs, Ratings, SavedViews, Search, Tickets};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
@@ -143,6 +143,8 @@ pub struct AppParts {
     pub jobs: Arc<Jobs>,
     /// What hangs on their messages.
     pub attachments: Arc<Attachments>,
+    /// Ratings by links.
+    pub ratings: Arc<Ratings>,
     /// People's notifications.
     pub inbox: Arc<Inbox>,
     /// The first answers to requests with an idempotency key.
@@ -235,5 +237,6 @@ pub fn configure(state: &Data<AppState>, config: &mut web::ServiceConfig) {
     }
     operator::configure(state, config);
     crate::account::configure(config);
+    crate::rating_page::configure(config);
     state.table.configure(config);
 }

@@ -1,7 +1,8 @@
 //! What happens to every request before and after its handler, in one layer.
 //!
 //! It promises that every answer carries a request id and the security headers; that a request which takes
-//! too long, a handler that panics and an error of the framework all end in a problem document; that a
+//! too long, a handler that panics and an error of the framework all end in a problem document (but for what a page of
+//! ours tells its reader); that a
 //! request beyond what the process can do is turned away at once; and that each leaves one line in the log
 //! and one count in the metrics. What is answered below it, to what is no request at all, is
 //! [`connection`](crate::connection)'s matter.
@@ -248,7 +249,7 @@ impl Finish<'_> {
             .and_then(|error| error.as_error::<Problem>())
         {
             Some(problem) => problem,
-            None if is_problem(response.headers()) => return (response, ""),
+            None if is_problem(response.headers()) || is_page(response.headers()) => return (response, ""),
             None => {
                 made = match response.response().error() {
                     Some(error) => problem_of(error),
@@ -306,6 +307,13 @@ fn is_problem(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(PROBLEM_JSON.as_bytes()))
+}
+
+/// A page of ours that tells a person what is wrong; the framework makes none.
+fn is_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
 }
 
 /// The body of an answer, and that of its request.

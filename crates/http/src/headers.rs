@@ -7,6 +7,7 @@
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::account::ACCOUNT_BASE;
+use crate::rating_page::RATING_BASE;
 use crate::routes::API_BASE;
 
 /// Where the reference page and its files are.
@@ -28,6 +29,11 @@ const CSP_PAGE: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
 );
 
+/// The page to rate by has no script, and a form that goes back to it.
+const CSP_FORM: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+);
+
 /// What no page of ours needs, so that none can be made to use it.
 const PERMISSIONS: HeaderValue = HeaderValue::from_static(
     "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), \
@@ -47,6 +53,8 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(crate) fn protect(headers: &mut HeaderMap, path: &str, behind_tls: bool) {
     let policy = if is_page(path) {
         CSP_PAGE
+    } else if is_below(path, RATING_BASE) {
+        CSP_FORM
     } else if is_file(path) {
         CSP_FILE
     } else {
@@ -77,10 +85,14 @@ fn is_file(path: &str) -> bool {
 }
 
 fn is_page(path: &str) -> bool {
-    [DOCS_BASE, ACCOUNT_BASE].into_iter().any(|base| {
-        path.strip_prefix(base)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    [DOCS_BASE, ACCOUNT_BASE]
+        .into_iter()
+        .any(|base| is_below(path, base))
+}
+
+fn is_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Says that an answer depends on a header of the request, beside others that were named before.

@@ -55,6 +55,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
+/// Refuses a request whose body has a type that is not taken.
+pub(crate) type MediaType = fn(&HttpRequest) -> Result<(), Problem>;
+
 /// A body that has arrived whole.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RawBody(Bytes);
@@ -92,9 +95,18 @@ impl RawBody {
 /// Reads the whole body of a request that takes JSON, within the bounds of size and time. The edge keeps the body; a
 /// request that did not pass it brings its own.
 pub(crate) async fn read_body(request: &HttpRequest, own: Payload) -> Result<RawBody, Problem> {
+    read_body_of(request, own, media_type).await
+}
+
+/// The same for a body of another type, which `media_type` looks at.
+pub(crate) async fn read_body_of(
+    request: &HttpRequest,
+    own: Payload,
+    media_type: MediaType,
+) -> Result<RawBody, Problem> {
     let context = RequestContext::of(request);
     let mut payload = context.take_unread().unwrap_or(own);
-    let body = read_whole(request, &context, &mut payload).await;
+    let body = read_whole(request, &context, &mut payload, media_type).await;
     if body.is_err() {
         context.keep_unread(payload);
     }
@@ -105,6 +117,7 @@ async fn read_whole(
     request: &HttpRequest,
     context: &RequestContext,
     payload: &mut Payload,
+    media_type: MediaType,
 ) -> Result<RawBody, Problem> {
     let announced = content_length(request)?;
     if announced > BODY_BYTES_MAX {

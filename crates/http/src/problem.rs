@@ -181,6 +181,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("message.not_found", 404, "No such message"),
     entry("notification.no_person", 403, "Only people have notifications"),
     entry("notification.not_found", 404, "No such notification"),
+    entry("rating.not_found", 404, "There is nothing to rate"),
     entry("request.repeated", 409, "The request was carried out before"),
     entry("request.stale", 412, "It was changed in the meantime"),
     entry("server.busy", 503, "Too many changes at once"),
@@ -214,6 +215,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("ticket.deleted", 409, "The ticket is deleted"),
     entry("ticket.not_deleted", 409, "The ticket is not deleted"),
     entry("ticket.not_found", 404, "No such ticket"),
+    entry("ticket.not_resolved", 409, "The ticket is not resolved"),
+    entry("ticket.rating_final", 409, "The rating can no longer be changed"),
     entry(
         "ticket_field.key_taken",
         409,

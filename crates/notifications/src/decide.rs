@@ -65,6 +65,10 @@ pub fn decide(event: &Event) -> Vec<Draft> {
         }
         TicketFact::NoteAdded { note: _, author } => internal_reader(ticket, *author)
             .map(|reader| draft(ticket, reader, Kind::InternalNote, "has a new note", Value::Null)),
+        TicketFact::Rated { score: _ } => ticket
+            .assignee
+            .filter(|assignee| *assignee != ticket.requester)
+            .map(|assignee| draft(ticket, assignee, Kind::Rated, "was rated", Value::Null)),
         TicketFact::Assigned { .. }
         | TicketFact::Created {}
         | TicketFact::Updated { .. }
@@ -245,6 +249,13 @@ mod tests {
             ticket.assignee = None;
         }
         assert_eq!(told(&unassigned), []);
+    }
+
+    #[test]
+    fn a_rating_is_told_to_the_assignee_who_is_not_its_author() {
+        let rated = || by(REQUESTER, TicketFact::Rated { score: 2 });
+        assert_eq!(told(&rated()), [(user(ASSIGNEE), Kind::Rated)]);
+        assert_eq!(told(&own_ticket(rated())), []);
     }
 
     #[test]

@@ -18,17 +18,19 @@ pub enum Kind {
     Replied,
     /// Someone wrote something for staff alone in a ticket that is the reader's to answer.
     InternalNote,
+    /// The requester rated a ticket that is the reader's.
+    Rated,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 3] = [Kind::Assigned, Kind::Replied, Kind::InternalNote];
+    pub const ALL: [Kind; 4] = [Kind::Assigned, Kind::Replied, Kind::InternalNote, Kind::Rated];
 
     /// Whether it tells of what only staff may know of. Someone who is no longer staff is not told.
     #[must_use]
     pub fn is_for_staff(self) -> bool {
         match self {
-            Kind::Assigned | Kind::InternalNote => true,
+            Kind::Assigned | Kind::InternalNote | Kind::Rated => true,
             Kind::Replied => false,
         }
     }
@@ -40,6 +42,7 @@ impl Kind {
             Kind::Assigned => "assigned",
             Kind::Replied => "replied",
             Kind::InternalNote => "internal_note",
+            Kind::Rated => "rated",
         }
     }
 

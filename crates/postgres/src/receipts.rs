@@ -71,6 +71,21 @@ pub(crate) fn insert_receipt(receipt: &Receipt, guard: Option<&'static str>) -> 
     }
 }
 
+/// The statement that forgets an event's receipt.
+pub(crate) fn delete_event_receipt(receipt: &EventReceipt) -> Sql {
+    let EventReceipt {
+        subscriber,
+        event,
+        step,
+    } = receipt;
+    Sql::new("DELETE FROM event_receipts WHERE subscriber = ")
+        .bind(*subscriber)
+        .push(" AND event_id = ")
+        .bind(*event)
+        .push(" AND step = ")
+        .bind(*step)
+}
+
 /// Whether the work failed because its receipt was there already: it was done before.
 pub(crate) fn is_repeated(failure: &Failure) -> bool {
     matches!(

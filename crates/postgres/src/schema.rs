@@ -697,6 +697,9 @@ diesel::table! {
         last_message_at -> Nullable<Timestamptz>,
         public_last_message_at -> Nullable<Timestamptz>,
         merged_into_id -> Nullable<Uuid>,
+        satisfaction_score -> Nullable<Int2>,
+        satisfaction_comment -> Nullable<Text>,
+        rated_at -> Nullable<Timestamptz>,
     }
 }
 

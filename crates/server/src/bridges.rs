@@ -1,11 +1,14 @@
 //! Where one crate's port is answered by another crate, neither of which knows the other.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use http::app::Health;
-use identity::ports::{Mail, MailError, Mailer};
+use identity::ports::{Mail, MailContent, MailError, Mailer};
+use identity::{EmailAddress, PersonName, SecretToken};
 use kernel::PortError;
 use postgres::{Database, PgFacts};
-use ticketing::Markup;
+use ticketing::{Markup, SurveyMail, SurveyMailError, SurveyMailer};
 
 use crate::facts::DeskFacts;
 
@@ -27,6 +30,47 @@ pub struct DatabaseHealth(pub Database);
 impl Health for DatabaseHealth {
     async fn ping(&self) -> Result<(), PortError> {
         self.0.ping().await
+    }
+}
+
+/// Ticketing's mails that ask for a rating, by the mailer of accounts.
+pub struct SurveyMails(pub Arc<dyn Mailer>);
+
+#[async_trait]
+impl SurveyMailer for SurveyMails {
+    async fn send(&self, mail: &SurveyMail) -> Result<(), SurveyMailError> {
+        let SurveyMail {
+            id,
+            to,
+            name,
+            number,
+            subject,
+            link,
+            life,
+        } = mail;
+        let to = EmailAddress::stored(to.clone());
+        if !to.is_sound() {
+            let why = "the account's address is no address".to_owned();
+            return Err(SurveyMailError::Refused(why));
+        }
+        let name = PersonName::parse("/name", name);
+        let name = name.map_err(|violation| SurveyMailError::Refused(violation.message))?;
+        let mail = Mail {
+            id: *id,
+            to,
+            name,
+            content: MailContent::RateTicket {
+                token: SecretToken::fresh(link.clone()),
+                life: *life,
+                number: number.clone(),
+                subject: subject.clone(),
+            },
+        };
+        match self.0.send(&mail).await {
+            Ok(()) => Ok(()),
+            Err(MailError::Refused(why)) => Err(SurveyMailError::Refused(why)),
+            Err(MailError::Port(error)) => Err(error.into()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use credentials::{
 use events::{Outbox, Subscriber};
 use http::app::{AppParts, AppState, HttpSettings};
 use http::cursor::CursorKey;
-use http::link::LinkKey;
+use http::link::{LinkKey, RatingKeys};
 use http::operator::MetricsText;
 use identity::ports::{
     AccessTokens, ApiKeyStore, AuditStore, Mailer, OneTimeTokens, PasswordHasher, People, Secrets,
@@ -38,11 +38,12 @@ use postgres::{
 };
 use ticketing::{
     AttachmentStore, Attachments, AutoClose, Blobs, Directory, FieldDefinitions, FieldStore, Import,
-    ImportStore, Jobs, Markup, SavedViewStore, SavedViews, Search, SearchIndex, TicketStore, Tickets,
+    ImportStore, Jobs, Markup, RatingLinks, Ratings, SatisfactionSurvey, SavedViewStore, SavedViews, Search,
+    SearchIndex, TicketStore, Tickets,
 };
 use worker::{Relay, Sweep, Worker};
 
-use crate::bridges::{DatabaseHealth, Markdown};
+use crate::bridges::{DatabaseHealth, Markdown, SurveyMails};
 use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
 use crate::files;
@@ -174,6 +175,10 @@ pub struct Desk {
     pub fields: Arc<FieldDefinitions>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
+    /// Ratings by links.
+    pub ratings: Arc<Ratings>,
+    /// Asks for ratings, where the desk wants that.
+    survey: Option<Arc<SatisfactionSurvey>>,
     /// What hangs on their messages.
     pub attachments: Arc<Attachments>,
     /// Keeps the files of that.
@@ -381,7 +386,7 @@ impl Desk {
             Arc::clone(&users),
             Arc::clone(&one_time_tokens),
             Arc::clone(&secrets),
-            mailer,
+            Arc::clone(&mailer),
             Arc::clone(&clock),
         );
         let accounts = Accounts::new(
@@ -489,6 +494,18 @@ impl Desk {
             config.tickets.clone(),
         );
         let tickets = Arc::new(tickets.checking(Arc::clone(&fields)));
+        let rating_secrets = secret.all();
+        let rating_secrets = rating_secrets.map(|secret| secret.derive(KeyUse::RatingLink).sign(b"ratings"));
+        let rating_links: Arc<dyn RatingLinks> = Arc::new(RatingKeys::new(rating_secrets));
+        let ratings = Ratings::new(Arc::clone(&tickets), Arc::clone(&rating_links));
+        let survey = config.satisfaction_survey.then(|| {
+            let survey_mails = Arc::new(SurveyMails(mailer));
+            Arc::new(SatisfactionSurvey::new(
+                Arc::clone(&tickets),
+                rating_links,
+                survey_mails,
+            ))
+        });
         let attachments = Attachments::new(
             Arc::clone(&tickets),
             attachment_store,
@@ -532,6 +549,8 @@ impl Desk {
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
             fields,
+            ratings: Arc::new(ratings),
+            survey,
             attachments: Arc::new(attachments),
             blobs,
             import: Arc::new(import),
@@ -585,6 +604,7 @@ impl Desk {
             jobs: Arc::clone(&self.jobs),
             fields: Arc::clone(&self.fields),
             attachments: Arc::clone(&self.attachments),
+            ratings: Arc::clone(&self.ratings),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
             cursors: self.cursors.clone(),
@@ -597,11 +617,12 @@ impl Desk {
     /// What hands events to everyone who deals with them.
     #[must_use]
     pub fn relay(&self) -> Relay {
-        let subscribers: Vec<Arc<dyn Subscriber>> = vec![
+        let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![
             Arc::clone(&self.notify_people) as _,
             Arc::clone(&self.account_mails) as _,
             Arc::clone(&self.audit_trail) as _,
         ];
+        subscribers.extend(self.survey.clone().map(|survey| survey as _));
         let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
         let wake_up = self.database.wake_ups().reader();
         Relay::new(outbox, subscribers, Arc::clone(&self.clock), wake_up)

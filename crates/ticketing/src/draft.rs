@@ -16,6 +16,7 @@ use crate::machine::{ClosedBy, Standing};
 use crate::policy::Relation;
 use crate::port::{Markup, TicketCommit, TicketWrite};
 use crate::ruling::{Action, Case};
+use crate::satisfaction::{Due, NotDue, Rating, Satisfaction, due};
 use crate::ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, Visibility, action,
 };
@@ -35,6 +36,15 @@ pub(crate) struct Circumstances<'a> {
 enum Notice {
     Staff,
     Everyone,
+}
+
+/// How a requester came to rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RatingWay {
+    /// As the one who is signed in.
+    SignedIn,
+    /// By the link of a mail.
+    Link,
 }
 
 /// A ticket in the middle of a change.
@@ -606,6 +616,35 @@ impl<'a> Draft<'a> {
         });
         let metadata = json!({ "messageId": message.id });
         self.trace(notice, action, None, Some(value), metadata);
+    }
+
+    /// Keeps what the requester says of the resolution. A change within its time does not move the time of the rating.
+    pub(crate) fn rate(&mut self, rating: Rating, way: RatingWay) -> Result<(), TicketError> {
+        let given = self.ticket.satisfaction.as_ref();
+        let due = due(self.ticket.standing, given, self.circumstances.now);
+        let rated_at = match due {
+            Ok(Due::First) => self.circumstances.now,
+            Ok(Due::Change(_)) if given.is_some_and(|given| given.rating == rating) => return Ok(()),
+            Ok(Due::Change(first)) => first,
+            Err(NotDue::Unresolved) => return Err(TicketError::NotResolved),
+            Err(NotDue::Final(until)) => return Err(TicketError::RatingFinal(until)),
+        };
+        let shown = |rating: &Rating| {
+            let comment = rating.comment.as_ref().map(Remark::as_str);
+            json!({ "score": rating.score.get(), "comment": comment })
+        };
+        let old = given.map(|given| shown(&given.rating));
+        let new = shown(&rating);
+        self.facts.push(TicketFact::Rated {
+            score: rating.score.get(),
+        });
+        self.ticket.satisfaction = Some(Satisfaction { rating, rated_at });
+        let metadata = match way {
+            RatingWay::SignedIn => json!({}),
+            RatingWay::Link => json!({ "byLink": true }),
+        };
+        self.trace(Notice::Everyone, action::RATED, old, Some(new), metadata);
+        Ok(())
     }
 
     /// Deletes the ticket, so that it can be restored.

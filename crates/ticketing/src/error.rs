@@ -1,5 +1,6 @@
 //! What can go wrong with a ticket, for its use cases.
 
+use chrono::{DateTime, Utc};
 use events::TicketStatus;
 use kernel::{Classify, FailureKind, PortError, TicketId, UserId, Version, Violation, Violations};
 
@@ -50,6 +51,15 @@ pub enum TicketError {
         /// Those that the caller sees, by number.
         by: Vec<String>,
     },
+    /// It is not resolved, and only a resolution is rated.
+    #[error("the ticket is not resolved")]
+    NotResolved,
+    /// Its rating could be changed until then.
+    #[error("the rating could be changed until {0}")]
+    RatingFinal(DateTime<Utc>),
+    /// The link to rate a ticket is none, or none any more.
+    #[error("the link rates nothing")]
+    RatingLinkUnknown,
     /// The link is there already.
     #[error("the link is there already")]
     LinkExists,
@@ -110,9 +120,10 @@ impl Classify for TicketError {
     fn kind(&self) -> FailureKind {
         match self {
             TicketError::Invalid(_) => FailureKind::Invalid,
-            TicketError::NotFound | TicketError::MessageNotFound | TicketError::LinkNotFound => {
-                FailureKind::NotFound
-            }
+            TicketError::NotFound
+            | TicketError::MessageNotFound
+            | TicketError::RatingLinkUnknown
+            | TicketError::LinkNotFound => FailureKind::NotFound,
             TicketError::Forbidden(_) => FailureKind::Forbidden,
             TicketError::Transition(_)
             | TicketError::Closed
@@ -123,6 +134,8 @@ impl Classify for TicketError {
             | TicketError::NotMerged
             | TicketError::RequestersDiffer
             | TicketError::Blocked { .. }
+            | TicketError::NotResolved
+            | TicketError::RatingFinal(_)
             | TicketError::LinkExists
             | TicketError::LinkCycle
             | TicketError::SecondParent
@@ -152,6 +165,9 @@ impl Classify for TicketError {
             TicketError::NotMerged => "ticket.not_merged",
             TicketError::RequestersDiffer => "ticket.requesters_differ",
             TicketError::Blocked { .. } => "ticket.blocked",
+            TicketError::NotResolved => "ticket.not_resolved",
+            TicketError::RatingFinal(_) => "ticket.rating_final",
+            TicketError::RatingLinkUnknown => "rating.not_found",
             TicketError::LinkExists => "link.exists",
             TicketError::LinkNotFound => "link.not_found",
             TicketError::LinkCycle => "link.cycle",
@@ -207,6 +223,14 @@ impl Classify for TicketError {
                     by.join(", ")
                 )
             }
+            TicketError::NotResolved => "Only a ticket that is resolved or closed can be rated.".into(),
+            TicketError::RatingFinal(until) => format!(
+                "The rating could be changed until {}.",
+                until.format("%Y-%m-%d %H:%M UTC")
+            ),
+            TicketError::RatingLinkUnknown => {
+                "There is nothing to rate by this link, or not any more.".into()
+            }
             TicketError::LinkExists => "The tickets are linked so already.".into(),
             TicketError::LinkNotFound => "The tickets are not linked so.".into(),
             TicketError::LinkCycle => {
@@ -252,6 +276,9 @@ impl Classify for TicketError {
             | TicketError::NotMerged
             | TicketError::RequestersDiffer
             | TicketError::Blocked { .. }
+            | TicketError::NotResolved
+            | TicketError::RatingFinal(_)
+            | TicketError::RatingLinkUnknown
             | TicketError::LinkExists
             | TicketError::LinkNotFound
             | TicketError::LinkCycle

@@ -54,6 +54,10 @@ pub enum TicketField {
     MessageCount,
     /// `lastMessageAt`: of the messages that the reader can read
     LastMessageAt,
+    /// `satisfactionScore`; for staff
+    SatisfactionScore,
+    /// `ratedAt`; for staff
+    RatedAt,
     /// `slaPolicyId`; for staff
     SlaPolicy,
     /// `slaDueAt`; for staff
@@ -63,7 +67,7 @@ pub enum TicketField {
 }
 
 /// Each field with a name of its own, its name and its kind.
-const FIELDS: [(&str, TicketField, FieldKind); 21] = [
+const FIELDS: [(&str, TicketField, FieldKind); 23] = [
     ("ticketNumber", TicketField::Number, FieldKind::Text),
     ("subject", TicketField::Subject, FieldKind::Text),
     ("description", TicketField::Description, FieldKind::Text),
@@ -82,6 +86,12 @@ const FIELDS: [(&str, TicketField, FieldKind); 21] = [
     ("autoClosedAt", TicketField::AutoClosedAt, FieldKind::Time),
     ("messageCount", TicketField::MessageCount, FieldKind::Number),
     ("lastMessageAt", TicketField::LastMessageAt, FieldKind::Time),
+    (
+        "satisfactionScore",
+        TicketField::SatisfactionScore,
+        FieldKind::Number,
+    ),
+    ("ratedAt", TicketField::RatedAt, FieldKind::Time),
     ("slaPolicyId", TicketField::SlaPolicy, FieldKind::Id),
     ("slaDueAt", TicketField::SlaDueAt, FieldKind::Time),
     ("slaBreached", TicketField::SlaBreached, FieldKind::Flag),
@@ -126,7 +136,11 @@ impl TicketField {
     #[must_use]
     pub fn is_shown_to(&self, audience: Audience) -> bool {
         match self {
-            Self::SlaPolicy | Self::SlaDueAt | Self::SlaBreached => audience == Audience::Staff,
+            Self::SatisfactionScore
+            | Self::RatedAt
+            | Self::SlaPolicy
+            | Self::SlaDueAt
+            | Self::SlaBreached => audience == Audience::Staff,
             Self::Number
             | Self::Subject
             | Self::Description
@@ -176,6 +190,13 @@ impl TicketField {
             Self::AutoClosedAt => ticket.standing.auto_closed_at().into(),
             Self::MessageCount => Operand::Number(face.message_count.into()),
             Self::LastMessageAt => face.last_message_at.into(),
+            Self::SatisfactionScore => {
+                let given = ticket.satisfaction.as_ref();
+                given.map_or(Operand::Absent, |given| {
+                    Operand::Number(given.rating.score.get().into())
+                })
+            }
+            Self::RatedAt => ticket.satisfaction.as_ref().map(|given| given.rated_at).into(),
             Self::SlaPolicy => ticket.sla_policy.into(),
             Self::SlaDueAt => ticket.sla_due_at.into(),
             Self::SlaBreached => Operand::Flag(ticket.sla_breached),
@@ -278,7 +299,13 @@ mod tests {
 
     #[test]
     fn customers_filter_by_nothing_that_they_are_not_shown() {
-        for name in ["slaPolicyId", "slaDueAt", "slaBreached"] {
+        for name in [
+            "satisfactionScore",
+            "ratedAt",
+            "slaPolicyId",
+            "slaDueAt",
+            "slaBreached",
+        ] {
             assert!(TicketFields(Audience::Customer).find(name).is_none(), "{name}");
             assert!(
                 !TicketFields(Audience::Customer).names().contains(&name),

@@ -23,9 +23,11 @@ pub mod policy;
 mod port;
 mod query;
 mod ruling;
+mod satisfaction;
 mod saved_view;
 mod search;
 mod service;
+mod survey;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod ticket;
@@ -63,13 +65,14 @@ pub use joint::{
 };
 pub use machine::{ClosedBy, Standing, TransitionRefused};
 pub use port::{
-    AssigneeFacts, CommitError, Directory, Markup, PersonCard, Reference, TeamCard, TicketCommit,
+    AssigneeFacts, CommitError, Directory, Markup, PersonCard, RaterFacts, Reference, TeamCard, TicketCommit,
     TicketStore, TicketWrite,
 };
 pub use query::{
     COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery,
 };
 pub use ruling::{Action, Case, Reason, Refusal};
+pub use satisfaction::{Due, NotDue, RATING_CHANGE_WINDOW, Rating, Satisfaction, Score, due};
 pub use saved_view::port::{SavedViewStore, ViewCommit, ViewCommitError, ViewWrite};
 pub use saved_view::rights::{TeamReach, ViewReach, ViewRight};
 pub use saved_view::{
@@ -84,10 +87,11 @@ pub use service::{
     AttachmentError, AttachmentSettings, Attachments, AutoClose, Download, Edit, Explanation, FieldChange,
     FieldDefinitions, FieldError, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
     JobAction, JobError, Jobs, LongSubject, NewField, NewTicket, NewView, PAST_MESSAGES_MAX, Past,
-    PastMessage, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES, SavedViewError, SavedViews, Search,
-    TicketView, Tickets, Upload, Uploaded, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange,
-    ViewCount, ViewExplanation, Written,
+    PastMessage, Ratable, Ratings, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES,
+    SatisfactionSurvey, SavedViewError, SavedViews, Search, TicketView, Tickets, Upload, Uploaded,
+    VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
 };
+pub use survey::{RATING_LINK_LIFE, RatingClaim, RatingLinks, SurveyMail, SurveyMailError, SurveyMailer};
 pub use ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,
     action,

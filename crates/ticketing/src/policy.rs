@@ -4,6 +4,7 @@
 //! | | requester | agent | supervisor | lead | admin |
 //! |---|---|---|---|---|---|
 //! | read, reply, close, reopen | yes | yes | yes | yes | yes |
+//! | rate | yes | no | no | no | no |
 //! | edit subject, description, custom fields | until the first answer | yes | yes | yes | yes |
 //! | internal texts, notes, priority, other statuses, tags, transfer, links, merges | no | yes | yes | yes | yes |
 //! | assign to oneself, unassign oneself | no | yes | yes | yes | yes |
@@ -103,6 +104,8 @@ pub enum Operation {
     Read,
     /// Write what the customer reads.
     Reply,
+    /// Say how content one is with its resolution.
+    Rate,
     /// Write or read internal messages and notes.
     Internal,
     /// Change subject or description.
@@ -139,14 +142,17 @@ pub enum Operation {
 /// [`Relation::audience`].
 #[must_use]
 pub fn permits(relation: Relation, operation: Operation, ticket: &Ticket, settings: &Settings) -> bool {
-    relation >= needed(operation, ticket, settings)
+    // Who works on a ticket does not rate that work, not even one's own ticket.
+    let is_exact = operation == Operation::Rate;
+    let needed = needed(operation, ticket, settings);
+    relation == needed || (relation > needed && !is_exact)
 }
 
-/// The least that one must be to `ticket` to carry out `operation`: the table above.
+/// The least that one must be to `ticket` to carry out `operation`, and the most for [`Operation::Rate`]: the table above.
 #[must_use]
 pub fn needed(operation: Operation, ticket: &Ticket, settings: &Settings) -> Relation {
     match operation {
-        Operation::Read | Operation::Reply => Relation::Requester,
+        Operation::Read | Operation::Reply | Operation::Rate => Relation::Requester,
         Operation::EditText | Operation::EditCustomFields => {
             if ticket.first_response_at.is_none() {
                 Relation::Requester
@@ -234,8 +240,9 @@ mod tests {
         use Operation as O;
         use Relation as R;
         let relations = [R::None, R::Requester, R::Agent, R::Supervisor, R::Lead, R::Admin];
-        let rows: [(O, [bool; 6]); 16] = [
+        let rows: [(O, [bool; 6]); 17] = [
             (O::Reply, [false, true, true, true, true, true]),
+            (O::Rate, [false, true, false, false, false, false]),
             (O::EditText, [false, true, true, true, true, true]),
             (O::EditCustomFields, [false, true, true, true, true, true]),
             (

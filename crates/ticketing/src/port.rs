@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::Event;
 use kernel::{
-    MessageId, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, TicketId, UserId, Version,
+    EventReceipt, MessageId, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, TicketId, UserId,
+    Version,
 };
 
 use crate::attachment::{Attachment, AttachmentId};
@@ -218,6 +219,13 @@ pub trait TicketStore: Send + Sync {
         limit: PageLimit,
     ) -> Result<Page<Activity>, PortError>;
 
+    /// Forgets that an event was dealt with: for one who could not do after all what the receipt says was done. Nothing
+    /// happens where it is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn take_back(&self, receipt: &EventReceipt) -> Result<(), PortError>;
+
     /// Up to `rows_max` live tickets that were resolved before `before` and had no public message since, oldest
     /// first.
     ///
@@ -240,6 +248,13 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// When the directory cannot be reached.
     async fn acting(&self, user: UserId) -> Result<Option<Person>, PortError>;
+
+    /// Who may rate a ticket of theirs without signing in: an active customer that is not deleted and whose address is
+    /// proved.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    async fn rater(&self, user: UserId) -> Result<Option<RaterFacts>, PortError>;
 
     /// Whether an account can be a requester: it exists and is not deleted.
     ///
@@ -281,6 +296,15 @@ impl AssigneeFacts {
     pub fn works_on(&self, ticket: &Ticket) -> bool {
         self.is_admin || ticket.team.is_none_or(|team| self.teams.contains(&team))
     }
+}
+
+/// Where to ask someone what they say of a resolution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RaterFacts {
+    /// What the person is called.
+    pub name: String,
+    /// The proved address.
+    pub email: String,
 }
 
 /// A person as shown beside a ticket.

@@ -12,7 +12,8 @@ use kernel::{Actor, TicketId, UserId, Violation};
 use crate::Settings;
 use crate::error::TicketError;
 use crate::machine::{ClosedBy, TransitionRefused};
-use crate::policy::{Operation, Relation, needed};
+use crate::policy::{Operation, Relation, needed, permits};
+use crate::satisfaction::{NotDue, due};
 use crate::ticket::Ticket;
 
 /// Something that a person asks to do with a ticket.
@@ -62,6 +63,8 @@ pub enum Action {
     Merge,
     /// Move a message of it to another ticket, or one here.
     MoveMessage,
+    /// Rate its resolution, or change the rating.
+    Rate,
     /// Delete it.
     Delete,
     /// Restore it.
@@ -113,11 +116,15 @@ pub enum Reason {
     NotDeleted,
     /// It was merged into this ticket.
     Merged(TicketId),
+    /// Only a resolution is rated, and it has none.
+    NotResolved,
+    /// Its rating could be changed until this moment.
+    RatingFinal(DateTime<Utc>),
 }
 
 impl Action {
     /// Every action, each status by itself.
-    pub const ALL: [Action; 27] = [
+    pub const ALL: [Action; 28] = [
         Action::Read,
         Action::ReadNotes,
         Action::Reply,
@@ -143,6 +150,7 @@ impl Action {
         Action::SetStatus(TicketStatus::Open),
         Action::SetStatus(TicketStatus::Resolved),
         Action::SetStatus(TicketStatus::Closed),
+        Action::Rate,
         Action::Delete,
         Action::Restore,
     ];
@@ -176,6 +184,7 @@ impl Action {
             Action::Link => "link",
             Action::Merge => "merge",
             Action::MoveMessage => "move_message",
+            Action::Rate => "rate",
             Action::Delete => "delete",
             Action::Restore => "restore",
         }
@@ -205,6 +214,7 @@ impl Action {
             Action::Link => "link this ticket",
             Action::Merge => "merge this ticket",
             Action::MoveMessage => "move messages of this ticket",
+            Action::Rate => "rate this ticket: its requester does, unless they work on it",
             Action::Delete => "delete this ticket",
             Action::Restore => "restore this ticket",
         }
@@ -241,6 +251,7 @@ impl Action {
             }
             Action::Transfer => Operation::Transfer,
             Action::Link | Action::Merge | Action::MoveMessage => Operation::Join,
+            Action::Rate => Operation::Rate,
             Action::Delete => Operation::Delete,
             Action::Restore => Operation::Restore,
         }
@@ -251,7 +262,7 @@ impl Action {
     /// # Errors
     /// [`Reason::Right`], [`Reason::Hidden`] or [`Reason::StaffOnly`].
     pub fn right(self, case: &Case<'_>) -> Result<(), Refusal> {
-        if case.relation >= needed(self.operation(case), case.ticket, case.settings) {
+        if permits(case.relation, self.operation(case), case.ticket, case.settings) {
             return Ok(());
         }
         let reason = match self {
@@ -276,6 +287,7 @@ impl Action {
             | Action::Link
             | Action::Merge
             | Action::MoveMessage
+            | Action::Rate
             | Action::Delete
             | Action::Restore => Reason::Right,
         };
@@ -321,6 +333,11 @@ impl Action {
                     Err(self.refused(Reason::Claimed(other)))
                 }
                 Some(_) | None => Ok(()),
+            },
+            (Action::Rate, None) => match due(ticket.standing, ticket.satisfaction.as_ref(), case.now) {
+                Ok(_) => Ok(()),
+                Err(NotDue::Unresolved) => Err(self.refused(Reason::NotResolved)),
+                Err(NotDue::Final(until)) => Err(self.refused(Reason::RatingFinal(until))),
             },
             (Action::Resolve, None) => to(TicketStatus::Resolved),
             (Action::Close, None) => to(TicketStatus::Closed),
@@ -377,6 +394,7 @@ impl Action {
             | Action::Link
             | Action::Merge
             | Action::MoveMessage
+            | Action::Rate
             | Action::Delete
             | Action::Restore => true,
         }
@@ -390,6 +408,7 @@ impl Action {
                 "The requester may until the first answer; those who work on the ticket always may."
             }
             (Action::Restore, _) => "A lead of its team may within the window, an administrator always.",
+            (Action::Rate, _) => "Its requester may, unless they work on it.",
             (_, Relation::None | Relation::Requester) => "Whoever sees the ticket may.",
             (_, Relation::Agent) => {
                 "Those who work on the ticket may: members of its team, its assignee, every agent where it has no \
@@ -423,6 +442,8 @@ impl From<Refusal> for TicketError {
             Reason::Deleted => TicketError::Deleted,
             Reason::NotDeleted => TicketError::NotDeleted,
             Reason::Merged(target) => TicketError::Merged(target),
+            Reason::NotResolved => TicketError::NotResolved,
+            Reason::RatingFinal(until) => TicketError::RatingFinal(until),
         }
     }
 }
@@ -499,6 +520,34 @@ mod tests {
             Some(Reason::Hidden)
         );
         assert_eq!(judged(Action::Restore, &ticket, Relation::Admin, late), None);
+    }
+
+    #[test]
+    fn a_resolution_is_rated_by_who_asked_and_by_nobody_who_works_on_it() {
+        use crate::machine::Standing;
+        let mut ticket = build::ticket().build();
+        let at = ticket.created_at;
+        let now = Duration::hours(1);
+        let rate = |ticket: &Ticket, relation, after| judged(Action::Rate, ticket, relation, after);
+        assert_eq!(rate(&ticket, Relation::Requester, now), Some(Reason::NotResolved));
+        ticket.standing = Standing::Resolved { at };
+        assert_eq!(rate(&ticket, Relation::Requester, now), None);
+        for relation in [
+            Relation::None,
+            Relation::Agent,
+            Relation::Supervisor,
+            Relation::Lead,
+            Relation::Admin,
+        ] {
+            assert_eq!(rate(&ticket, relation, now), Some(Reason::Right), "{relation:?}");
+        }
+        ticket.merged_into = Some(TicketId(uuid::Uuid::from_u128(9)));
+        assert!(matches!(
+            rate(&ticket, Relation::Requester, now),
+            Some(Reason::Merged(_))
+        ));
+        ticket.deleted_at = Some(at);
+        assert_eq!(rate(&ticket, Relation::Requester, now), Some(Reason::Deleted));
     }
 
     #[test]

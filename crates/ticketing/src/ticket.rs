@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::attachment::Attachment;
 use crate::machine::Standing;
+use crate::satisfaction::Satisfaction;
 use crate::value::{Body, CustomFields, Description, Subject, Tags};
 
 kernel::id_type! {
@@ -119,6 +120,8 @@ pub struct Ticket {
     pub deleted_at: Option<DateTime<Utc>>,
     /// The ticket in which its conversation lies, if it was merged into one.
     pub merged_into: Option<TicketId>,
+    /// How content its requester said they are with its resolution, if they did.
+    pub satisfaction: Option<Satisfaction>,
     /// How staff see its course.
     pub staff_face: Face,
     /// How the customer sees its course: internal text moves none of it.
@@ -311,13 +314,15 @@ pub mod action {
     pub const MESSAGE_RECEIVED: &str = "message_received";
     /// A message went to another ticket.
     pub const MESSAGE_MOVED: &str = "message_moved";
+    /// The requester rated its resolution, or changed the rating.
+    pub const RATED: &str = "rated";
     /// The ticket was deleted.
     pub const DELETED: &str = "deleted";
     /// The ticket was restored.
     pub const RESTORED: &str = "restored";
 
     /// The kinds that a customer may see of their ticket.
-    pub const PUBLIC: [&str; 3] = [CREATED, STATUS_CHANGED, MESSAGE_ADDED];
+    pub const PUBLIC: [&str; 4] = [CREATED, STATUS_CHANGED, MESSAGE_ADDED, RATED];
 }
 
 impl Message {

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 
-use desk::app::{Caller, PASSWORD, TestDesk};
-use kernel::{Role, TeamId, TeamRole};
+use desk::app::{Caller, PASSWORD, TestDesk, rating_keys};
+use kernel::{Role, TeamId, TeamRole, TicketId};
 use serde_json::{Value, json};
+use ticketing::{RatingClaim, RatingLinks as _};
 use tokio_postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
@@ -62,6 +63,8 @@ impl World {
         let other_team = desk
             .team(&admin, "Back", &[(&people["outsider"], TeamRole::Lead)])
             .await;
+        let proved = "UPDATE users SET email_verified_at = now() WHERE email = 'owner@example.org'";
+        desk.database.batch(proved).await;
         // So that there is something on record.
         let _ = desk.mails().await;
         let (database, everything) = observer(&desk).await;
@@ -264,6 +267,17 @@ impl World {
             }
             "resolved" => {
                 self.done("POST", &format!("{path}/resolve"), json!({})).await;
+            }
+            // With the link that the owner was mailed.
+            "asked" => {
+                let resolved = self.done("POST", &format!("{path}/resolve"), json!({})).await;
+                let at = resolved["resolvedAt"].as_str().and_then(|at| at.parse().ok());
+                let claim = RatingClaim {
+                    ticket: Self::id(&resolved).parse().map(TicketId).unwrap(),
+                    requester: self.people["owner"].id,
+                    resolved_at: at.unwrap(),
+                };
+                places.insert("link".to_owned(), rating_keys().link(&claim));
             }
             "closed" => {
                 self.done("POST", &format!("{path}/close"), json!({})).await;

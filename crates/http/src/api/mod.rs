@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod jobs;
 mod notifications;
+pub(crate) mod ratings;
 mod sessions;
 mod settings;
 mod sign_on;
@@ -33,6 +34,7 @@ pub fn operations() -> Vec<Operation> {
         ticket_fields::operations(),
         attachments::operations(),
         notifications::operations(),
+        ratings::operations(),
         auth::operations(),
         account_links::operations(),
         two_factor::operations(),

@@ -49,6 +49,8 @@ enum KindName {
     Replied,
     /// Someone wrote something for staff alone in a ticket of yours.
     InternalNote,
+    /// The requester rated a ticket of yours.
+    Rated,
 }
 
 impl From<Kind> for KindName {
@@ -57,6 +59,7 @@ impl From<Kind> for KindName {
             Kind::Assigned => Self::Assigned,
             Kind::Replied => Self::Replied,
             Kind::InternalNote => Self::InternalNote,
+            Kind::Rated => Self::Rated,
         }
     }
 }

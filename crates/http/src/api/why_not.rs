@@ -80,6 +80,11 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "resolveTicket" => Topic::Ticket(&[Action::Resolve]),
         "closeTicket" => Topic::Ticket(&[Action::Close]),
         "reopenTicket" => Topic::Ticket(&[Action::Reopen]),
+        "rateTicket" => Topic::Ticket(&[Action::Rate]),
+        "getRating" | "putRating" => Topic::Role(
+            Role::User,
+            "Whoever has the link that was mailed to the ticket's requester.",
+        ),
         "deleteTicket" => Topic::Ticket(&[Action::Delete]),
         "restoreTicket" => Topic::Ticket(&[Action::Restore]),
         "listTickets" => Topic::Role(Role::User, "Everyone lists the tickets that they see."),

@@ -33,14 +33,15 @@ use ticketing::testing::{
     MemoryBlobs, MemoryDirectory, MemoryFields, MemoryTickets, MemoryViews, PlainMarkup,
 };
 use ticketing::{
-    AssigneeFacts, AttachmentSettings, Attachments, FieldDefinitions, Jobs, SavedViews, Search, Tickets,
+    AssigneeFacts, AttachmentSettings, Attachments, FieldDefinitions, Jobs, Ratings, SavedViews, Search,
+    Tickets,
 };
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
 use crate::cursor::CursorKey;
 use crate::edge::edge;
-use crate::link::LinkKey;
+use crate::link::{LinkKey, RatingKeys};
 use crate::rate::RateSettings;
 use crate::routes::Operation;
 
@@ -122,6 +123,7 @@ impl World {
         );
         let jobs = Jobs::new(ticket_store.clone(), Arc::clone(&tickets));
         let search = Search::new(ticket_store, Arc::clone(&tickets));
+        let ratings = Ratings::new(Arc::clone(&tickets), Arc::new(RatingKeys::new([[5_u8; 32]])));
         let saved_views = SavedViews::new(Arc::new(MemoryViews::default()), Arc::clone(&tickets));
         let notifications = Arc::new(MemoryNotifications::new());
         let parts = AppParts {
@@ -145,6 +147,7 @@ impl World {
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
             fields,
+            ratings: Arc::new(ratings),
             attachments: Arc::new(attachments),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),
             answers: Arc::new(Receipts(Arc::clone(&world))),

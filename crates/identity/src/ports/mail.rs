@@ -88,6 +88,17 @@ pub enum MailContent {
         /// The provider's name.
         provider: String,
     },
+    /// A ticket of yours is resolved: say how content you are. Goes by the desk's choice to proved addresses alone.
+    RateTicket {
+        /// What the link carries.
+        token: SecretToken,
+        /// For how long the link is good.
+        life: Duration,
+        /// The ticket's number.
+        number: String,
+        /// What the ticket is about.
+        subject: String,
+    },
 }
 
 /// Why a mail was not sent.

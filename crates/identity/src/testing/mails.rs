@@ -44,7 +44,8 @@ pub fn token_of(mail: &Mail) -> Option<String> {
         MailContent::VerifyEmail { token, life: _ }
         | MailContent::ConfirmNewEmail { token, life: _ }
         | MailContent::ResetPassword { token, life: _ }
-        | MailContent::Invitation { token, life: _ } => Some(token.expose().to_owned()),
+        | MailContent::Invitation { token, life: _ }
+        | MailContent::RateTicket { token, .. } => Some(token.expose().to_owned()),
         MailContent::AlreadyRegistered
         | MailContent::PasswordChanged
         | MailContent::EmailChanged

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use identity::UserStatus;
 use kernel::{Person, PortError, TeamId, UserId};
-use ticketing::{AssigneeFacts, Directory, PersonCard, TeamCard};
+use ticketing::{AssigneeFacts, Directory, PersonCard, RaterFacts, TeamCard};
 use uuid::Uuid;
 
 use crate::Database;
@@ -38,6 +38,13 @@ struct AssigneeRow {
     teams: Vec<Uuid>,
 }
 
+#[derive(QueryableByName)]
+#[diesel(table_name = users)]
+struct RaterRow {
+    name: String,
+    email: String,
+}
+
 #[async_trait]
 impl Directory for PgDirectory {
     async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError> {
@@ -63,6 +70,16 @@ impl Directory for PgDirectory {
         let record = record.map_err(|failure| failure.at(PORT))?;
         let active = record.filter(|record| record.status == UserStatus::Active);
         Ok(active.map(|record| record.person))
+    }
+
+    async fn rater(&self, user: UserId) -> Result<Option<RaterFacts>, PortError> {
+        let sql = Sql::new(
+            "SELECT name, email FROM users WHERE role = 'user' AND status = 'active' AND deleted_at IS NULL \
+             AND email_verified_at IS NOT NULL AND id = ",
+        )
+        .bind(user);
+        let row = self.database.row::<RaterRow>(PORT, sql).await?;
+        Ok(row.map(|RaterRow { name, email }| RaterFacts { name, email }))
     }
 
     async fn is_requester(&self, user: UserId) -> Result<bool, PortError> {

@@ -64,6 +64,8 @@ fn term(field: &TicketField, test: &Test, audience: Audience) -> Sql {
         TicketField::MessageCount => ordered("public_message_count", test),
         TicketField::LastMessageAt if staff => ordered("last_message_at", test),
         TicketField::LastMessageAt => ordered("public_last_message_at", test),
+        TicketField::SatisfactionScore => ordered("satisfaction_score", test),
+        TicketField::RatedAt => ordered("rated_at", test),
         TicketField::SlaDueAt => ordered("sla_due_at", test),
         TicketField::SlaBreached => flag("sla_breached", test),
     }

@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 use ticketing::testing::build;
 use ticketing::testing::contract::World;
 use ticketing::{
-    ClosedBy, Count, CustomFields, Description, Scope, Standing, Subject, Ticket, TicketCommit, TicketFields,
-    TicketFilter, TicketNumber, TicketQuery, TicketStore as _, TicketWrite,
+    ClosedBy, Count, CustomFields, Description, Rating, Satisfaction, Scope, Score, Standing, Subject,
+    Ticket, TicketCommit, TicketFields, TicketFilter, TicketNumber, TicketQuery, TicketStore as _,
+    TicketWrite,
 };
 use uuid::Uuid;
 
@@ -101,7 +102,8 @@ fn tickets(world: &World) -> BoxedStrategy<Ticket> {
         proptest::collection::vec((one_of(&CUSTOM_NAMES), custom_values()), 0..3),
     );
     let times = (0_u8..4, any::<bool>(), minutes(), minutes(), minutes(), minutes());
-    let counts = (0_i32..4, 0_i32..4, any::<bool>());
+    let rated = (0_u8..7, minutes());
+    let counts = (0_i32..4, 0_i32..4, any::<bool>(), rated);
     (who, what, times, counts)
         .prop_map(|(who, what, times, counts)| {
             let ((requester, assignee, team), (subject, description, priority, channel, tags, custom)) =
@@ -140,6 +142,13 @@ fn tickets(world: &World) -> BoxedStrategy<Ticket> {
             ticket.first_response_at = first.map(time);
             ticket.sla_due_at = due.map(time);
             ticket.sla_breached = counts.2;
+            let (score, rated_at) = counts.3;
+            ticket.satisfaction = Score::stored(score)
+                .zip(rated_at)
+                .map(|(score, rated_at)| Satisfaction {
+                    rating: Rating { score, comment: None },
+                    rated_at: time(rated_at),
+                });
             ticket.staff_face.message_count = counts.0;
             ticket.public_face.message_count = counts.1;
             ticket.staff_face.last_message_at = last.map(time);
@@ -201,9 +210,11 @@ fn terms(world: &World, staff: bool) -> BoxedStrategy<Value> {
         "lastMessageAt",
     ];
     let mut all = vec!["tags", "assignedToId", "teamId", "status", "messageCount"];
+    let mut numbers = vec!["messageCount"];
     if staff {
-        times.push("slaDueAt");
-        all.extend(["slaPolicyId", "slaBreached"]);
+        times.extend(["slaDueAt", "ratedAt"]);
+        numbers.push("satisfactionScore");
+        all.extend(["slaPolicyId", "slaBreached", "satisfactionScore"]);
     }
     all.extend(TEXTS.iter().chain(&CUSTOM).chain(&times));
     let is_one = ["equals", "not_equals"];
@@ -253,7 +264,7 @@ fn terms(world: &World, staff: bool) -> BoxedStrategy<Value> {
     let statuses = some(one_of(&["open", "pending", "resolved", "closed"]));
     let priorities = some(one_of(&["low", "urgent"]));
     let channels = some(one_of(&["web", "api"]));
-    let number = || some((0_i32..4).boxed());
+    let number = || some((0_i32..6).boxed());
     let kinds: Vec<BoxedStrategy<Value>> = vec![
         term(&all, &["is_set", "is_not_set"], Just(None).boxed()),
         term(&TEXTS, &is_one, some(words())),
@@ -271,9 +282,9 @@ fn terms(world: &World, staff: bool) -> BoxedStrategy<Value> {
         term(&["tags"], &is_any, list(tag())),
         term(&times, &more, time()),
         term(&times, &["between"], two(time())),
-        term(&["messageCount"], &[is_one, more].concat(), number()),
-        term(&["messageCount"], &["between"], two(number())),
-        term(&["messageCount"], &is_any, list(number())),
+        term(&numbers, &[is_one, more].concat(), number()),
+        term(&numbers, &["between"], two(number())),
+        term(&numbers, &is_any, list(number())),
         term(&CUSTOM, &is_one, custom.clone()),
         term(&CUSTOM, &is_any, list(custom)),
         term(&CUSTOM, &[has, ends].concat(), custom_text),

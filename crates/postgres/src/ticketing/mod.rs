@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use kernel::{MessageId, Page, PageLimit, PortError, Position, TicketId, UserId};
+use kernel::{EventReceipt, MessageId, Page, PageLimit, PortError, Position, TicketId, UserId};
 use ticketing::{
     Activity, Attachment, AttachmentId, Audience, CommitError, Count, JointCommit, JointError, LinkedTicket,
     MergeFacts, Message, Note, Scope, Tally, Ticket, TicketCommit, TicketFilter, TicketKey, TicketNumber,
@@ -30,6 +30,7 @@ use ticketing::{
 };
 
 use crate::Database;
+use crate::receipts::delete_event_receipt;
 use crate::schema::{ticket_messages, tickets};
 use crate::sql::Sql;
 use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
@@ -280,6 +281,13 @@ impl TicketStore for PgTickets {
         let rows = self.conversation(select, ticket, after, limit).await?;
         let activities = rows.into_iter().map(ActivityRow::into_activity).collect();
         Ok(Page::from_rows(activities, limit, Activity::position))
+    }
+
+    async fn take_back(&self, receipt: &EventReceipt) -> Result<(), PortError> {
+        self.database
+            .affected(PORT, delete_event_receipt(receipt))
+            .await
+            .map(drop)
     }
 
     async fn silent_since(&self, before: DateTime<Utc>, rows_max: i64) -> Result<Vec<TicketId>, PortError> {

@@ -11,8 +11,8 @@ use kernel::{MessageId, PortError, TeamId, TicketId, UserId, Version};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use ticketing::{
-    Activity, ActivityId, Body, CustomFields, Description, Face, Message, Note, NoteId, Standing, Subject,
-    Tags, Ticket, TicketNumber, Visibility,
+    Activity, ActivityId, Body, CustomFields, Description, Face, Message, Note, NoteId, Rating, Remark,
+    Satisfaction, Score, Standing, Subject, Tags, Ticket, TicketNumber, Visibility,
 };
 use uuid::Uuid;
 
@@ -53,6 +53,9 @@ pub(super) struct TicketRow {
     last_message_at: Option<DateTime<Utc>>,
     public_last_message_at: Option<DateTime<Utc>>,
     merged_into_id: Option<Uuid>,
+    satisfaction_score: Option<i16>,
+    satisfaction_comment: Option<String>,
+    rated_at: Option<DateTime<Utc>>,
 }
 
 impl TicketRow {
@@ -60,7 +63,8 @@ impl TicketRow {
     pub(super) const COLUMNS: &str = "id, ticket_number, subject, description, created_by, assigned_to, team_id, \
         priority, status, channel, sla_policy_id, first_response_at, sla_due_at, sla_breached, resolved_at, closed_at, \
         auto_closed_at, tags, custom_fields, metadata, created_at, updated_at, deleted_at, version, public_version, \
-        public_updated_at, message_count, public_message_count, last_message_at, public_last_message_at, merged_into_id";
+        public_updated_at, message_count, public_message_count, last_message_at, public_last_message_at, merged_into_id, \
+        satisfaction_score, satisfaction_comment, rated_at";
 
     /// The columns as `jsonb_to_recordset` unpacks them.
     pub(super) const RECORD: &str = "(id uuid, ticket_number text, subject text, description text, created_by uuid, \
@@ -69,7 +73,8 @@ impl TicketRow {
         sla_breached boolean, resolved_at timestamptz, closed_at timestamptz, auto_closed_at timestamptz, tags jsonb, \
         custom_fields jsonb, metadata jsonb, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz, \
         version integer, public_version integer, public_updated_at timestamptz, message_count integer, \
-        public_message_count integer, last_message_at timestamptz, public_last_message_at timestamptz, merged_into_id uuid)";
+        public_message_count integer, last_message_at timestamptz, public_last_message_at timestamptz, merged_into_id uuid, \
+        satisfaction_score smallint, satisfaction_comment text, rated_at timestamptz)";
 
     pub(super) fn of(ticket: &Ticket) -> Self {
         let Ticket {
@@ -93,6 +98,7 @@ impl TicketRow {
             created_at,
             deleted_at,
             merged_into,
+            satisfaction,
             staff_face,
             public_face,
         } = ticket;
@@ -128,6 +134,14 @@ impl TicketRow {
             last_message_at: staff_face.last_message_at,
             public_last_message_at: public_face.last_message_at,
             merged_into_id: merged_into.map(|ticket| ticket.0),
+            satisfaction_score: satisfaction
+                .as_ref()
+                .map(|given| i16::from(given.rating.score.get())),
+            satisfaction_comment: satisfaction
+                .as_ref()
+                .and_then(|given| given.rating.comment.as_ref())
+                .map(|comment| comment.as_str().to_owned()),
+            rated_at: satisfaction.as_ref().map(|given| given.rated_at),
         }
     }
 
@@ -165,6 +179,9 @@ impl TicketRow {
             last_message_at,
             public_last_message_at,
             merged_into_id,
+            satisfaction_score,
+            satisfaction_comment,
+            rated_at,
         } = self;
         let counts_are_sane =
             version >= 1 && public_version >= 1 && message_count >= 0 && public_message_count >= 0;
@@ -176,6 +193,17 @@ impl TicketRow {
                 detail: "versions start at 1 and counts at 0".to_owned(),
             });
         }
+        // The table's constraints say that a rating is whole.
+        let score = satisfaction_score
+            .and_then(|score| u8::try_from(score).ok())
+            .and_then(Score::stored);
+        let satisfaction = score.zip(rated_at).map(|(score, rated_at)| Satisfaction {
+            rating: Rating {
+                score,
+                comment: satisfaction_comment.map(Remark::stored),
+            },
+            rated_at,
+        });
         Ok(Ticket {
             id: TicketId(id),
             number: TicketNumber::stored(ticket_number),
@@ -197,6 +225,7 @@ impl TicketRow {
             created_at,
             deleted_at,
             merged_into: merged_into_id.map(TicketId),
+            satisfaction,
             staff_face: Face {
                 version: Version(version),
                 updated_at,

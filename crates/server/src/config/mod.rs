@@ -218,6 +218,8 @@ pub struct Config {
     pub rates: RateSettings,
     /// The desk's choices about tickets.
     pub tickets: ticketing::Settings,
+    /// Whether customers are asked by mail how content they are when their ticket is resolved.
+    pub satisfaction_survey: bool,
     /// The languages that tickets are searched in, by PostgreSQL's names.
     pub search_languages: Vec<String>,
     /// The desk's choices about attachments.
@@ -266,6 +268,7 @@ impl Default for Config {
             oidc: OpenIdConfig::default(),
             rates: RateSettings::default(),
             tickets: ticketing::Settings::default(),
+            satisfaction_survey: false,
             search_languages: vec!["english".to_owned()],
             attachments: AttachmentSettings::default(),
             attachments_place: None,

@@ -706,6 +706,16 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some(config.tickets.requester_sets_priority.to_string()),
     },
     Setting {
+        name: "satisfaction-survey",
+        group: TICKETS,
+        kind: Kind::Switch,
+        help: "Whether customers with a proved address are asked by mail how content they are when their ticket is resolved.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.satisfaction_survey, value),
+        show: |config| Some(config.satisfaction_survey.to_string()),
+    },
+    Setting {
         name: "search-languages",
         group: TICKETS,
         kind: Kind::List,

@@ -87,6 +87,7 @@ impl Tickets {
                 created_at: circumstances.now,
                 deleted_at: None,
                 merged_into: None,
+                satisfaction: None,
                 staff_face: Face::new(circumstances.now),
                 public_face: Face::new(circumstances.now),
             };

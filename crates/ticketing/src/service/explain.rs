@@ -63,6 +63,7 @@ impl Tickets {
             | Action::Link
             | Action::Merge
             | Action::MoveMessage
+            | Action::Rate
             | Action::Delete => match self.live(actor, key).await {
                 // Who may know that it is deleted hears that, before anything else.
                 Err(TicketError::Deleted) => self.visible(actor, key).await?,

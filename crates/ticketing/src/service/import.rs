@@ -565,6 +565,7 @@ impl Import {
             created_at,
             deleted_at: None,
             merged_into: None,
+            satisfaction: None,
             staff_face: face,
             public_face: face,
         };

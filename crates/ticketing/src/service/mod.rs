@@ -17,10 +17,12 @@ mod import_past;
 mod job_error;
 mod jobs;
 mod joint;
+mod ratings;
 mod read;
 mod saved_view_error;
 mod saved_views;
 mod search;
+mod survey;
 mod view;
 mod workflow;
 
@@ -50,12 +52,14 @@ pub use import_past::{PAST_MESSAGES_MAX, Past, PastMessage};
 pub use job_error::JobError;
 pub use jobs::{JobAction, Jobs};
 pub use joint::SPLIT_MAX_MESSAGES;
+pub use ratings::{Ratable, Ratings};
 pub use saved_view_error::SavedViewError;
 pub use saved_views::{
     NewView, SavedViews, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount,
     ViewExplanation,
 };
 pub use search::{Found, Search};
+pub use survey::SatisfactionSurvey;
 pub use view::{Related, RelatedWish, TicketView, Written};
 
 /// How often a decision is made anew when others keep changing the ticket first.

@@ -90,6 +90,7 @@ pub fn ticket() -> TicketBuilder {
         created_at: noon(),
         deleted_at: None,
         merged_into: None,
+        satisfaction: None,
         staff_face: face,
         public_face: face,
     })

@@ -20,6 +20,7 @@ use super::build;
 use crate::machine::{ClosedBy, Standing};
 use crate::port::{CommitError, TicketCommit, TicketStore, TicketWrite};
 use crate::query::{Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery};
+use crate::satisfaction::{Rating, Satisfaction, Score};
 use crate::service::{ImportStore, ImportedTicket};
 use crate::ticket::{
     Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,
@@ -127,6 +128,59 @@ pub async fn ticket_store(store: Arc<dyn TicketStore>, ids: Arc<dyn IdSource>, w
     lists_answer_as_the_filter_reads_in_memory(store, ids, &world).await;
     deleted_tickets_are_left_out_unless_asked_for(store, ids, &world).await;
     silent_tickets_are_found(store, ids, &world).await;
+    a_rating_changes_and_stays_without_a_comment(store, ids, &world).await;
+    a_receipt_that_was_taken_back_is_not_there(store, ids).await;
+}
+
+async fn a_rating_changes_and_stays_without_a_comment(
+    store: &dyn TicketStore,
+    ids: &dyn IdSource,
+    world: &World,
+) {
+    let mut ticket = fresh(store, ids, world).await;
+    insert(store, &ticket).await;
+    for (score, comment) in [(1, Some("Why")), (5, None)] {
+        let expected = ticket.version();
+        ticket.staff_face.version = expected.next();
+        ticket.satisfaction = Some(Satisfaction {
+            rating: Rating {
+                score: Score::stored(score).unwrap(),
+                comment: comment.map(|text| crate::Remark::stored(text.into())),
+            },
+            rated_at: build::noon() + Duration::microseconds(3),
+        });
+        let write = TicketWrite::Update {
+            ticket: Box::new(ticket.clone()),
+            expected,
+        };
+        store.commit(only(write)).await.unwrap();
+        let found = store.find(&TicketKey::Id(ticket.id)).await.unwrap();
+        assert_eq!(found.unwrap().satisfaction, ticket.satisfaction);
+    }
+}
+
+async fn a_receipt_that_was_taken_back_is_not_there(store: &dyn TicketStore, ids: &dyn IdSource) {
+    let event = EventId::new(ids);
+    let receipt = |step| EventReceipt {
+        subscriber: "contract",
+        event,
+        step,
+    };
+    let of = |receipt: &EventReceipt| TicketCommit {
+        receipt: Some(Receipt::Event(receipt.clone())),
+        ..only(TicketWrite::Unchanged)
+    };
+    let (one, other) = (receipt("one"), receipt("other"));
+    for receipt in [&one, &other] {
+        store.commit(of(receipt)).await.unwrap();
+    }
+    store.take_back(&one).await.unwrap();
+    store.take_back(&one).await.unwrap();
+    store.commit(of(&one)).await.unwrap();
+    for receipt in [&one, &other] {
+        let again = store.commit(of(receipt)).await;
+        assert!(matches!(again, Err(CommitError::Repeated)), "{again:?}");
+    }
 }
 
 async fn a_commit_reads_back_as_it_was_written(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) {
@@ -146,6 +200,13 @@ async fn a_commit_reads_back_as_it_was_written(store: &dyn TicketStore, ids: &dy
     ticket.first_response_at = Some(at);
     ticket.sla_due_at = Some(at);
     ticket.sla_breached = true;
+    ticket.satisfaction = Some(Satisfaction {
+        rating: Rating {
+            score: Score::stored(5).unwrap(),
+            comment: Some(crate::Remark::stored("größer\n„gut“".into())),
+        },
+        rated_at: at,
+    });
     ticket.public_face.message_count = 3;
     ticket.staff_face.message_count = 4;
     ticket.staff_face.last_message_at = Some(at);
@@ -206,6 +267,7 @@ async fn a_commit_reads_back_as_it_was_written(store: &dyn TicketStore, ids: &dy
     changed.first_response_at = None;
     changed.sla_due_at = None;
     changed.sla_breached = false;
+    changed.satisfaction = None;
     changed.tags = crate::Tags::default();
     changed.custom_fields = crate::CustomFields::default();
     changed.metadata = serde_json::Map::new();

@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::{Event, TicketStatus};
-use kernel::{MessageId, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, TicketId, UserId};
+use kernel::{
+    EventReceipt, MessageId, Page, PageLimit, Person, PortError, Position, Receipt, TeamId, TicketId, UserId,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -22,8 +24,8 @@ use crate::joint::{
     MergeFacts, MergeWrite, Move, Tally,
 };
 use crate::port::{
-    AssigneeFacts, CommitError, Directory, Markup, PersonCard, TeamCard, TicketCommit, TicketStore,
-    TicketWrite,
+    AssigneeFacts, CommitError, Directory, Markup, PersonCard, RaterFacts, TeamCard, TicketCommit,
+    TicketStore, TicketWrite,
 };
 use crate::query::{Count, Direction, Scope, SortKey, TicketFilter, TicketQuery};
 use crate::search::{
@@ -582,6 +584,14 @@ impl TicketStore for MemoryTickets {
         ))
     }
 
+    async fn take_back(&self, receipt: &EventReceipt) -> Result<(), PortError> {
+        let receipt = Receipt::Event(receipt.clone());
+        self.state()
+            .receipts
+            .retain(|stored| !same_request(stored, &receipt));
+        Ok(())
+    }
+
     async fn silent_since(&self, before: DateTime<Utc>, rows_max: i64) -> Result<Vec<TicketId>, PortError> {
         let state = self.state();
         let mut silent: Vec<_> = state
@@ -807,6 +817,8 @@ impl ImportStore for MemoryTickets {
 pub struct MemoryDirectory {
     /// Who can be given work.
     pub assignees: HashMap<UserId, AssigneeFacts>,
+    /// Who can rate without signing in.
+    pub raters: HashMap<UserId, RaterFacts>,
     /// Who can ask.
     pub requesters: HashSet<UserId>,
     /// Which teams there are, by name.
@@ -823,6 +835,10 @@ impl Directory for MemoryDirectory {
 
     async fn acting(&self, user: UserId) -> Result<Option<Person>, PortError> {
         Ok(self.acting.get(&user).cloned())
+    }
+
+    async fn rater(&self, user: UserId) -> Result<Option<RaterFacts>, PortError> {
+        Ok(self.raters.get(&user).cloned())
     }
 
     async fn is_requester(&self, user: UserId) -> Result<bool, PortError> {

@@ -11,11 +11,12 @@ use uuid::Uuid;
 
 use super::body::TicketBody;
 use super::{KIND, rendered};
+use crate::api::ratings::RatingBody;
 use crate::app::AppState;
 use crate::command::{Command, Nothing};
 use crate::openapi::IfMatchHeader;
 use crate::path::Path;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 use crate::routes::{Operation, operation};
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -29,6 +30,7 @@ pub(super) fn operations() -> Vec<Operation> {
         operation(__path_resolve, resolve).scope(Scope::TicketsWrite),
         operation(__path_close, close).scope(Scope::TicketsWrite),
         operation(__path_reopen, reopen).scope(Scope::TicketsWrite),
+        operation(__path_rate, rate).scope(Scope::TicketsWrite),
     ]
 }
 
@@ -357,6 +359,42 @@ async fn reopen(
         async |receipt| {
             app.tickets
                 .reopen(&actor, &key, remark.as_ref(), Guard { expected, receipt })
+                .await
+        },
+        rendered,
+    )
+    .await
+}
+
+/// Rate a ticket
+///
+/// Its requester says how content they are with its resolution, once it is resolved or closed. What they say can be changed
+/// for a week; a ticket that is resolved anew later can be rated anew.
+#[utoipa::path(
+    post,
+    path = "/tickets/{id}/rate",
+    operation_id = "rateTicket",
+    tag = "tickets",
+    params(("id" = String, Path, description = "The ticket's id or number."), IfMatchHeader),
+    request_body = RatingBody,
+    responses(
+        (status = 200, description = "The ticket, rated.", body = TicketBody,
+            headers(("ETag" = String, description = "The ticket's version."))),
+        (status = 409, description = "It is not resolved (`ticket.not_resolved`), or was rated more than a week ago \
+            (`ticket.rating_final`).", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn rate(
+    app: Data<AppState>,
+    Path(key): Path<TicketKey>,
+    Command(mut call, body): Command<RatingBody>,
+) -> Result<HttpResponse, Problem> {
+    let (actor, expected) = (call.actor(), call.expected(KIND));
+    let rating = body.into_domain()?;
+    call.run(
+        async |receipt| {
+            app.tickets
+                .rate(&actor, &key, &rating, Guard { expected, receipt })
                 .await
         },
         rendered,

@@ -6,13 +6,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ticketing::{
-    Activity, ActivityId, Audience, Excerpt, Message, Note, NoteId, PersonCard, Related, Run, TeamCard,
-    Ticket, TicketChannel, TicketPriority, TicketStatus, TicketView, Visibility, action,
+    Activity, ActivityId, Audience, Excerpt, Message, Note, NoteId, PersonCard, Rating, Related, Run,
+    Satisfaction, TeamCard, Ticket, TicketChannel, TicketPriority, TicketStatus, TicketView, Visibility,
+    action,
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::api::attachments::AttachmentBody;
+use crate::html::escaped;
 use crate::wire::Timestamp;
 
 macro_rules! name_enum {
@@ -169,6 +171,8 @@ pub(in crate::api) struct TicketBody {
     metadata: Option<Map<String, Value>>,
     /// The ticket that it was merged into, if it was.
     merged_into_id: Option<Uuid>,
+    /// How content its requester said they are with its resolution; null while they said nothing.
+    satisfaction: Option<SatisfactionBody>,
     /// When it was made.
     #[schema(required = false)]
     created_at: Timestamp,
@@ -199,6 +203,38 @@ pub(in crate::api) struct TicketBody {
     /// then in messages; up to 5 places. In searches alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     highlights: Option<Vec<HighlightBody>>,
+}
+
+/// How content the requester is with a ticket's resolution.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Satisfaction)]
+pub(in crate::api) struct SatisfactionBody {
+    /// From 1, not at all, to 5, entirely.
+    #[schema(minimum = 1, maximum = 5, examples(4))]
+    score: u8,
+    /// Why, in their words.
+    #[schema(required = true, examples("Quick and friendly."))]
+    comment: Option<String>,
+    /// When they first said so.
+    rated_at: Timestamp,
+    /// Until when they can change it.
+    changeable_until: Timestamp,
+}
+
+impl From<&Satisfaction> for SatisfactionBody {
+    fn from(satisfaction: &Satisfaction) -> Self {
+        let Satisfaction {
+            rating: Rating { score, comment },
+            rated_at,
+        } = satisfaction;
+        Self {
+            score: score.get(),
+            comment: comment.as_ref().map(|comment| comment.as_str().to_owned()),
+            rated_at: Timestamp(*rated_at),
+            changeable_until: Timestamp(satisfaction.changeable_until()),
+        }
+    }
 }
 
 /// A piece of text with what was searched for.
@@ -237,21 +273,6 @@ impl HighlightBody {
             html,
         }
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for one in text.chars() {
-        match one {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
-    }
-    html
 }
 
 /// A person as shown beside a ticket.
@@ -303,7 +324,7 @@ pub(super) struct TicketTeamBody {
 }
 
 /// A ticket's members that `fields=` can name, in the order in which they are shown.
-pub(super) const FIELDS: [&str; 27] = [
+pub(super) const FIELDS: [&str; 28] = [
     "id",
     "ticketNumber",
     "subject",
@@ -325,6 +346,7 @@ pub(super) const FIELDS: [&str; 27] = [
     "customFields",
     "metadata",
     "mergedIntoId",
+    "satisfaction",
     "createdAt",
     "updatedAt",
     "deletedAt",
@@ -361,6 +383,7 @@ impl TicketBody {
             created_at,
             deleted_at,
             merged_into,
+            satisfaction,
             staff_face: _,
             public_face: _,
         } = ticket;
@@ -391,6 +414,7 @@ impl TicketBody {
             custom_fields: custom_fields.as_map().clone(),
             metadata: staff.then(|| metadata.clone()),
             merged_into_id: merged_into.map(|ticket| ticket.0),
+            satisfaction: satisfaction.as_ref().map(SatisfactionBody::from),
             created_at: Timestamp(*created_at),
             updated_at: Timestamp(face.updated_at),
             deleted_at: deleted_at.filter(|_| staff).map(Timestamp),
@@ -577,8 +601,8 @@ impl ActivityBody {
             .and_then(|actor| people.iter().find(|card| card.id == actor))
             .map(|card| card.name.clone());
         let staff = audience == Audience::Staff;
-        // Of a customer's history only statuses have values that they may see.
-        let values_are_shown = staff || action == action::STATUS_CHANGED;
+        // Of a customer's history only statuses, and what they said themselves, have values that they may see.
+        let values_are_shown = staff || matches!(action.as_str(), action::STATUS_CHANGED | action::RATED);
         Self {
             id,
             ticket_id: ticket.0,

@@ -18,7 +18,7 @@ use crate::routes::Operation;
 
 use body::Shape;
 
-pub(super) use body::{PriorityName, StatusName, TicketBody};
+pub(super) use body::{PriorityName, SatisfactionBody, StatusName, TicketBody};
 pub(super) use listing::{Listed, answer, related, shape};
 
 /// The kind that entity tags of tickets carry.

@@ -1,0 +1,17 @@
+//! Texts of people in HTML of ours.
+
+/// The text with every sign escaped that means something in HTML, in elements and in quoted attributes.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for one in text.chars() {
+        match one {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+    html
+}
