@@ -17,6 +17,7 @@ mod edge;
 mod faults;
 mod fields;
 mod filters;
+mod followers;
 mod jobs;
 mod joint;
 mod keys;

@@ -118,6 +118,9 @@ pub struct TicketSummary {
     pub priority: TicketPriority,
     /// The version that the change made.
     pub version: i32,
+    /// Staff who follow it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followers: Vec<UserId>,
 }
 
 impl TicketSummary {
@@ -190,6 +193,9 @@ pub enum TicketFact {
         message: MessageId,
         /// Who wrote it.
         author: UserId,
+        /// Whom it calls.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentioned: Vec<UserId>,
     },
     /// A message's text was changed by its author.
     #[serde(rename = "ticket.message_edited")]
@@ -216,6 +222,21 @@ pub enum TicketFact {
         note: Uuid,
         /// Who wrote it.
         author: UserId,
+        /// Whom it calls.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentioned: Vec<UserId>,
+    },
+    /// Someone follows it from now on.
+    #[serde(rename = "ticket.followed")]
+    Followed {
+        /// Who.
+        user: UserId,
+    },
+    /// Someone follows it no longer.
+    #[serde(rename = "ticket.unfollowed")]
+    Unfollowed {
+        /// Who.
+        user: UserId,
     },
     /// It was linked to another ticket.
     #[serde(rename = "ticket.linked")]
@@ -700,6 +721,7 @@ mod tests {
             status: TicketStatus::Open,
             priority: TicketPriority::Medium,
             version: 1,
+            followers: vec![UserId(Uuid::from_u128(9))],
         }
     }
 

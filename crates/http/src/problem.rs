@@ -193,6 +193,11 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("team.name_taken", 409, "There is a team of this name"),
     entry("team.not_found", 404, "No such team"),
     entry("ticket.already_claimed", 409, "Someone else has the ticket"),
+    entry(
+        "ticket.too_many_followers",
+        409,
+        "The ticket has too many followers",
+    ),
     entry("ticket.merged", 409, "The ticket was merged into another"),
     entry("ticket.not_merged", 409, "The ticket is not merged into this one"),
     entry(

@@ -21,13 +21,69 @@ pub struct Draft {
     pub data: Value,
 }
 
-/// Whom `event` concerns, and what they are told.
+/// Whom `event` concerns, and what they are told: each person once.
 #[must_use]
 pub fn decide(event: &Event) -> Vec<Draft> {
     let Fact::Ticket { ticket, what } = &event.fact else {
         return Vec::new();
     };
-    let draft = match what {
+    let mut drafts = called(ticket, what);
+    let by_part = concerned(event, ticket, what).filter(|draft| !is_told(&drafts, draft.user));
+    drafts.extend(by_part);
+    if let Some((what, message)) = followed(what) {
+        for follower in &ticket.followers {
+            let is_theirs = event.cause.person() == Some(*follower) || *follower == ticket.requester;
+            if !is_theirs && !is_told(&drafts, *follower) {
+                drafts.push(draft(ticket, *follower, Kind::Followed, &what, message.clone()));
+            }
+        }
+    }
+    drafts
+}
+
+fn is_told(drafts: &[Draft], user: UserId) -> bool {
+    drafts.iter().any(|draft| draft.user == user)
+}
+
+/// Those whom a text for staff calls, but for its author and never the requester.
+fn called(ticket: &TicketSummary, what: &TicketFact) -> Vec<Draft> {
+    let (mentioned, author, message) = match what {
+        TicketFact::InternalMessageAdded {
+            message,
+            author,
+            mentioned,
+        } => (mentioned, author, json!(message)),
+        TicketFact::NoteAdded {
+            note: _,
+            author,
+            mentioned,
+        } => (mentioned, author, Value::Null),
+        _ => return Vec::new(),
+    };
+    let others = mentioned
+        .iter()
+        .filter(|user| *user != author && **user != ticket.requester);
+    others
+        .map(|user| draft(ticket, *user, Kind::Mentioned, "mentions you", message.clone()))
+        .collect()
+}
+
+/// What followers are told of a fact, and of which message, if they are.
+fn followed(what: &TicketFact) -> Option<(String, Value)> {
+    match what {
+        TicketFact::MessageAdded { message, .. } => Some(("has a new reply".to_owned(), json!(message))),
+        TicketFact::InternalMessageAdded { message, .. } => {
+            Some(("has a new internal message".to_owned(), json!(message)))
+        }
+        TicketFact::NoteAdded { .. } => Some(("has a new note".to_owned(), Value::Null)),
+        TicketFact::StatusChanged { from: _, to } => Some((format!("is now {}", to.as_str()), Value::Null)),
+        _ => None,
+    }
+}
+
+/// Whom a fact concerns by their part in the ticket.
+fn concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Option<Draft> {
+    match what {
         TicketFact::Assigned {
             to: Some(to),
             from: _,
@@ -52,18 +108,24 @@ pub fn decide(event: &Event) -> Vec<Draft> {
                 .filter(|reader| reader != author)
                 .map(|reader| draft(ticket, reader, Kind::Replied, "has a new reply", json!(message)))
         }
-        TicketFact::InternalMessageAdded { message, author } => {
-            internal_reader(ticket, *author).map(|reader| {
-                draft(
-                    ticket,
-                    reader,
-                    Kind::InternalNote,
-                    "has a new internal message",
-                    json!(message),
-                )
-            })
-        }
-        TicketFact::NoteAdded { note: _, author } => internal_reader(ticket, *author)
+        TicketFact::InternalMessageAdded {
+            message,
+            author,
+            mentioned: _,
+        } => internal_reader(ticket, *author).map(|reader| {
+            draft(
+                ticket,
+                reader,
+                Kind::InternalNote,
+                "has a new internal message",
+                json!(message),
+            )
+        }),
+        TicketFact::NoteAdded {
+            note: _,
+            author,
+            mentioned: _,
+        } => internal_reader(ticket, *author)
             .map(|reader| draft(ticket, reader, Kind::InternalNote, "has a new note", Value::Null)),
         TicketFact::Rated { score: _ } => ticket
             .assignee
@@ -76,6 +138,8 @@ pub fn decide(event: &Event) -> Vec<Draft> {
         | TicketFact::PriorityChanged { .. }
         | TicketFact::Transferred { .. }
         | TicketFact::MessageEdited { .. }
+        | TicketFact::Followed { .. }
+        | TicketFact::Unfollowed { .. }
         | TicketFact::Linked { .. }
         | TicketFact::Unlinked { .. }
         | TicketFact::Merged { .. }
@@ -85,8 +149,7 @@ pub fn decide(event: &Event) -> Vec<Draft> {
         | TicketFact::AttachmentRemoved { .. }
         | TicketFact::Deleted {}
         | TicketFact::Restored {} => None,
-    };
-    draft.into_iter().collect()
+    }
 }
 
 /// Who is told of text for staff alone: the assignee, unless it is the author, and never the requester, not even one
@@ -182,6 +245,7 @@ mod tests {
         TicketFact::InternalMessageAdded {
             message: message(7),
             author: user(author),
+            mentioned: Vec::new(),
         }
     }
 
@@ -189,7 +253,58 @@ mod tests {
         TicketFact::NoteAdded {
             note: Uuid::from_u128(7),
             author: user(author),
+            mentioned: Vec::new(),
         }
+    }
+
+    /// The event with these followers of its ticket.
+    fn followed_by(mut event: Event, followers: &[u128]) -> Event {
+        if let Fact::Ticket { ticket, .. } = &mut event.fact {
+            ticket.followers = followers.iter().map(|number| user(*number)).collect();
+        }
+        event
+    }
+
+    #[test]
+    fn followers_are_told_once_and_not_of_their_own_doing() {
+        let reply = followed_by(
+            by(COLLEAGUE, public(COLLEAGUE, true)),
+            &[COLLEAGUE, ASSIGNEE, 5, REQUESTER],
+        );
+        let expected = [
+            (user(REQUESTER), Kind::Replied),
+            (user(ASSIGNEE), Kind::Followed),
+            (user(5), Kind::Followed),
+        ];
+        assert_eq!(told(&reply), expected);
+        let internal = followed_by(by(COLLEAGUE, internal(COLLEAGUE)), &[ASSIGNEE, 5, REQUESTER]);
+        let expected = [(user(ASSIGNEE), Kind::InternalNote), (user(5), Kind::Followed)];
+        assert_eq!(told(&internal), expected);
+        let resolved = TicketFact::StatusChanged {
+            from: events::TicketStatus::Open,
+            to: events::TicketStatus::Resolved,
+        };
+        let drafts = decide(&followed_by(by(ASSIGNEE, resolved), &[5]));
+        assert_eq!(drafts[0].title, "TKT-00010 is now resolved");
+        let priority = TicketFact::Updated { fields: vec![] };
+        assert_eq!(told(&followed_by(by(ASSIGNEE, priority), &[5])), []);
+    }
+
+    #[test]
+    fn whoever_is_called_is_told_of_that_and_nothing_else() {
+        let mentioned = [ASSIGNEE, 5, COLLEAGUE, REQUESTER].map(user).to_vec();
+        let note = TicketFact::NoteAdded {
+            note: Uuid::from_u128(7),
+            author: user(COLLEAGUE),
+            mentioned,
+        };
+        let note = followed_by(by(COLLEAGUE, note), &[5, 6]);
+        let expected = [
+            (user(ASSIGNEE), Kind::Mentioned),
+            (user(5), Kind::Mentioned),
+            (user(6), Kind::Followed),
+        ];
+        assert_eq!(told(&note), expected);
     }
 
     #[test]

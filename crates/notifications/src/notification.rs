@@ -18,20 +18,40 @@ pub enum Kind {
     Replied,
     /// Someone wrote something for staff alone in a ticket that is the reader's to answer.
     InternalNote,
+    /// Something for staff alone calls the reader.
+    Mentioned,
+    /// Something happened in a ticket that the reader follows.
+    Followed,
     /// The requester rated a ticket that is the reader's.
     Rated,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::Assigned, Kind::Replied, Kind::InternalNote, Kind::Rated];
+    pub const ALL: [Kind; 6] = [
+        Kind::Assigned,
+        Kind::Replied,
+        Kind::InternalNote,
+        Kind::Mentioned,
+        Kind::Followed,
+        Kind::Rated,
+    ];
 
     /// Whether it tells of what only staff may know of. Someone who is no longer staff is not told.
     #[must_use]
     pub fn is_for_staff(self) -> bool {
         match self {
-            Kind::Assigned | Kind::InternalNote | Kind::Rated => true,
+            Kind::Assigned | Kind::InternalNote | Kind::Mentioned | Kind::Followed | Kind::Rated => true,
             Kind::Replied => false,
+        }
+    }
+
+    /// Whether the reader need not have a part in the ticket any more: then only those are told who work on it now.
+    #[must_use]
+    pub fn asks_for_sight(self) -> bool {
+        match self {
+            Kind::Mentioned | Kind::Followed => true,
+            Kind::Assigned | Kind::Replied | Kind::InternalNote | Kind::Rated => false,
         }
     }
 
@@ -42,6 +62,8 @@ impl Kind {
             Kind::Assigned => "assigned",
             Kind::Replied => "replied",
             Kind::InternalNote => "internal_note",
+            Kind::Mentioned => "mentioned",
+            Kind::Followed => "followed",
             Kind::Rated => "rated",
         }
     }

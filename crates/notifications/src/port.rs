@@ -53,7 +53,8 @@ impl Unread {
 #[async_trait]
 pub trait NotificationStore: Send + Sync {
     /// Stores notifications and receipt together. Must leave out a notification whose reader's account does not exist or
-    /// is deleted, one [for staff](crate::Kind::is_for_staff) whose reader is no active agent or administrator, and one
+    /// is deleted, one [for staff](crate::Kind::is_for_staff) whose reader is no active agent or administrator, one that
+    /// [asks for sight](crate::Kind::asks_for_sight) whose reader does not work on its ticket now, and one
     /// whose `dedupe_key` its reader has already, and store the rest.
     ///
     /// # Errors

@@ -700,6 +700,7 @@ diesel::table! {
         satisfaction_score -> Nullable<Int2>,
         satisfaction_comment -> Nullable<Text>,
         rated_at -> Nullable<Timestamptz>,
+        follower_ids -> Array<Nullable<Uuid>>,
     }
 }
 

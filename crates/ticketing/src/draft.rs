@@ -18,7 +18,7 @@ use crate::port::{Markup, TicketCommit, TicketWrite};
 use crate::ruling::{Action, Case};
 use crate::satisfaction::{Due, NotDue, Rating, Satisfaction, due};
 use crate::ticket::{
-    Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, Visibility, action,
+    Activity, ActivityId, Audience, FOLLOWERS_MAX, Face, Message, Note, NoteId, Ticket, Visibility, action,
 };
 use crate::value::{Body, CustomFields, Description, Remark, Subject, Tags};
 
@@ -346,6 +346,7 @@ impl<'a> Draft<'a> {
         sender: UserId,
         body: Body,
         visibility: Visibility,
+        mentioned: &[UserId],
     ) -> Result<Message, TicketError> {
         let now = self.circumstances.now;
         let by_staff = self.relation.audience() == Some(Audience::Staff) && sender != self.ticket.requester;
@@ -391,7 +392,9 @@ impl<'a> Draft<'a> {
                 self.facts.push(TicketFact::InternalMessageAdded {
                     message: message.id,
                     author: sender,
+                    mentioned: mentioned.to_vec(),
                 });
+                self.call(mentioned);
                 self.trace(
                     Notice::Staff,
                     action::INTERNAL_MESSAGE_ADDED,
@@ -465,7 +468,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds a note for staff.
-    pub(crate) fn add_note(&mut self, author: UserId, body: Body) -> Note {
+    pub(crate) fn add_note(&mut self, author: UserId, body: Body, mentioned: &[UserId]) -> Note {
         let note = Note {
             id: NoteId::new(self.circumstances.ids),
             ticket: self.ticket.id,
@@ -476,7 +479,9 @@ impl<'a> Draft<'a> {
         self.facts.push(TicketFact::NoteAdded {
             note: note.id.0,
             author,
+            mentioned: mentioned.to_vec(),
         });
+        self.call(mentioned);
         self.trace(
             Notice::Staff,
             action::NOTE_ADDED,
@@ -486,6 +491,55 @@ impl<'a> Draft<'a> {
         );
         self.notes.push(note.clone());
         note
+    }
+
+    /// Whoever is called follows from then on, as far as there is room.
+    fn call(&mut self, mentioned: &[UserId]) {
+        let news = mentioned
+            .iter()
+            .filter(|user| !self.ticket.followers.contains(user));
+        let room = FOLLOWERS_MAX.saturating_sub(self.ticket.followers.len());
+        let news: Vec<UserId> = news.take(room).copied().collect();
+        self.ticket.followers.extend(news);
+    }
+
+    /// Makes someone a follower. Nothing changes where they are one.
+    ///
+    /// # Errors
+    /// [`TicketError::TooManyFollowers`].
+    pub(crate) fn follow(&mut self, user: UserId) -> Result<(), TicketError> {
+        if self.ticket.followers.contains(&user) {
+            return Ok(());
+        }
+        if self.ticket.followers.len() >= FOLLOWERS_MAX {
+            return Err(TicketError::TooManyFollowers);
+        }
+        self.ticket.followers.push(user);
+        self.facts.push(TicketFact::Followed { user });
+        self.trace(
+            Notice::Staff,
+            action::FOLLOWED,
+            None,
+            Some(json!(user)),
+            json!({}),
+        );
+        Ok(())
+    }
+
+    /// Makes someone no follower any more. Nothing changes where they are none.
+    pub(crate) fn unfollow(&mut self, user: UserId) {
+        if !self.ticket.followers.contains(&user) {
+            return;
+        }
+        self.ticket.followers.retain(|follower| *follower != user);
+        self.facts.push(TicketFact::Unfollowed { user });
+        self.trace(
+            Notice::Staff,
+            action::UNFOLLOWED,
+            Some(json!(user)),
+            None,
+            json!({}),
+        );
     }
 
     /// Says that the ticket is `kind` to another one.

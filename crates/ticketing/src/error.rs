@@ -75,6 +75,9 @@ pub enum TicketError {
     /// A ticket has so many links that it takes no more.
     #[error("a ticket has too many links")]
     TooManyLinks,
+    /// A ticket has so many followers that it takes no more.
+    #[error("a ticket has too many followers")]
+    TooManyFollowers,
     /// All that was to be taken back was changed since: these.
     #[error("{} changed since", .0.join(", "))]
     ChangedSince(Vec<&'static str>),
@@ -140,6 +143,7 @@ impl Classify for TicketError {
             | TicketError::LinkCycle
             | TicketError::SecondParent
             | TicketError::TooManyLinks
+            | TicketError::TooManyFollowers
             | TicketError::ChangedSince(_)
             | TicketError::EditWindowOver
             | TicketError::Repeated => FailureKind::Conflict,
@@ -173,6 +177,7 @@ impl Classify for TicketError {
             TicketError::LinkCycle => "link.cycle",
             TicketError::SecondParent => "link.second_parent",
             TicketError::TooManyLinks => "link.too_many",
+            TicketError::TooManyFollowers => "ticket.too_many_followers",
             TicketError::ChangedSince(_) => "ticket.changed_since",
             TicketError::EditWindowOver => "message.edit_window_over",
             TicketError::Stale { current: Some(_) } => "request.stale",
@@ -238,6 +243,9 @@ impl Classify for TicketError {
             }
             TicketError::SecondParent => "The child has a parent already.".into(),
             TicketError::TooManyLinks => format!("A ticket has at most {} links.", crate::joint::LINKS_MAX),
+            TicketError::TooManyFollowers => {
+                format!("A ticket has at most {} followers.", crate::ticket::FOLLOWERS_MAX)
+            }
             TicketError::ChangedSince(fields) => {
                 format!("Changed since, and left alone: {}.", fields.join(", "))
             }
@@ -284,6 +292,7 @@ impl Classify for TicketError {
             | TicketError::LinkCycle
             | TicketError::SecondParent
             | TicketError::TooManyLinks
+            | TicketError::TooManyFollowers
             | TicketError::ChangedSince(_)
             | TicketError::EditWindowOver
             | TicketError::Stale { .. }

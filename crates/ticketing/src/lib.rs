@@ -93,8 +93,8 @@ pub use service::{
 };
 pub use survey::{RATING_LINK_LIFE, RatingClaim, RatingLinks, SurveyMail, SurveyMailError, SurveyMailer};
 pub use ticket::{
-    Activity, ActivityId, Audience, Face, Message, Note, NoteId, Ticket, TicketKey, TicketNumber, Visibility,
-    action,
+    Activity, ActivityId, Audience, FOLLOWERS_MAX, Face, MENTIONS_MAX, Message, Note, NoteId, Ticket,
+    TicketKey, TicketNumber, Visibility, action,
 };
 pub use value::{
     BODY_MAX_BYTES, Body, CUSTOM_FIELDS_MAX, CustomFields, DOCUMENT_MAX_BYTES, Description, REMARK_MAX_CHARS,

@@ -241,7 +241,15 @@ pub trait Directory: Send + Sync {
     ///
     /// # Errors
     /// When the directory cannot be reached.
-    async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError>;
+    async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError> {
+        Ok(self.assignees(&[user]).await?.pop().map(|(_, facts)| facts))
+    }
+
+    /// The same of several people: those who can be given work, each once.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached.
+    async fn assignees(&self, users: &[UserId]) -> Result<Vec<(UserId, AssigneeFacts)>, PortError>;
 
     /// Someone as they would act now; `None` for whom the desk is closed: suspended, pending or deleted.
     ///

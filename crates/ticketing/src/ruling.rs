@@ -57,6 +57,8 @@ pub enum Action {
     Unassign,
     /// Hand it to another team.
     Transfer,
+    /// Make someone follow it, or no longer.
+    Follow,
     /// Link it to another ticket, or take a link away.
     Link,
     /// Merge another ticket into it, or it into another; undo that.
@@ -124,7 +126,7 @@ pub enum Reason {
 
 impl Action {
     /// Every action, each status by itself.
-    pub const ALL: [Action; 28] = [
+    pub const ALL: [Action; 29] = [
         Action::Read,
         Action::ReadNotes,
         Action::Reply,
@@ -140,6 +142,7 @@ impl Action {
         Action::Assign,
         Action::Unassign,
         Action::Transfer,
+        Action::Follow,
         Action::Link,
         Action::Merge,
         Action::MoveMessage,
@@ -181,6 +184,7 @@ impl Action {
             Action::Assign => "assign",
             Action::Unassign => "unassign",
             Action::Transfer => "transfer",
+            Action::Follow => "follow",
             Action::Link => "link",
             Action::Merge => "merge",
             Action::MoveMessage => "move_message",
@@ -211,6 +215,7 @@ impl Action {
             Action::Assign => "assign this ticket to someone else",
             Action::Unassign => "take this ticket from its assignee",
             Action::Transfer => "transfer this ticket",
+            Action::Follow => "say who follows this ticket",
             Action::Link => "link this ticket",
             Action::Merge => "merge this ticket",
             Action::MoveMessage => "move messages of this ticket",
@@ -225,7 +230,9 @@ impl Action {
     pub fn operation(self, case: &Case<'_>) -> Operation {
         match self {
             Action::Read => Operation::Read,
-            Action::ReadNotes | Action::MessageInternally | Action::AddNote => Operation::Internal,
+            Action::ReadNotes | Action::MessageInternally | Action::AddNote | Action::Follow => {
+                Operation::Internal
+            }
             Action::Reply => Operation::Reply,
             Action::Edit => Operation::EditText,
             Action::EditCustomFields => Operation::EditCustomFields,
@@ -284,6 +291,7 @@ impl Action {
             | Action::Assign
             | Action::Unassign
             | Action::Transfer
+            | Action::Follow
             | Action::Link
             | Action::Merge
             | Action::MoveMessage
@@ -356,6 +364,7 @@ impl Action {
                 | Action::Assign
                 | Action::Unassign
                 | Action::Transfer
+                | Action::Follow
                 | Action::Link
                 | Action::Merge
                 | Action::MoveMessage,
@@ -391,6 +400,7 @@ impl Action {
             | Action::Close
             | Action::Assign
             | Action::Transfer
+            | Action::Follow
             | Action::Link
             | Action::Merge
             | Action::MoveMessage

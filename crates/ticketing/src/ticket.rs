@@ -77,6 +77,11 @@ impl TicketKey {
     }
 }
 
+/// The most followers of a ticket.
+pub const FOLLOWERS_MAX: usize = 50;
+/// The most people that one text calls.
+pub const MENTIONS_MAX: usize = 20;
+
 /// A ticket with everything that decisions need.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ticket {
@@ -122,6 +127,8 @@ pub struct Ticket {
     pub merged_into: Option<TicketId>,
     /// How content its requester said they are with its resolution, if they did.
     pub satisfaction: Option<Satisfaction>,
+    /// Staff who are told of what happens in it, up to [`FOLLOWERS_MAX`].
+    pub followers: Vec<UserId>,
     /// How staff see its course.
     pub staff_face: Face,
     /// How the customer sees its course: internal text moves none of it.
@@ -189,6 +196,7 @@ impl Ticket {
             status: self.status(),
             priority: self.priority,
             version: self.version().0,
+            followers: self.followers.clone(),
         }
     }
 }
@@ -300,6 +308,10 @@ pub mod action {
     pub const ATTACHMENT_REMOVED: &str = "attachment_removed";
     /// A note was added.
     pub const NOTE_ADDED: &str = "note_added";
+    /// Someone follows it from now on.
+    pub const FOLLOWED: &str = "followed";
+    /// Someone follows it no longer.
+    pub const UNFOLLOWED: &str = "unfollowed";
     /// Another ticket was linked to it.
     pub const LINKED: &str = "linked";
     /// A link was taken away.

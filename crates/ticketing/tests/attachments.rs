@@ -107,6 +107,7 @@ impl Desk {
             body: Body::parse("/message", "see there").unwrap(),
             visibility,
             attachments: vec![upload.id],
+            mentions: Vec::new(),
         };
         let written = self
             .tickets

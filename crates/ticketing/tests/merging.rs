@@ -128,13 +128,14 @@ impl Desk {
                     body: body(),
                     visibility: *visibility,
                     attachments: Vec::new(),
+                    mentions: Vec::new(),
                 };
                 let _ = self.tickets.reply(&actor, &key, &reply, Guard::none()).await;
             }
             Step::Note => {
                 let _ = self
                     .tickets
-                    .add_note(&agent(), &key, &body(), Guard::none())
+                    .add_note(&agent(), &key, &body(), &[], Guard::none())
                     .await;
             }
             Step::Tag(tag) => {

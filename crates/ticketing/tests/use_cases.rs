@@ -116,6 +116,7 @@ impl Desk {
             body: Body::parse("/message", "hello").unwrap(),
             visibility,
             attachments: vec![],
+            mentions: Vec::new(),
         };
         self.tickets
             .reply(actor, key, &reply, Guard::none())
@@ -307,7 +308,7 @@ async fn internal_text_moves_nothing_that_the_customer_sees() {
     desk.say(&agent(), &key, Visibility::Internal).await.unwrap();
     let note = Body::parse("/message", "canary").unwrap();
     desk.tickets
-        .add_note(&agent(), &key, &note, Guard::none())
+        .add_note(&agent(), &key, &note, &[], Guard::none())
         .await
         .unwrap();
     let after = desk.seen_by(&customer(), &key).await;
@@ -334,7 +335,7 @@ async fn internal_text_moves_nothing_that_the_customer_sees() {
     );
     let refused = desk
         .tickets
-        .add_note(&customer(), &key, &note, Guard::none())
+        .add_note(&customer(), &key, &note, &[], Guard::none())
         .await;
     assert_eq!(kind_of(refused), FailureKind::NotFound);
 }
@@ -597,6 +598,7 @@ async fn authors_edit_their_messages_for_five_minutes() {
         body: Body::parse("/message", "typo").unwrap(),
         visibility: Visibility::Public,
         attachments: vec![],
+        mentions: Vec::new(),
     };
     let sent = desk
         .tickets
@@ -750,6 +752,7 @@ async fn html_is_made_once_when_a_message_is_written() {
         body: Body::parse("/message", "*hi*").unwrap(),
         visibility: Visibility::Public,
         attachments: vec![],
+        mentions: Vec::new(),
     };
     let sent = tickets
         .reply(&customer(), &key, &reply, Guard::none())

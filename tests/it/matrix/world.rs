@@ -262,6 +262,10 @@ impl World {
     async fn bring_ticket_to(&self, path: &str, state: &str, caller: &str, places: &mut Places) {
         match state {
             "" | "triage" => {}
+            "followed" => {
+                let body = json!({ "userId": self.people["colleague"].id });
+                self.done("POST", &format!("{path}/followers"), body).await;
+            }
             "gone" => {
                 self.done("DELETE", path, Value::Null).await;
             }

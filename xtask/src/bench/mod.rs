@@ -11,6 +11,7 @@
 //!
 //! To measure something more, add it to [`works`].
 
+mod bulk;
 mod client;
 mod desk;
 mod import;
@@ -19,6 +20,7 @@ mod logins;
 mod pgbench;
 mod population;
 mod process;
+mod quality;
 mod report;
 mod uniform;
 
@@ -82,7 +84,7 @@ pub(crate) struct Args {
     /// Measure the import of tickets instead.
     #[arg(long)]
     import: bool,
-    /// Measure only what has one of these in its name: the lines of the report, "logins", "uniform".
+    /// Measure only what has one of these in its name: the lines of the report, "logins", "uniform", "bulk", "quality".
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
 }
@@ -334,6 +336,18 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
         tell("uniform");
         remarks.extend(uniform::measure(&bench.desk, desk::AGENT, population)?);
     }
+    if args.wants("bulk") {
+        tell("claims and bulk changes");
+        let pids = bench.pids()?;
+        remarks.extend(bulk::measure(&bench.desk, &bench.client, population, pids).await?);
+    }
+    let mut floors = Vec::new();
+    if args.wants("quality") {
+        tell("search quality");
+        let (figures, told) = quality::measure(&bench.desk, &bench.client, population).await?;
+        floors = figures;
+        remarks.extend(told);
+    }
     let mut bench = bench.restarted(&program, Extent::HttpOnly).await?;
     for plan in plans.iter().filter(|plan| plan.publishes) {
         for count in &connections {
@@ -373,6 +387,7 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
         40.0,
         "MiB",
     ));
+    budgets.extend(floors);
     Ok(Report {
         circumstances,
         rows,

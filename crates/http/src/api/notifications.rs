@@ -49,6 +49,10 @@ enum KindName {
     Replied,
     /// Someone wrote something for staff alone in a ticket of yours.
     InternalNote,
+    /// Something for staff alone calls you.
+    Mentioned,
+    /// Something happened in a ticket that you follow.
+    Followed,
     /// The requester rated a ticket of yours.
     Rated,
 }
@@ -59,6 +63,8 @@ impl From<Kind> for KindName {
             Kind::Assigned => Self::Assigned,
             Kind::Replied => Self::Replied,
             Kind::InternalNote => Self::InternalNote,
+            Kind::Mentioned => Self::Mentioned,
+            Kind::Followed => Self::Followed,
             Kind::Rated => Self::Rated,
         }
     }

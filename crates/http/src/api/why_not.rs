@@ -76,6 +76,8 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "linkTickets" | "unlinkTickets" => Topic::Ticket(&[Action::Link]),
         "mergeTickets" | "unmergeTickets" => Topic::Ticket(&[Action::Merge]),
         "moveMessage" | "splitTicket" => Topic::Ticket(&[Action::MoveMessage]),
+        "listFollowers" => Topic::Ticket(&[Action::ReadNotes]),
+        "followTicket" | "unfollowTicket" => Topic::Ticket(&[Action::Follow]),
         "addTicketTags" | "removeTicketTags" => Topic::Ticket(&[Action::EditTags]),
         "resolveTicket" => Topic::Ticket(&[Action::Resolve]),
         "closeTicket" => Topic::Ticket(&[Action::Close]),

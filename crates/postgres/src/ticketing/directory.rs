@@ -32,6 +32,8 @@ impl PgDirectory {
 
 #[derive(QueryableByName)]
 struct AssigneeRow {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    id: Uuid,
     #[diesel(sql_type = diesel::sql_types::Bool)]
     is_admin: bool,
     #[diesel(sql_type = diesel::sql_types::Array<diesel::sql_types::Uuid>)]
@@ -47,22 +49,21 @@ struct RaterRow {
 
 #[async_trait]
 impl Directory for PgDirectory {
-    async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError> {
+    async fn assignees(&self, users: &[UserId]) -> Result<Vec<(UserId, AssigneeFacts)>, PortError> {
+        let users: Vec<Uuid> = users.iter().map(|user| user.0).collect();
         let sql = Sql::new(
-            "SELECT u.role = 'admin' AS is_admin, \
+            "SELECT u.id, u.role = 'admin' AS is_admin, \
              ARRAY(SELECT m.team_id FROM team_members m WHERE m.user_id = u.id) AS teams \
-             FROM users u WHERE u.status = 'active' AND u.deleted_at IS NULL AND u.role <> 'user' AND u.id = ",
+             FROM users u WHERE u.status = 'active' AND u.deleted_at IS NULL AND u.role <> 'user' AND u.id = ANY(",
         )
-        .bind(user);
-        let read = self
-            .database
-            .run(async |connection| sql.clone().get_result::<AssigneeRow>(connection).await.optional())
-            .await;
-        let row = read.map_err(|failure| failure.at(PORT))?;
-        Ok(row.map(|AssigneeRow { is_admin, teams }| AssigneeFacts {
-            is_admin,
-            teams: teams.into_iter().map(TeamId).collect(),
-        }))
+        .bind(users)
+        .push(")");
+        let rows = self.database.rows::<AssigneeRow>(PORT, sql).await?;
+        let facts = rows.into_iter().map(|AssigneeRow { id, is_admin, teams }| {
+            let teams = teams.into_iter().map(TeamId).collect();
+            (UserId(id), AssigneeFacts { is_admin, teams })
+        });
+        Ok(facts.collect())
     }
 
     async fn acting(&self, user: UserId) -> Result<Option<Person>, PortError> {

@@ -56,6 +56,8 @@ pub(super) struct TicketRow {
     satisfaction_score: Option<i16>,
     satisfaction_comment: Option<String>,
     rated_at: Option<DateTime<Utc>>,
+    /// PostgreSQL's arrays can hold nulls; nobody means anything by them here.
+    follower_ids: Vec<Option<Uuid>>,
 }
 
 impl TicketRow {
@@ -64,7 +66,7 @@ impl TicketRow {
         priority, status, channel, sla_policy_id, first_response_at, sla_due_at, sla_breached, resolved_at, closed_at, \
         auto_closed_at, tags, custom_fields, metadata, created_at, updated_at, deleted_at, version, public_version, \
         public_updated_at, message_count, public_message_count, last_message_at, public_last_message_at, merged_into_id, \
-        satisfaction_score, satisfaction_comment, rated_at";
+        satisfaction_score, satisfaction_comment, rated_at, follower_ids";
 
     /// The columns as `jsonb_to_recordset` unpacks them.
     pub(super) const RECORD: &str = "(id uuid, ticket_number text, subject text, description text, created_by uuid, \
@@ -74,7 +76,7 @@ impl TicketRow {
         custom_fields jsonb, metadata jsonb, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz, \
         version integer, public_version integer, public_updated_at timestamptz, message_count integer, \
         public_message_count integer, last_message_at timestamptz, public_last_message_at timestamptz, merged_into_id uuid, \
-        satisfaction_score smallint, satisfaction_comment text, rated_at timestamptz)";
+        satisfaction_score smallint, satisfaction_comment text, rated_at timestamptz, follower_ids uuid[])";
 
     pub(super) fn of(ticket: &Ticket) -> Self {
         let Ticket {
@@ -99,6 +101,7 @@ impl TicketRow {
             deleted_at,
             merged_into,
             satisfaction,
+            followers,
             staff_face,
             public_face,
         } = ticket;
@@ -142,6 +145,7 @@ impl TicketRow {
                 .and_then(|given| given.rating.comment.as_ref())
                 .map(|comment| comment.as_str().to_owned()),
             rated_at: satisfaction.as_ref().map(|given| given.rated_at),
+            follower_ids: followers.iter().map(|user| Some(user.0)).collect(),
         }
     }
 
@@ -182,6 +186,7 @@ impl TicketRow {
             satisfaction_score,
             satisfaction_comment,
             rated_at,
+            follower_ids,
         } = self;
         let counts_are_sane =
             version >= 1 && public_version >= 1 && message_count >= 0 && public_message_count >= 0;
@@ -224,6 +229,7 @@ impl TicketRow {
             metadata: object(metadata),
             created_at,
             deleted_at,
+            followers: follower_ids.into_iter().flatten().map(UserId).collect(),
             merged_into: merged_into_id.map(TicketId),
             satisfaction,
             staff_face: Face {

@@ -541,7 +541,7 @@ impl Stage<'_> {
                     .await?
             }
             Act::Note { by, text } => tickets
-                .add_note(cast.of_desk(*by), key, &body(text)?, Guard::none())
+                .add_note(cast.of_desk(*by), key, &body(text)?, &[], Guard::none())
                 .await
                 .map(drop),
             Act::CustomerReply { customer, text } => {
@@ -585,6 +585,7 @@ impl Stage<'_> {
             body: body(text)?,
             visibility,
             attachments: Vec::new(),
+            mentions: Vec::new(),
         };
         Ok(self
             .desk

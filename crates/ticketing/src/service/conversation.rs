@@ -1,6 +1,6 @@
 //! Writing and reading a ticket's messages, notes and history.
 
-use kernel::{Actor, MessageId, Page, PageLimit, Position};
+use kernel::{Actor, MessageId, Page, PageLimit, Position, UserId, Violation};
 
 use super::{Guard, STALE_TRIES_MAX, Tickets};
 use crate::attachment::AttachmentId;
@@ -21,6 +21,8 @@ pub struct Reply {
     pub visibility: Visibility,
     /// Uploads of the writer's to hang on it.
     pub attachments: Vec<AttachmentId>,
+    /// Staff whom a text for staff alone calls, up to [`MENTIONS_MAX`](crate::MENTIONS_MAX).
+    pub mentions: Vec<UserId>,
 }
 
 impl Tickets {
@@ -28,7 +30,8 @@ impl Tickets {
     ///
     /// # Errors
     /// [`TicketError::Closed`] for a public message on a closed ticket, [`TicketError::Invalid`] for an internal one
-    /// by the requester, and for attachments that are no uploads of the writer's or hang on a message already.
+    /// by the requester, for attachments that are no uploads of the writer's or hang on a message already, and for mentions in
+    /// what the requester reads or of people who do not work on the ticket.
     pub async fn reply(
         &self,
         actor: &Actor,
@@ -41,13 +44,18 @@ impl Tickets {
             let (ticket, relation) = self.live(actor, key).await?;
             // After the ticket: an upload that is hung on a message meanwhile makes the commit stale.
             let uploads = self.uploads(sender, &reply.attachments).await?;
+            let mentioned = self.mentioned(&ticket, &reply.mentions).await?;
             let decide = |draft: &mut Draft<'_>| {
                 draft.allow(match reply.visibility {
                     Visibility::Internal => Action::MessageInternally,
                     Visibility::Public => Action::Reply,
                 })?;
-                let uploads = uploads?;
-                let message = draft.add_message(sender, reply.body.clone(), reply.visibility)?;
+                if reply.visibility == Visibility::Public && !reply.mentions.is_empty() {
+                    let message = "is for messages that are internal";
+                    return Err(Violation::new("/mentionIds", "not_allowed", message).into());
+                }
+                let (uploads, mentioned) = (uploads?, mentioned?);
+                let message = draft.add_message(sender, reply.body.clone(), reply.visibility, &mentioned)?;
                 Ok(draft.attach(message, &uploads))
             };
             if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
@@ -96,20 +104,29 @@ impl Tickets {
     /// Adds a note for staff.
     ///
     /// # Errors
-    /// [`TicketError::NotFound`] for the requester: notes do not exist for them.
+    /// [`TicketError::NotFound`] for the requester: notes do not exist for them. [`TicketError::Invalid`] for mentions of people
+    /// who do not work on the ticket.
     pub async fn add_note(
         &self,
         actor: &Actor,
         key: &TicketKey,
         body: &Body,
+        mentions: &[UserId],
         guard: Guard<'_, Written<Note>>,
     ) -> Result<Written<Note>, TicketError> {
         let author = actor.user_id().ok_or(TicketError::Forbidden("write notes"))?;
-        self.change(actor, key, guard, |draft| {
-            draft.allow(Action::AddNote)?;
-            Ok(draft.add_note(author, body.clone()))
-        })
-        .await
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.live(actor, key).await?;
+            let mentioned = self.mentioned(&ticket, mentions).await?;
+            let decide = |draft: &mut Draft<'_>| {
+                draft.allow(Action::AddNote)?;
+                Ok(draft.add_note(author, body.clone(), &mentioned?))
+            };
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
+                return Ok(written);
+            }
+        }
+        Err(TicketError::Stale { current: None })
     }
 
     /// One page of the messages that the caller may read, oldest first.

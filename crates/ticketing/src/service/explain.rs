@@ -60,6 +60,7 @@ impl Tickets {
             | Action::Assign
             | Action::Unassign
             | Action::Transfer
+            | Action::Follow
             | Action::Link
             | Action::Merge
             | Action::MoveMessage

@@ -178,7 +178,7 @@ impl Tickets {
             let (description_message, tags_added) = target.take_in(&from);
             source.go_into(&into)?;
             if let (Some(note), Some(author)) = (note, actor.user_id()) {
-                target.add_note(author, note.clone());
+                target.add_note(author, note.clone(), &[]);
             }
             let merge = Merge {
                 id: MergeId::new(self.ids.as_ref()),
@@ -331,6 +331,9 @@ impl Tickets {
                     first_response_at: None,
                     sla_due_at: None,
                     sla_breached: false,
+                    satisfaction: None,
+                    // What programs know of the old ticket, such as its id elsewhere, is not true of this one.
+                    metadata: serde_json::Map::new(),
                     created_at: now,
                     staff_face: Face::new(now),
                     public_face: Face::new(now),

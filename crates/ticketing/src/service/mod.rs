@@ -12,6 +12,7 @@ mod edit;
 mod explain;
 mod field_definitions;
 mod field_error;
+mod followers;
 mod import;
 mod import_past;
 mod job_error;

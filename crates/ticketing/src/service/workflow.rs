@@ -110,7 +110,7 @@ impl Tickets {
                     }
                 }
                 if let (Some(note), Some(author)) = (note, actor.user_id()) {
-                    draft.add_note(author, note.clone());
+                    draft.add_note(author, note.clone(), &[]);
                 }
                 Ok(())
             };

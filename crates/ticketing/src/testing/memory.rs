@@ -829,8 +829,9 @@ pub struct MemoryDirectory {
 
 #[async_trait]
 impl Directory for MemoryDirectory {
-    async fn assignee(&self, user: UserId) -> Result<Option<AssigneeFacts>, PortError> {
-        Ok(self.assignees.get(&user).cloned())
+    async fn assignees(&self, users: &[UserId]) -> Result<Vec<(UserId, AssigneeFacts)>, PortError> {
+        let known = self.assignees.iter().filter(|(user, _)| users.contains(user));
+        Ok(known.map(|(user, facts)| (*user, facts.clone())).collect())
     }
 
     async fn acting(&self, user: UserId) -> Result<Option<Person>, PortError> {

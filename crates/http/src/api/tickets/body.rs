@@ -169,6 +169,9 @@ pub(in crate::api) struct TicketBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
+    /// Staff who follow it; for staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follower_ids: Option<Vec<Uuid>>,
     /// The ticket that it was merged into, if it was.
     merged_into_id: Option<Uuid>,
     /// How content its requester said they are with its resolution; null while they said nothing.
@@ -294,22 +297,27 @@ pub(super) struct TicketPersonBody {
 
 impl TicketPersonBody {
     fn of(people: &[PersonCard], id: Uuid, audience: Audience) -> Option<Self> {
+        let card = people.iter().find(|card| card.id.0 == id)?;
+        Some(Self::new(card.clone(), audience))
+    }
+
+    pub(super) fn new(card: PersonCard, audience: Audience) -> Self {
         let PersonCard {
             id,
             name,
             avatar_url,
             email,
-        } = people.iter().find(|card| card.id.0 == id)?.clone();
+        } = card;
         let email = match audience {
             Audience::Staff => Some(email),
             Audience::Customer => None,
         };
-        Some(Self {
+        Self {
             id: id.0,
             name,
             avatar_url,
             email,
-        })
+        }
     }
 }
 
@@ -324,7 +332,7 @@ pub(super) struct TicketTeamBody {
 }
 
 /// A ticket's members that `fields=` can name, in the order in which they are shown.
-pub(super) const FIELDS: [&str; 28] = [
+pub(super) const FIELDS: [&str; 29] = [
     "id",
     "ticketNumber",
     "subject",
@@ -345,6 +353,7 @@ pub(super) const FIELDS: [&str; 28] = [
     "tags",
     "customFields",
     "metadata",
+    "followerIds",
     "mergedIntoId",
     "satisfaction",
     "createdAt",
@@ -384,6 +393,7 @@ impl TicketBody {
             deleted_at,
             merged_into,
             satisfaction,
+            followers,
             staff_face: _,
             public_face: _,
         } = ticket;
@@ -413,6 +423,7 @@ impl TicketBody {
             tags: tags.as_slice().to_vec(),
             custom_fields: custom_fields.as_map().clone(),
             metadata: staff.then(|| metadata.clone()),
+            follower_ids: staff.then(|| followers.iter().map(|user| user.0).collect()),
             merged_into_id: merged_into.map(|ticket| ticket.0),
             satisfaction: satisfaction.as_ref().map(SatisfactionBody::from),
             created_at: Timestamp(*created_at),

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use identity::Scope;
-use kernel::MessageId;
+use kernel::{MessageId, UserId};
 use serde::Deserialize;
 use ticketing::{AttachmentId, Body, Guard, Reply, TicketError, TicketKey, Visibility};
 use utoipa::ToSchema;
@@ -78,6 +78,10 @@ struct ReplyBody {
     #[serde(default)]
     #[schema(max_items = 10, examples(json!([])))]
     attachment_ids: Vec<Uuid>,
+    /// Staff whom an internal message calls, at most 20; each must work on the ticket, is told, and follows it from then on.
+    #[serde(default)]
+    #[schema(max_items = 20, examples(json!([])))]
+    mention_ids: Vec<Uuid>,
 }
 
 /// Write a message
@@ -103,6 +107,7 @@ async fn reply(
         message,
         is_internal,
         attachment_ids,
+        mention_ids,
     } = body;
     let body = Body::parse("/message", &message).map_err(TicketError::from)?;
     let visibility = if is_internal == Some(true) {
@@ -114,6 +119,7 @@ async fn reply(
         body,
         visibility,
         attachments: attachment_ids.into_iter().map(AttachmentId).collect(),
+        mentions: mention_ids.into_iter().map(UserId).collect(),
     };
     let (actor, expected) = (call.actor(), call.expected(KIND));
     call.run(
@@ -236,6 +242,10 @@ struct AddNoteBody {
         examples("Asked the vendor, they call back tomorrow.")
     )]
     message: String,
+    /// Staff whom it calls, at most 20; each must work on the ticket, is told, and follows it from then on.
+    #[serde(default)]
+    #[schema(max_items = 20, examples(json!([])))]
+    mention_ids: Vec<Uuid>,
 }
 
 /// Add a note
@@ -255,13 +265,14 @@ async fn add_note(
     Path(key): Path<TicketKey>,
     Command(mut call, body): Command<AddNoteBody>,
 ) -> Result<HttpResponse, Problem> {
-    let AddNoteBody { message } = body;
+    let AddNoteBody { message, mention_ids } = body;
+    let mentions: Vec<UserId> = mention_ids.into_iter().map(UserId).collect();
     let text = Body::parse("/message", &message).map_err(TicketError::from)?;
     let (actor, expected) = (call.actor(), call.expected(KIND));
     call.run(
         async |receipt| {
             app.tickets
-                .add_note(&actor, &key, &text, Guard { expected, receipt })
+                .add_note(&actor, &key, &text, &mentions, Guard { expected, receipt })
                 .await
         },
         |written| Rendered::of(StatusCode::CREATED, &NoteBody::from(written.detail.clone())),

@@ -4,6 +4,7 @@
 mod actions;
 mod body;
 mod conversation;
+mod followers;
 mod joint;
 mod listing;
 mod resource;
@@ -30,6 +31,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         resource::operations(),
         conversation::operations(),
         actions::operations(),
+        followers::operations(),
         joint::operations(),
     ]
     .concat()
