@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod notifications;
 pub(crate) mod ratings;
+mod routing;
 mod sessions;
 mod settings;
 mod sign_on;
@@ -30,6 +31,7 @@ pub fn operations() -> Vec<Operation> {
         attachments::operations(),
         notifications::operations(),
         ratings::operations(),
+        routing::operations(),
         auth::operations(),
         account_links::operations(),
         two_factor::operations(),

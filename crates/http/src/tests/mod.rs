@@ -30,7 +30,9 @@ use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
 use ticketing::testing::{MemoryBlobs, MemoryDirectory, MemoryTickets, MemoryViews, PlainMarkup};
-use ticketing::{AssigneeFacts, AttachmentSettings, Attachments, Ratings, SavedViews, Search, Tickets};
+use ticketing::{
+    AssigneeFacts, AttachmentSettings, Attachments, Ratings, Routing, SavedViews, Search, Tickets,
+};
 use uuid::Uuid;
 
 use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
@@ -112,6 +114,7 @@ impl World {
             None,
             AttachmentSettings::default(),
         );
+        let routing = Routing::new(ticket_store.clone(), Arc::clone(&tickets));
         let search = Search::new(ticket_store, Arc::clone(&tickets));
         let ratings = Ratings::new(Arc::clone(&tickets), Arc::new(RatingKeys::new([[5_u8; 32]])));
         let saved_views = SavedViews::new(Arc::new(MemoryViews::default()), Arc::clone(&tickets));
@@ -135,6 +138,7 @@ impl World {
             tickets,
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
+            routing: Arc::new(routing),
             ratings: Arc::new(ratings),
             attachments: Arc::new(attachments),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),

@@ -12,6 +12,7 @@ mod filter;
 mod import;
 mod joint;
 mod list;
+mod routing;
 mod rows;
 mod search;
 mod views;
@@ -34,6 +35,7 @@ use crate::sql::Sql;
 use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 pub use directory::PgDirectory;
+pub use routing::PgRouting;
 pub use search::PgSearch;
 pub use views::PgViews;
 
@@ -306,6 +308,8 @@ impl TicketStore for PgTickets {
 
 #[cfg(test)]
 mod filter_tests;
+#[cfg(test)]
+mod routing_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

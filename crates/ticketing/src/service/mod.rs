@@ -15,6 +15,8 @@ mod import_past;
 mod joint;
 mod ratings;
 mod read;
+mod routing;
+mod routing_error;
 mod saved_view_error;
 mod saved_views;
 mod search;
@@ -44,6 +46,8 @@ pub use import::{Import, ImportRow, ImportStore, Imported, ImportedTicket, LongS
 pub use import_past::{PAST_MESSAGES_MAX, Past, PastMessage};
 pub use joint::SPLIT_MAX_MESSAGES;
 pub use ratings::{Ratable, Ratings};
+pub use routing::{AvailabilityChange, Routing, RoutingChange};
+pub use routing_error::RoutingError;
 pub use saved_view_error::SavedViewError;
 pub use saved_views::{
     NewView, SavedViews, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount,

@@ -14,6 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 mod attachments;
+mod routing;
 
 pub use attachments::MemoryBlobs;
 
@@ -27,6 +28,7 @@ use crate::port::{
     TicketStore, TicketWrite,
 };
 use crate::query::{Count, Direction, Scope, SortKey, TicketFilter, TicketQuery};
+use crate::routing::Availability;
 use crate::search::{
     Excerpt, Hit, Part, Run, SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, Wanted,
 };
@@ -46,6 +48,9 @@ struct State {
     imports: HashMap<(String, String), TicketId>,
     links: Vec<Link>,
     merges: Vec<StoredMerge>,
+    routing: HashMap<TeamId, routing::Team>,
+    availability: HashMap<UserId, (Availability, i64)>,
+    staff: HashSet<(TeamId, UserId)>,
 }
 
 /// A merge with what it moved.

@@ -3,6 +3,7 @@
 pub mod attachments;
 pub mod build;
 pub mod contract;
+pub mod contract_routing;
 pub mod contract_search;
 pub mod contract_views;
 mod memory;
