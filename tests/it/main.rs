@@ -25,6 +25,7 @@ mod login;
 mod matrix;
 mod rates;
 mod roles;
+mod routing;
 mod satisfaction;
 mod search;
 mod sessions;

@@ -75,7 +75,7 @@ impl From<&Actor> for Cause {
     fn from(actor: &Actor) -> Self {
         match actor {
             Actor::Person(person) => Cause::Person(person.id),
-            Actor::System(system @ (SystemActor::AutoClose | SystemActor::Import)) => {
+            Actor::System(system @ (SystemActor::AutoClose | SystemActor::Import | SystemActor::Routing)) => {
                 Cause::System(system.as_str().to_owned())
             }
         }
@@ -497,6 +497,26 @@ pub enum IdentityFact {
         /// The team.
         team: TeamId,
     },
+    /// A team's tickets are given out in another way.
+    #[serde(rename = "team.routing_changed")]
+    TeamRoutingChanged {
+        /// The team.
+        team: TeamId,
+        /// How, by name.
+        mode: String,
+        /// How many tickets an agent may have to be given another.
+        capacity: Option<u32>,
+    },
+    /// Someone of the staff wants to be given tickets, or no longer, or so many.
+    #[serde(rename = "user.availability_changed")]
+    AvailabilityChanged {
+        /// The account.
+        user: UserId,
+        /// Whether they want some.
+        available: bool,
+        /// How many tickets they may have to be given another.
+        capacity: Option<u32>,
+    },
     /// A team was deleted for good.
     #[serde(rename = "team.deleted")]
     TeamDeleted {
@@ -660,6 +680,7 @@ impl Fact {
                 | IdentityFact::RecoveryCodeUsed { user, .. }
                 | IdentityFact::ApiKeyCreated { user, .. }
                 | IdentityFact::ApiKeyRevoked { user, .. }
+                | IdentityFact::AvailabilityChanged { user, .. }
                 | IdentityFact::SignOnLinked { user, .. } => user.0,
                 // Nothing to keep an order for; one who guesses passwords must not hold up the account's own events.
                 IdentityFact::SignInRefused { .. } | IdentityFact::ReauthenticationFailed { .. } => {
@@ -669,6 +690,7 @@ impl Fact {
                 IdentityFact::SecuritySettingsChanged { .. } => Uuid::max(),
                 IdentityFact::TeamCreated { team }
                 | IdentityFact::TeamUpdated { team }
+                | IdentityFact::TeamRoutingChanged { team, .. }
                 | IdentityFact::TeamDeleted { team }
                 | IdentityFact::TeamMemberSet { team, .. }
                 | IdentityFact::TeamMemberRemoved { team, .. } => team.0,

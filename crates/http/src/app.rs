@@ -18,7 +18,7 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
-use ticketing::{Attachments, FieldDefinitions, Jobs, Ratings, SavedViews, Search, Tickets};
+use ticketing::{Attachments, FieldDefinitions, Jobs, Ratings, Routing, SavedViews, Search, Tickets};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
@@ -143,6 +143,8 @@ pub struct AppParts {
     pub jobs: Arc<Jobs>,
     /// What hangs on their messages.
     pub attachments: Arc<Attachments>,
+    /// Giving out teams' tickets.
+    pub routing: Arc<Routing>,
     /// Ratings by links.
     pub ratings: Arc<Ratings>,
     /// People's notifications.

@@ -269,6 +269,18 @@ fn act_of(fact: &IdentityFact) -> Option<Act> {
         }
         IdentityFact::TeamCreated { team } => Act::on("team.created", AuditTarget::Team(*team)),
         IdentityFact::TeamUpdated { team } => Act::on("team.updated", AuditTarget::Team(*team)),
+        IdentityFact::TeamRoutingChanged { team, mode, capacity } => {
+            Act::on("team.routing_changed", AuditTarget::Team(*team))
+                .with("mode", mode.clone())
+                .with("capacity", *capacity)
+        }
+        IdentityFact::AvailabilityChanged {
+            user,
+            available,
+            capacity,
+        } => Act::on_user("user.availability_changed", user)
+            .with("available", *available)
+            .with("capacity", *capacity),
         IdentityFact::TeamDeleted { team } => Act::on("team.deleted", AuditTarget::Team(*team)),
         IdentityFact::TeamMemberSet {
             team,
@@ -359,6 +371,16 @@ mod tests {
             },
             IdentityFact::TeamCreated { team },
             IdentityFact::TeamUpdated { team },
+            IdentityFact::TeamRoutingChanged {
+                team,
+                mode: "round_robin".into(),
+                capacity: Some(9),
+            },
+            IdentityFact::AvailabilityChanged {
+                user,
+                available: false,
+                capacity: None,
+            },
             IdentityFact::TeamDeleted { team },
             IdentityFact::TeamMemberSet {
                 team,

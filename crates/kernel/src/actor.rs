@@ -121,6 +121,8 @@ pub enum SystemActor {
     AutoClose,
     /// Brings tickets in from elsewhere.
     Import,
+    /// Gives a team's waiting tickets to its agents.
+    Routing,
 }
 
 impl SystemActor {
@@ -130,6 +132,7 @@ impl SystemActor {
         match self {
             SystemActor::AutoClose => "auto_close",
             SystemActor::Import => "import",
+            SystemActor::Routing => "routing",
         }
     }
 }

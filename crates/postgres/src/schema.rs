@@ -470,6 +470,18 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+
+    staff_availability (user_id) {
+        user_id -> Uuid,
+        available -> Bool,
+        capacity -> Nullable<Int4>,
+        version -> Int4,
+        routed -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use super::sql_types::TeamRole;
 
     team_members (id) {
@@ -478,6 +490,20 @@ diesel::table! {
         user_id -> Uuid,
         role_in_team -> TeamRole,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    team_routing (team_id) {
+        team_id -> Uuid,
+        #[max_length = 20]
+        mode -> Varchar,
+        capacity -> Nullable<Int4>,
+        version -> Int4,
+        turn -> Int8,
+        last_assignee -> Nullable<Uuid>,
     }
 }
 
@@ -749,8 +775,11 @@ diesel::joinable!(one_time_tokens -> users (user_id));
 diesel::joinable!(recovery_codes -> users (user_id));
 diesel::joinable!(session_rotated_tokens -> sessions (session_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(staff_availability -> users (user_id));
 diesel::joinable!(team_members -> teams (team_id));
 diesel::joinable!(team_members -> users (user_id));
+diesel::joinable!(team_routing -> teams (team_id));
+diesel::joinable!(team_routing -> users (last_assignee));
 diesel::joinable!(ticket_activities -> tickets (ticket_id));
 diesel::joinable!(ticket_activities -> users (actor_id));
 diesel::joinable!(ticket_imports -> tickets (ticket_id));
@@ -792,7 +821,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     session_rotated_tokens,
     sessions,
     sla_policies,
+    staff_availability,
     team_members,
+    team_routing,
     teams,
     ticket_activities,
     ticket_fields,

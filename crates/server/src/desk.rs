@@ -33,13 +33,13 @@ use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts, PgFields,
-    PgJobs, PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgSearch, PgSecurity, PgSessions, PgSetup,
-    PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
+    PgJobs, PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgRouting, PgSearch, PgSecurity, PgSessions,
+    PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
 };
 use ticketing::{
     AttachmentStore, Attachments, AutoClose, Blobs, Directory, FieldDefinitions, FieldStore, Import,
-    ImportStore, Jobs, Markup, RatingLinks, Ratings, SatisfactionSurvey, SavedViewStore, SavedViews, Search,
-    SearchIndex, TicketStore, Tickets,
+    ImportStore, Jobs, Markup, RatingLinks, Ratings, Routing, SatisfactionSurvey, SavedViewStore, SavedViews,
+    Search, SearchIndex, TicketStore, Tickets,
 };
 use worker::{Relay, Sweep, Worker};
 
@@ -66,6 +66,8 @@ const CONNECT_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How often silent tickets are looked for.
 const AUTO_CLOSE_EVERY: Duration = Duration::from_secs(60);
+/// How long a ticket waits at the most that could be given to someone and that no event told of.
+const ROUTE_EVERY: Duration = Duration::from_secs(1);
 /// How long what was written waits at the most until it can be found.
 const TAKE_UP_EVERY: Duration = Duration::from_secs(1);
 /// How long a job waits at the most until a node looks for it.
@@ -175,6 +177,8 @@ pub struct Desk {
     pub fields: Arc<FieldDefinitions>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
+    /// Giving out teams' tickets.
+    pub routing: Arc<Routing>,
     /// Ratings by links.
     pub ratings: Arc<Ratings>,
     /// Asks for ratings, where the desk wants that.
@@ -497,6 +501,7 @@ impl Desk {
         let rating_secrets = secret.all();
         let rating_secrets = rating_secrets.map(|secret| secret.derive(KeyUse::RatingLink).sign(b"ratings"));
         let rating_links: Arc<dyn RatingLinks> = Arc::new(RatingKeys::new(rating_secrets));
+        let routing = Routing::new(Arc::new(PgRouting::new(database.clone())), Arc::clone(&tickets));
         let ratings = Ratings::new(Arc::clone(&tickets), Arc::clone(&rating_links));
         let survey = config.satisfaction_survey.then(|| {
             let survey_mails = Arc::new(SurveyMails(mailer));
@@ -549,6 +554,7 @@ impl Desk {
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
             fields,
+            routing: Arc::new(routing),
             ratings: Arc::new(ratings),
             survey,
             attachments: Arc::new(attachments),
@@ -604,6 +610,7 @@ impl Desk {
             jobs: Arc::clone(&self.jobs),
             fields: Arc::clone(&self.fields),
             attachments: Arc::clone(&self.attachments),
+            routing: Arc::clone(&self.routing),
             ratings: Arc::clone(&self.ratings),
             inbox: Arc::clone(&self.inbox),
             answers: Arc::clone(&self.answers) as Arc<dyn AnswerStore>,
@@ -621,6 +628,7 @@ impl Desk {
             Arc::clone(&self.notify_people) as _,
             Arc::clone(&self.account_mails) as _,
             Arc::clone(&self.audit_trail) as _,
+            Arc::clone(&self.routing) as _,
         ];
         subscribers.extend(self.survey.clone().map(|survey| survey as _));
         let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
@@ -644,6 +652,7 @@ impl Desk {
         let sign_on = Arc::clone(&self.sign_on);
         let attachments = Arc::clone(&self.attachments);
         let (jobs, finished_jobs) = (Arc::clone(&self.jobs), Arc::clone(&self.jobs));
+        let routing = Arc::clone(&self.routing);
         Worker::new()
             .with_relay(relay)
             .with_backlog_of(outbox)
@@ -651,6 +660,10 @@ impl Desk {
             .with_sweep(Sweep::new("auto_close", AUTO_CLOSE_EVERY, move || {
                 let auto_close = Arc::clone(&auto_close);
                 async move { auto_close.run_once().await }
+            }))
+            .with_sweep(Sweep::new("routing", ROUTE_EVERY, move || {
+                let routing = Arc::clone(&routing);
+                async move { routing.run_once().await }
             }))
             .with_sweep(Sweep::new("search_index", TAKE_UP_EVERY, move || {
                 let search = Arc::clone(&search);

@@ -22,6 +22,7 @@ mod machine;
 pub mod policy;
 mod port;
 mod query;
+pub mod routing;
 mod ruling;
 mod satisfaction;
 mod saved_view;
@@ -71,6 +72,8 @@ pub use port::{
 pub use query::{
     COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, Sort, SortKey, Span, TicketFilter, TicketQuery,
 };
+pub use routing::port::{RoutingCommit, RoutingCommitError, RoutingWrite, TeamRouting, TurnTaken};
+pub use routing::{Availability, Candidate, RoutingMode, RoutingSettings, TicketBound, Turn};
 pub use ruling::{Action, Case, Reason, Refusal};
 pub use satisfaction::{Due, NotDue, RATING_CHANGE_WINDOW, Rating, Satisfaction, Score, due};
 pub use saved_view::port::{SavedViewStore, ViewCommit, ViewCommitError, ViewWrite};
@@ -84,12 +87,13 @@ pub use search::{
     SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, SearchText, Wanted,
 };
 pub use service::{
-    AttachmentError, AttachmentSettings, Attachments, AutoClose, Download, Edit, Explanation, FieldChange,
-    FieldDefinitions, FieldError, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket,
-    JobAction, JobError, Jobs, LongSubject, NewField, NewTicket, NewView, PAST_MESSAGES_MAX, Past,
-    PastMessage, Ratable, Ratings, RawRow, Related, RelatedWish, Reply, SPLIT_MAX_MESSAGES,
-    SatisfactionSurvey, SavedViewError, SavedViews, Search, TicketView, Tickets, Upload, Uploaded,
-    VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
+    AttachmentError, AttachmentSettings, Attachments, AutoClose, AvailabilityChange, Download, Edit,
+    Explanation, FieldChange, FieldDefinitions, FieldError, Found, Guard, Import, ImportRow, ImportStore,
+    Imported, ImportedTicket, JobAction, JobError, Jobs, LongSubject, NewField, NewTicket, NewView,
+    PAST_MESSAGES_MAX, Past, PastMessage, Ratable, Ratings, RawRow, Related, RelatedWish, Reply, Routing,
+    RoutingChange, RoutingError, SPLIT_MAX_MESSAGES, SatisfactionSurvey, SavedViewError, SavedViews, Search,
+    TicketView, Tickets, Upload, Uploaded, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange,
+    ViewCount, ViewExplanation, Written,
 };
 pub use survey::{RATING_LINK_LIFE, RatingClaim, RatingLinks, SurveyMail, SurveyMailError, SurveyMailer};
 pub use ticket::{

@@ -208,7 +208,13 @@ impl World {
                 let path = format!("/api/v1/teams/{}/members", self.team);
                 let body = json!({ "userId": id, "roleInTeam": "agent" });
                 self.done("POST", &path, body).await;
-                places.insert("id".to_owned(), self.team.to_string());
+                // By the membership, or by the account.
+                let of = if state == "person" {
+                    id.clone()
+                } else {
+                    self.team.to_string()
+                };
+                places.insert("id".to_owned(), of);
                 places.insert("userId".to_owned(), id);
             }
             // One that the owner has.

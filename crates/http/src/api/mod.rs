@@ -9,6 +9,7 @@ mod auth;
 mod jobs;
 mod notifications;
 pub(crate) mod ratings;
+mod routing;
 mod sessions;
 mod settings;
 mod sign_on;
@@ -35,6 +36,7 @@ pub fn operations() -> Vec<Operation> {
         attachments::operations(),
         notifications::operations(),
         ratings::operations(),
+        routing::operations(),
         auth::operations(),
         account_links::operations(),
         two_factor::operations(),

@@ -148,6 +148,16 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "getTeam" => Topic::People(PeopleOperation::ReadTeam),
         "updateTeam" => Topic::People(PeopleOperation::ChangeTeam),
         "deleteTeam" => Topic::People(PeopleOperation::DeleteTeam),
+        "getTeamRouting" => Topic::People(PeopleOperation::ReadMembers),
+        "updateTeamRouting" => Topic::People(PeopleOperation::ManageMembers),
+        "getMyAvailability" | "updateMyAvailability" => Topic::Role(
+            Role::Agent,
+            "Staff say for themselves whether they are given tickets.",
+        ),
+        "getAvailability" | "updateAvailability" => Topic::Role(
+            Role::Agent,
+            "Staff for themselves, supervisors and leads for members of their teams, administrators for all.",
+        ),
         "listTeamMembers" => Topic::People(PeopleOperation::ReadMembers),
         "addTeamMember" | "updateTeamMember" | "removeTeamMember" => {
             Topic::People(PeopleOperation::ManageMembers)

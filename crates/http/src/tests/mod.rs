@@ -33,8 +33,8 @@ use ticketing::testing::{
     MemoryBlobs, MemoryDirectory, MemoryFields, MemoryTickets, MemoryViews, PlainMarkup,
 };
 use ticketing::{
-    AssigneeFacts, AttachmentSettings, Attachments, FieldDefinitions, Jobs, Ratings, SavedViews, Search,
-    Tickets,
+    AssigneeFacts, AttachmentSettings, Attachments, FieldDefinitions, Jobs, Ratings, Routing, SavedViews,
+    Search, Tickets,
 };
 use uuid::Uuid;
 
@@ -122,6 +122,7 @@ impl World {
             AttachmentSettings::default(),
         );
         let jobs = Jobs::new(ticket_store.clone(), Arc::clone(&tickets));
+        let routing = Routing::new(ticket_store.clone(), Arc::clone(&tickets));
         let search = Search::new(ticket_store, Arc::clone(&tickets));
         let ratings = Ratings::new(Arc::clone(&tickets), Arc::new(RatingKeys::new([[5_u8; 32]])));
         let saved_views = SavedViews::new(Arc::new(MemoryViews::default()), Arc::clone(&tickets));
@@ -147,6 +148,7 @@ impl World {
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
             fields,
+            routing: Arc::new(routing),
             ratings: Arc::new(ratings),
             attachments: Arc::new(attachments),
             inbox: Arc::new(Inbox::new(notifications.clone(), clock.clone())),

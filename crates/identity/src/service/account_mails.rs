@@ -194,6 +194,8 @@ impl Subscriber for AccountMails {
             | IdentityFact::SecuritySettingsChanged { .. }
             | IdentityFact::TeamCreated { .. }
             | IdentityFact::TeamUpdated { .. }
+            | IdentityFact::TeamRoutingChanged { .. }
+            | IdentityFact::AvailabilityChanged { .. }
             | IdentityFact::TeamDeleted { .. }
             | IdentityFact::TeamMemberSet { .. }
             | IdentityFact::TeamMemberRemoved { .. } => return Ok(()),

@@ -41,8 +41,23 @@ pub(super) async fn store(database: &Database, commit: TicketCommit) -> Result<(
     }
 }
 
+/// What a decision locks first and moves afterwards, beside the ticket.
+pub(super) struct Beside {
+    /// Parts of a `WITH` that come before everything else.
+    pub(super) held: Sql,
+    /// Under which the ticket changes.
+    pub(super) condition: Sql,
+    /// Parts that come after `changed`, each only where that gives a row.
+    pub(super) moves: Sql,
+}
+
 /// The statement that stores a decision; its `number` is 0 where the ticket moved on.
 pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
+    statement_beside(commit, None)
+}
+
+/// The same with something beside the ticket.
+pub(super) fn statement_beside(commit: TicketCommit, beside: Option<Beside>) -> Result<Sql, CommitError> {
     let TicketCommit {
         ticket,
         messages,
@@ -56,18 +71,25 @@ pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
     } = commit;
     // Without a condition where no message has uploads, so that the usual statement stays as it was.
     let held = attachments::held_for(&messages)?;
-    let (begin, all_held) = match &held {
-        None => (Sql::new("WITH changed AS ("), None),
-        Some(held) => (
-            Sql::new("WITH held AS (")
-                .append(held.rows.clone())
-                .push("), changed AS ("),
-            Some(&held.all_there),
-        ),
-    };
-    let on = |sql: Sql, word: &'static str| match all_held {
-        None => sql,
-        Some(condition) => sql.push(word).append(condition.clone()),
+    let (mut begin, mut conditions) = (Sql::new("WITH "), Vec::new());
+    if let Some(held) = &held {
+        begin = begin.push("held AS (").append(held.rows.clone()).push("), ");
+        conditions.push(held.all_there.clone());
+    }
+    let mut moves = None;
+    if let Some(beside) = beside {
+        begin = begin.append(beside.held).push(", ");
+        conditions.push(beside.condition);
+        moves = Some(beside.moves);
+    }
+    let begin = begin.push("changed AS (");
+    let on = |sql: Sql, word: &'static str| {
+        let mut sql = sql;
+        for (index, condition) in conditions.iter().enumerate() {
+            let word = if index == 0 { word } else { " AND " };
+            sql = sql.push(word).append(condition.clone());
+        }
+        sql
     };
     let mut sql = match ticket {
         TicketWrite::Insert(ticket) => {
@@ -141,6 +163,9 @@ pub(super) fn statement(commit: TicketCommit) -> Result<Sql, CommitError> {
         let insert =
             insert_events(&events, Some("changed")).map_err(|error| Failure::from(error).at(PORT))?;
         sql = sql.push(", new_events AS (").append(insert).push(")");
+    }
+    if let Some(moves) = moves {
+        sql = sql.push(", ").append(moves);
     }
     if let Some(receipt) = receipt {
         sql = sql

@@ -14,6 +14,7 @@ mod import;
 mod jobs;
 mod joint;
 mod list;
+mod routing;
 mod rows;
 mod search;
 mod views;
@@ -38,6 +39,7 @@ use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
 pub use directory::PgDirectory;
 pub use fields::PgFields;
 pub use jobs::PgJobs;
+pub use routing::PgRouting;
 pub use search::PgSearch;
 pub use views::PgViews;
 
@@ -312,6 +314,8 @@ impl TicketStore for PgTickets {
 mod filter_tests;
 #[cfg(test)]
 mod jobs_tests;
+#[cfg(test)]
+mod routing_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -20,6 +20,8 @@ mod jobs;
 mod joint;
 mod ratings;
 mod read;
+mod routing;
+mod routing_error;
 mod saved_view_error;
 mod saved_views;
 mod search;
@@ -54,6 +56,8 @@ pub use job_error::JobError;
 pub use jobs::{JobAction, Jobs};
 pub use joint::SPLIT_MAX_MESSAGES;
 pub use ratings::{Ratable, Ratings};
+pub use routing::{AvailabilityChange, Routing, RoutingChange};
+pub use routing_error::RoutingError;
 pub use saved_view_error::SavedViewError;
 pub use saved_views::{
     NewView, SavedViews, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount,

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 mod attachments;
 mod jobs;
+mod routing;
 
 pub use attachments::MemoryBlobs;
 
@@ -28,6 +29,7 @@ use crate::port::{
     TicketStore, TicketWrite,
 };
 use crate::query::{Count, Direction, Scope, SortKey, TicketFilter, TicketQuery};
+use crate::routing::Availability;
 use crate::search::{
     Excerpt, Hit, Part, Run, SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, Wanted,
 };
@@ -48,6 +50,9 @@ struct State {
     links: Vec<Link>,
     merges: Vec<StoredMerge>,
     jobs: Vec<jobs::StoredJob>,
+    routing: HashMap<TeamId, routing::Team>,
+    availability: HashMap<UserId, (Availability, i64)>,
+    staff: HashSet<(TeamId, UserId)>,
 }
 
 /// A merge with what it moved.

@@ -5,6 +5,7 @@ pub mod build;
 pub mod contract;
 pub mod contract_fields;
 pub mod contract_jobs;
+pub mod contract_routing;
 pub mod contract_search;
 pub mod contract_views;
 mod memory;

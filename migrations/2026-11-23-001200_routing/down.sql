@@ -1,0 +1,3 @@
+DROP INDEX tickets_waiting_idx;
+DROP TABLE staff_availability;
+DROP TABLE team_routing;
