@@ -295,3 +295,91 @@ async fn a_list_that_changes_while_it_is_read_shows_each_ticket_once_and_misses_
         }
     }
 }
+
+/// What follows the moment at which someone is shut out never makes them an assignee.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_assigned_a_ticket_once_they_are_suspended() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let customer = desk.person("cus", Role::User).await;
+    let mut tickets = Vec::new();
+    for _ in 0..12 {
+        tickets.push(desk.ticket(&customer, None).await);
+    }
+    for round in 0..10 {
+        let agent = desk.person(&format!("agent{round}"), Role::Agent).await;
+        let body = json!({ "agentId": agent.id });
+        let assigns = tickets.iter().map(|ticket| {
+            let path = format!("{ticket}/assign");
+            let (desk, admin, body) = (&desk, &admin, &body);
+            async move { desk.post(admin, &path, body).await }
+        });
+        let suspend = format!("/api/v1/users/{}/suspend", agent.id);
+        let nothing = json!({});
+        let shut_out = async {
+            tokio::time::sleep(std::time::Duration::from_millis(round * 3)).await;
+            desk.post(&admin, &suspend, &nothing).await.expect(200)
+        };
+        let (replies, _) = tokio::join!(join_all(assigns), shut_out);
+        for reply in &replies {
+            assert!(matches!(reply.status, 200 | 422), "{reply:?}");
+        }
+        // Both wait for the account's row, and the outbox numbers what happened behind it.
+        let late = format!(
+            "SELECT count(*) FROM outbox a JOIN outbox s ON s.kind = 'user.updated' AND s.aggregate_id = '{id}' \
+             WHERE a.kind = 'ticket.assigned' AND a.payload::text LIKE '%\"to\": \"{id}\"%' AND a.position > s.position",
+            id = agent.id
+        );
+        assert_eq!(desk.database.number(&late).await, 0, "round {round}");
+        let after = desk.post(&admin, &format!("{}/assign", tickets[0]), &body).await;
+        assert_eq!(after.expect(422).json()["errors"][0]["pointer"], "/agentId");
+    }
+}
+
+/// A reply comes before the deletion or not at all; what is restored has every reply that was answered with 201.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_into_a_deleted_ticket() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let customer = desk.person("cus", Role::User).await;
+    for round in 0..20 {
+        let ticket = desk.ticket(&customer, None).await;
+        let messages = format!("{ticket}/messages");
+        let body = json!({ "message": "hello" });
+        let replies = join_all((0..6).map(|_| desk.post(&customer, &messages, &body)));
+        let delete = async {
+            tokio::time::sleep(std::time::Duration::from_millis(round)).await;
+            desk.request("DELETE", &ticket)
+                .by(&admin)
+                .send()
+                .await
+                .expect(204)
+        };
+        let (replies, _) = tokio::join!(replies, delete);
+        let written = count(&replies, 201);
+        assert_eq!(written + count(&replies, 404), replies.len(), "{replies:#?}");
+        desk.post(&customer, &messages, &body)
+            .await
+            .problem(404, "ticket.not_found");
+        let note = desk.post(&admin, &format!("{ticket}/notes"), &body).await;
+        note.problem(409, "ticket.deleted");
+        let id = ticket.rsplit('/').next().unwrap();
+        let stored = format!("SELECT count(*) FROM ticket_messages WHERE ticket_id = '{id}'");
+        assert_eq!(
+            desk.database.number(&stored).await,
+            i64::try_from(written).unwrap()
+        );
+        let restored = desk
+            .post(&admin, &format!("{ticket}/restore"), &json!({}))
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(restored["messageCount"], written);
+        // Each change moved the version by one: made, written, deleted, restored.
+        let version = format!("SELECT version FROM tickets WHERE id = '{id}'");
+        assert_eq!(
+            desk.database.number(&version).await,
+            i64::try_from(written).unwrap() + 3
+        );
+    }
+}

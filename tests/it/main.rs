@@ -13,6 +13,7 @@ mod canary;
 mod concurrency;
 mod contract;
 mod docs;
+mod drafts;
 mod edge;
 mod faults;
 mod fields;

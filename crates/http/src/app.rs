@@ -18,7 +18,7 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
-use ticketing::{Attachments, FieldDefinitions, Jobs, Ratings, Routing, SavedViews, Search, Tickets};
+use ticketing::{Attachments, Drafts, FieldDefinitions, Jobs, Ratings, Routing, SavedViews, Search, Tickets};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
@@ -139,6 +139,8 @@ pub struct AppParts {
     pub saved_views: Arc<SavedViews>,
     /// What the custom fields of tickets are.
     pub fields: Arc<FieldDefinitions>,
+    /// What people began to write.
+    pub drafts: Arc<Drafts>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// What hangs on their messages.

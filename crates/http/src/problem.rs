@@ -167,6 +167,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         "No second factor is being set up",
     ),
     entry("auth.two_factor_required", 401, "A code is asked for"),
+    entry("draft.not_found", 404, "You have no draft"),
     entry("job.finished", 409, "The job is finished"),
     entry("job.not_found", 404, "No such job"),
     entry("job.not_undoable", 409, "The job cannot be undone"),

@@ -42,5 +42,5 @@ pub use rates::PgRateLimits;
 pub use receipts::PgAnswers;
 pub use roles::{Role, RolesError};
 pub use settings::{Settings, SettingsError};
-pub use ticketing::{PgDirectory, PgFields, PgJobs, PgRouting, PgSearch, PgTickets, PgViews};
+pub use ticketing::{PgDirectory, PgDrafts, PgFields, PgJobs, PgRouting, PgSearch, PgTickets, PgViews};
 pub use wake_ups::WakeUps;

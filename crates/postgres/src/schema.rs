@@ -540,6 +540,18 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    ticket_drafts (ticket_id, user_id) {
+        ticket_id -> Uuid,
+        user_id -> Uuid,
+        message -> Text,
+        is_internal -> Bool,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     ticket_fields (id) {
         id -> Uuid,
         #[max_length = 50]
@@ -782,6 +794,8 @@ diesel::joinable!(team_routing -> teams (team_id));
 diesel::joinable!(team_routing -> users (last_assignee));
 diesel::joinable!(ticket_activities -> tickets (ticket_id));
 diesel::joinable!(ticket_activities -> users (actor_id));
+diesel::joinable!(ticket_drafts -> tickets (ticket_id));
+diesel::joinable!(ticket_drafts -> users (user_id));
 diesel::joinable!(ticket_imports -> tickets (ticket_id));
 diesel::joinable!(ticket_links -> users (created_by));
 diesel::joinable!(ticket_merge_items -> ticket_merges (merge_id));
@@ -826,6 +840,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     team_routing,
     teams,
     ticket_activities,
+    ticket_drafts,
     ticket_fields,
     ticket_imports,
     ticket_links,

@@ -32,12 +32,13 @@ use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgFacts, PgFields,
-    PgJobs, PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgRouting, PgSearch, PgSecurity, PgSessions,
-    PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
+    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgDrafts, PgFacts,
+    PgFields, PgJobs, PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgRouting, PgSearch, PgSecurity,
+    PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role,
+    RolesError,
 };
 use ticketing::{
-    AttachmentStore, Attachments, AutoClose, Blobs, Directory, FieldDefinitions, FieldStore, Import,
+    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Drafts, FieldDefinitions, FieldStore, Import,
     ImportStore, Jobs, Markup, RatingLinks, Ratings, Routing, SatisfactionSurvey, SavedViewStore, SavedViews,
     Search, SearchIndex, TicketStore, Tickets,
 };
@@ -175,6 +176,8 @@ pub struct Desk {
     pub saved_views: Arc<SavedViews>,
     /// What the custom fields of tickets are.
     pub fields: Arc<FieldDefinitions>,
+    /// What people began to write.
+    pub drafts: Arc<Drafts>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// Giving out teams' tickets.
@@ -521,6 +524,7 @@ impl Desk {
         let search = Search::new(search_index, Arc::clone(&tickets));
         let view_store: Arc<dyn SavedViewStore> = Arc::new(PgViews::new(database.clone()));
         let saved_views = SavedViews::new(view_store, Arc::clone(&tickets));
+        let drafts = Drafts::new(Arc::new(PgDrafts::new(database.clone())), Arc::clone(&tickets));
         let jobs = Jobs::new(Arc::new(PgJobs::new(database.clone())), Arc::clone(&tickets));
         let import = Import::new(import_store, markup, Arc::clone(&clock), Arc::clone(&ids));
 
@@ -553,6 +557,7 @@ impl Desk {
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
+            drafts: Arc::new(drafts),
             fields,
             routing: Arc::new(routing),
             ratings: Arc::new(ratings),
@@ -608,6 +613,7 @@ impl Desk {
             search: Arc::clone(&self.search),
             saved_views: Arc::clone(&self.saved_views),
             jobs: Arc::clone(&self.jobs),
+            drafts: Arc::clone(&self.drafts),
             fields: Arc::clone(&self.fields),
             attachments: Arc::clone(&self.attachments),
             routing: Arc::clone(&self.routing),
@@ -651,6 +657,7 @@ impl Desk {
         let database = self.database.clone();
         let sign_on = Arc::clone(&self.sign_on);
         let attachments = Arc::clone(&self.attachments);
+        let drafts = Arc::clone(&self.drafts);
         let (jobs, finished_jobs) = (Arc::clone(&self.jobs), Arc::clone(&self.jobs));
         let routing = Arc::clone(&self.routing);
         Worker::new()
@@ -672,6 +679,10 @@ impl Desk {
             .with_sweep(Sweep::new("jobs", JOBS_EVERY, move || {
                 let jobs = Arc::clone(&jobs);
                 async move { jobs.run_once().await }
+            }))
+            .with_sweep(Sweep::new("old_drafts", FORGET_EVERY, move || {
+                let drafts = Arc::clone(&drafts);
+                async move { drafts.forget(FORGET_ROWS_MAX).await }
             }))
             .with_sweep(Sweep::new("finished_jobs", FORGET_EVERY, move || {
                 let jobs = Arc::clone(&finished_jobs);

@@ -60,6 +60,7 @@ pub(crate) struct Draft<'a> {
     notes: Vec<Note>,
     activities: Vec<Activity>,
     facts: Vec<TicketFact>,
+    assigns: Option<UserId>,
 }
 
 fn set(face: &mut Face, counted: Counted) {
@@ -115,6 +116,7 @@ impl<'a> Draft<'a> {
             notes: Vec::new(),
             activities: Vec::new(),
             facts: Vec::new(),
+            assigns: None,
         }
     }
 
@@ -317,6 +319,7 @@ impl<'a> Draft<'a> {
             return;
         }
         self.ticket.assignee = to;
+        self.assigns = to;
         self.facts.push(TicketFact::Assigned { from, to });
         let (old, new) = (from.map(|id| json!(id)), to.map(|id| json!(id)));
         self.trace(Notice::Everyone, action::ASSIGNED, old, new, json!({}));
@@ -729,6 +732,7 @@ impl<'a> Draft<'a> {
             notes,
             activities,
             facts,
+            assigns,
         } = self;
         let write = match (before, notice) {
             (None, _) => TicketWrite::Insert(Box::new(ticket.clone())),
@@ -767,6 +771,7 @@ impl<'a> Draft<'a> {
             events,
             receipt: None,
             item: None,
+            assigns,
         };
         (commit, ticket)
     }

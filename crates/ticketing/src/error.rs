@@ -78,6 +78,9 @@ pub enum TicketError {
     /// A ticket has so many followers that it takes no more.
     #[error("a ticket has too many followers")]
     TooManyFollowers,
+    /// The caller has no draft in this ticket.
+    #[error("no draft of the caller's")]
+    NoDraft,
     /// All that was to be taken back was changed since: these.
     #[error("{} changed since", .0.join(", "))]
     ChangedSince(Vec<&'static str>),
@@ -124,6 +127,7 @@ impl Classify for TicketError {
         match self {
             TicketError::Invalid(_) => FailureKind::Invalid,
             TicketError::NotFound
+            | TicketError::NoDraft
             | TicketError::MessageNotFound
             | TicketError::RatingLinkUnknown
             | TicketError::LinkNotFound => FailureKind::NotFound,
@@ -177,6 +181,7 @@ impl Classify for TicketError {
             TicketError::LinkCycle => "link.cycle",
             TicketError::SecondParent => "link.second_parent",
             TicketError::TooManyLinks => "link.too_many",
+            TicketError::NoDraft => "draft.not_found",
             TicketError::TooManyFollowers => "ticket.too_many_followers",
             TicketError::ChangedSince(_) => "ticket.changed_since",
             TicketError::EditWindowOver => "message.edit_window_over",
@@ -243,6 +248,7 @@ impl Classify for TicketError {
             }
             TicketError::SecondParent => "The child has a parent already.".into(),
             TicketError::TooManyLinks => format!("A ticket has at most {} links.", crate::joint::LINKS_MAX),
+            TicketError::NoDraft => "You have no draft in this ticket.".into(),
             TicketError::TooManyFollowers => {
                 format!("A ticket has at most {} followers.", crate::ticket::FOLLOWERS_MAX)
             }
@@ -292,6 +298,7 @@ impl Classify for TicketError {
             | TicketError::LinkCycle
             | TicketError::SecondParent
             | TicketError::TooManyLinks
+            | TicketError::NoDraft
             | TicketError::TooManyFollowers
             | TicketError::ChangedSince(_)
             | TicketError::EditWindowOver

@@ -38,6 +38,9 @@ pub struct TicketCommit {
     pub receipt: Option<Receipt>,
     /// The item of a job that this does: the store must call it [`CommitError::Repeated`] when that has its result.
     pub item: Option<DoneItem>,
+    /// Who becomes the assignee: the store must call it [`CommitError::Stale`] when that is no active agent or administrator
+    /// at the moment of the commit.
+    pub assigns: Option<UserId>,
 }
 
 /// What a commit does to the ticket's own row.

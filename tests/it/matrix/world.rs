@@ -268,6 +268,14 @@ impl World {
     async fn bring_ticket_to(&self, path: &str, state: &str, caller: &str, places: &mut Places) {
         match state {
             "" | "triage" => {}
+            "begun" => {
+                let body = json!({ "message": CANARY, "isInternal": true });
+                let request = self
+                    .desk
+                    .request("PUT", &format!("{path}/draft"))
+                    .by(&self.people["agent"]);
+                let _ = request.json(&body).send().await.expect(200);
+            }
             "followed" => {
                 let body = json!({ "userId": self.people["colleague"].id });
                 self.done("POST", &format!("{path}/followers"), body).await;

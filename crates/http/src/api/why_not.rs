@@ -76,6 +76,7 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "linkTickets" | "unlinkTickets" => Topic::Ticket(&[Action::Link]),
         "mergeTickets" | "unmergeTickets" => Topic::Ticket(&[Action::Merge]),
         "moveMessage" | "splitTicket" => Topic::Ticket(&[Action::MoveMessage]),
+        "getDraft" | "saveDraft" | "discardDraft" => Topic::Ticket(&[Action::Read]),
         "listFollowers" => Topic::Ticket(&[Action::ReadNotes]),
         "followTicket" | "unfollowTicket" => Topic::Ticket(&[Action::Follow]),
         "addTicketTags" | "removeTicketTags" => Topic::Ticket(&[Action::EditTags]),

@@ -33,8 +33,8 @@ use ticketing::testing::{
     MemoryBlobs, MemoryDirectory, MemoryFields, MemoryTickets, MemoryViews, PlainMarkup,
 };
 use ticketing::{
-    AssigneeFacts, AttachmentSettings, Attachments, FieldDefinitions, Jobs, Ratings, Routing, SavedViews,
-    Search, Tickets,
+    AssigneeFacts, AttachmentSettings, Attachments, Drafts, FieldDefinitions, Jobs, Ratings, Routing,
+    SavedViews, Search, Tickets,
 };
 use uuid::Uuid;
 
@@ -121,6 +121,7 @@ impl World {
             None,
             AttachmentSettings::default(),
         );
+        let drafts = Drafts::new(ticket_store.clone(), Arc::clone(&tickets));
         let jobs = Jobs::new(ticket_store.clone(), Arc::clone(&tickets));
         let routing = Routing::new(ticket_store.clone(), Arc::clone(&tickets));
         let search = Search::new(ticket_store, Arc::clone(&tickets));
@@ -147,6 +148,7 @@ impl World {
             search: Arc::new(search),
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
+            drafts: Arc::new(drafts),
             fields,
             routing: Arc::new(routing),
             ratings: Arc::new(ratings),

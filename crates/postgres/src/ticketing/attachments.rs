@@ -366,6 +366,7 @@ mod tests {
             events: vec![],
             receipt: None,
             item: None,
+            assigns: None,
         }
     }
 

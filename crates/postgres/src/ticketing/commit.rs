@@ -17,6 +17,7 @@ use crate::sql::Sql;
 
 use super::PORT;
 use super::attachments;
+use super::drafts;
 use super::jobs;
 use super::rows::{ActivityRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
@@ -68,6 +69,7 @@ pub(super) fn statement_beside(commit: TicketCommit, beside: Option<Beside>) -> 
         events,
         receipt,
         item,
+        assigns,
     } = commit;
     // Without a condition where no message has uploads, so that the usual statement stays as it was.
     let held = attachments::held_for(&messages)?;
@@ -75,6 +77,14 @@ pub(super) fn statement_beside(commit: TicketCommit, beside: Option<Beside>) -> 
     if let Some(held) = &held {
         begin = begin.push("held AS (").append(held.rows.clone()).push("), ");
         conditions.push(held.all_there.clone());
+    }
+    if let Some(assignee) = assigns {
+        // Whoever shuts the person out waits for this, or this finds them shut out.
+        begin = begin
+            .push("assignable AS MATERIALIZED (SELECT id FROM users WHERE id = ")
+            .bind(assignee)
+            .push(" AND status = 'active' AND deleted_at IS NULL AND role <> 'user' FOR SHARE), ");
+        conditions.push(Sql::new("EXISTS (SELECT 1 FROM assignable)"));
     }
     let mut moves = None;
     if let Some(beside) = beside {
@@ -114,11 +124,10 @@ pub(super) fn statement_beside(commit: TicketCommit, beside: Option<Beside>) -> 
         TicketWrite::Unchanged => on(begin.push("SELECT 1"), " WHERE ").push(")"),
     };
     if !messages.is_empty() {
-        sql = insert_messages(
-            sql.push(", new_messages AS ("),
-            rows_json(messages.iter().map(MessageRow::of))?,
-        )
-        .push(IF_CHANGED);
+        let rows = rows_json(messages.iter().map(MessageRow::of))?;
+        sql = insert_messages(sql.push(", new_messages AS ("), rows)
+            .push(IF_CHANGED)
+            .append(drafts::spent_by(&messages));
     }
     if !edited_messages.is_empty() {
         sql = sql

@@ -335,6 +335,7 @@ async fn a_condition_selects_the_same_tickets_in_sql_as_in_memory() {
             events: vec![],
             receipt: None,
             item: None,
+            assigns: None,
         };
         store.commit(commit).await.unwrap();
         stored.push(ticket);

@@ -8,6 +8,7 @@ mod attachments;
 mod commit;
 mod counts;
 mod directory;
+mod drafts;
 mod fields;
 mod filter;
 mod import;
@@ -37,6 +38,7 @@ use crate::sql::Sql;
 use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
 
 pub use directory::PgDirectory;
+pub use drafts::PgDrafts;
 pub use fields::PgFields;
 pub use jobs::PgJobs;
 pub use routing::PgRouting;

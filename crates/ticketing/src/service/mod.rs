@@ -8,6 +8,7 @@ mod attachments;
 mod auto_close;
 mod conversation;
 mod create;
+mod drafts;
 mod edit;
 mod explain;
 mod field_definitions;
@@ -46,6 +47,7 @@ pub use attachments::{AttachmentError, AttachmentSettings, Attachments, Download
 pub use auto_close::AutoClose;
 pub use conversation::Reply;
 pub use create::NewTicket;
+pub use drafts::{DRAFTS_KEPT, Drafts, Unsent, UnsentStore};
 pub use edit::Edit;
 pub use explain::Explanation;
 pub use field_definitions::{FieldChange, FieldDefinitions, NewField};

@@ -130,5 +130,6 @@ fn only(receipt: Receipt) -> TicketCommit {
         events: Vec::new(),
         receipt: Some(receipt),
         item: None,
+        assigns: None,
     }
 }

@@ -96,6 +96,7 @@ pub(super) fn only(ticket: TicketWrite) -> TicketCommit {
         events: vec![],
         receipt: None,
         item: None,
+        assigns: None,
     }
 }
 

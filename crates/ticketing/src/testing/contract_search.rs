@@ -71,6 +71,7 @@ impl Desk<'_> {
             events: vec![],
             receipt: None,
             item: None,
+            assigns: None,
         };
         self.store.commit(commit).await.unwrap();
         ticket
@@ -169,6 +170,7 @@ pub async fn search_index(
         events: vec![],
         receipt: None,
         item: None,
+        assigns: None,
     };
     desk.store.commit(deletion).await.unwrap();
     while desk.index.take_up(3).await.unwrap() > 0 {}

@@ -339,6 +339,7 @@ pub async fn ticket_counts(store: Arc<dyn TicketStore>, ids: Arc<dyn IdSource>, 
             events: vec![],
             receipt: None,
             item: None,
+            assigns: None,
         };
         store.commit(commit).await.unwrap();
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 mod attachments;
+mod drafts;
 mod jobs;
 mod routing;
 
@@ -33,7 +34,7 @@ use crate::routing::Availability;
 use crate::search::{
     Excerpt, Hit, Part, Run, SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, Wanted,
 };
-use crate::service::{ImportStore, ImportedTicket};
+use crate::service::{ImportStore, ImportedTicket, Unsent};
 use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber, Visibility, action};
 
 #[derive(Default)]
@@ -50,6 +51,7 @@ struct State {
     links: Vec<Link>,
     merges: Vec<StoredMerge>,
     jobs: Vec<jobs::StoredJob>,
+    unsent: Vec<Unsent>,
     routing: HashMap<TeamId, routing::Team>,
     availability: HashMap<UserId, (Availability, i64)>,
     staff: HashSet<(TeamId, UserId)>,
@@ -163,6 +165,8 @@ impl State {
             events,
             receipt,
             item,
+            // The people are elsewhere: see `MemoryDirectory`.
+            assigns: _,
         } = commit;
         if !messages.iter().all(|message| self.can_hang_on(message)) {
             return Err(CommitError::Stale);
@@ -192,6 +196,10 @@ impl State {
                 *stored = edited;
             }
         }
+        self.unsent.retain(|unsent| {
+            let mut sent = messages.iter();
+            !sent.any(|message| message.ticket == unsent.ticket && message.sender == unsent.author)
+        });
         for message in &messages {
             self.hang_on(message);
         }

@@ -3,6 +3,7 @@
 pub mod attachments;
 pub mod build;
 pub mod contract;
+pub mod contract_drafts;
 pub mod contract_fields;
 pub mod contract_jobs;
 pub mod contract_routing;

@@ -4,6 +4,7 @@
 mod actions;
 mod body;
 mod conversation;
+mod drafts;
 mod followers;
 mod joint;
 mod listing;
@@ -32,6 +33,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         conversation::operations(),
         actions::operations(),
         followers::operations(),
+        drafts::operations(),
         joint::operations(),
     ]
     .concat()
