@@ -5,7 +5,7 @@
 //! no paths, and browsers are told to send no `Referer`. The style is that of the [account's page](crate::account).
 
 use actix_web::dev::Payload;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{ConnectionType, StatusCode, header};
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, guard};
 use futures_util::FutureExt as _;
@@ -231,7 +231,16 @@ fn told(app: &AppState, problem: &Problem) -> HttpResponse {
         (_, status) if status.is_client_error() => "The form could not be read; go back and try again.",
         _ => "The desk cannot answer just now; try again shortly.",
     };
-    page(app, problem.status(), &format!("<p role=\"alert\">{text}</p>\n"))
+    let mut response = page(app, problem.status(), &format!("<p role=\"alert\">{text}</p>\n"));
+    // What the problem says to programs holds for browsers too.
+    let as_problem = problem.to_response(None, None);
+    if let Some(pause) = as_problem.headers().get(header::RETRY_AFTER) {
+        response.headers_mut().insert(header::RETRY_AFTER, pause.clone());
+    }
+    if problem.closes() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 fn page(app: &AppState, status: StatusCode, inside: &str) -> HttpResponse {

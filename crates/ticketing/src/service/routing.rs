@@ -17,7 +17,8 @@ use crate::ticket::{Ticket, TicketKey};
 /// How many teams one round looks at.
 const ROUND_MAX_TEAMS: i64 = 20;
 /// How many tickets one round tries to give out. Each takes three statements at the most (the ticket, its commit, and
-/// the turn anew when another node was faster), each team one: a round asks the store at most 171 times.
+/// the turn anew when another node was faster), each team one, and the teams are looked up twice where a round begins
+/// anew: a round asks the store at most 172 times.
 const ROUND_MAX_TICKETS: usize = 50;
 /// How many waiting tickets are looked up at a time.
 const LOOKED_UP_MAX_TICKETS: i64 = 10;
