@@ -38,11 +38,9 @@ pub(super) async fn measure(
     )
     .await?;
     execute(client, "ANALYZE tickets").await?;
-    Ok(vec![
-        claims(desk, client, &token, pids).await?,
-        bulk(desk, &token, pids)?,
-    ]
-    .concat())
+    let mut lines = claims(desk, client, &token, pids).await?;
+    lines.extend(bulk(desk, &token, pids)?);
+    Ok(lines)
 }
 
 async fn execute(client: &Client, sql: &str) -> Outcome<()> {

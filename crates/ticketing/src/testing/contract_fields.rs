@@ -130,7 +130,7 @@ async fn a_stale_commit_stores_nothing(store: &dyn FieldStore, ids: &dyn IdSourc
         let refused = store.commit(commit).await;
         assert!(matches!(refused, Err(FieldCommitError::Stale)), "{refused:?}");
     }
-    assert_eq!(store.fields().await.unwrap(), [stored.clone()]);
+    assert_eq!(store.fields().await.unwrap(), std::slice::from_ref(&stored));
     // Nor did its receipt stay.
     let mut kept = update(&stored, Version::FIRST);
     kept.receipt = Some(receipt);
