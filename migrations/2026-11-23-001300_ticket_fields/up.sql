@@ -3,7 +3,7 @@
 CREATE TABLE ticket_fields (
   id uuid PRIMARY KEY,
   -- The member's name in `tickets.custom_fields`.
-  key varchar(50) NOT NULL,
+  name varchar(50) NOT NULL,
   label varchar(100) NOT NULL,
   description varchar(500),
   type varchar(20) NOT NULL,
@@ -22,4 +22,4 @@ CREATE TABLE ticket_fields (
     CHECK (type IN ('text', 'number', 'boolean', 'date', 'select', 'multi_select')),
   CONSTRAINT ticket_fields_position_check CHECK (position BETWEEN 0 AND 9999)
 );
-CREATE UNIQUE INDEX ticket_fields_key_key ON ticket_fields (key);
+CREATE UNIQUE INDEX ticket_fields_name_key ON ticket_fields (name);

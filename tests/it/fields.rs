@@ -29,10 +29,10 @@ impl World {
     async fn defined() -> Self {
         let world = Self::new().await;
         for body in [
-            json!({ "key": "serial", "label": "Serial", "type": "text", "pattern": "[A-Z]{2}-\\d+", "userEditable": true }),
-            json!({ "key": "site", "label": "Site", "type": "select", "options": ["Berlin", "Wien"],
+            json!({ "name": "serial", "label": "Serial", "type": "text", "pattern": "[A-Z]{2}-\\d+", "userEditable": true }),
+            json!({ "name": "site", "label": "Site", "type": "select", "options": ["Berlin", "Wien"],
                 "required": true, "userEditable": true, "position": 1 }),
-            json!({ "key": "cost", "label": "Cost", "type": "number", "position": 2 }),
+            json!({ "name": "cost", "label": "Cost", "type": "number", "position": 2 }),
         ] {
             let _ = world.desk.post(&world.admin, FIELDS, &body).await.expect(201);
         }
@@ -64,13 +64,13 @@ fn fault(pointer: &str, code: &str) -> (String, String) {
 async fn tickets_take_what_is_defined_and_all_faults_are_told_at_once() {
     let world = World::defined().await;
     let list = world.desk.get(&world.customer, FIELDS).await.expect(200).json();
-    let keys: Vec<_> = list["data"]
+    let names: Vec<_> = list["data"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|field| &field["key"])
+        .map(|field| &field["name"])
         .collect();
-    assert_eq!(keys, ["serial", "site", "cost"]);
+    assert_eq!(names, ["serial", "site", "cost"]);
     let bad = world
         .open(
             &world.customer,
@@ -122,7 +122,7 @@ async fn a_desk_without_definitions_takes_any_and_keeps_it_when_there_are_some()
         .await
         .expect(201);
     let path = format!("{TICKETS}/{}", made.text_of("/id"));
-    let body = json!({ "key": "site", "label": "Site", "type": "text" });
+    let body = json!({ "name": "site", "label": "Site", "type": "text" });
     let field = world.desk.post(&world.admin, FIELDS, &body).await.expect(201);
     // On the node that defined it, at once.
     assert_eq!(
@@ -159,7 +159,7 @@ async fn another_node_knows_within_three_seconds() {
     let other = TestDesk::start_configured(database, desk::app::lifted()).await;
     let body = json!({ "subject": "s", "description": "d", "customFields": { "color": "red" } });
     let _ = other.post(&admin, TICKETS, &body).await.expect(201);
-    let field = json!({ "key": "site", "label": "Site", "type": "text" });
+    let field = json!({ "name": "site", "label": "Site", "type": "text" });
     let _ = desk.post(&admin, FIELDS, &field).await.expect(201);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while other.post(&admin, TICKETS, &body).await.status != 422 {
@@ -176,37 +176,37 @@ async fn bad_definitions_are_refused_with_their_places() {
     let world = World::defined().await;
     for (body, pointer, code) in [
         (
-            json!({ "key": "A", "label": "l", "type": "text" }),
-            "/key",
+            json!({ "name": "A", "label": "l", "type": "text" }),
+            "/name",
             "bad_character",
         ),
         (
-            json!({ "key": "a", "label": "", "type": "text" }),
+            json!({ "name": "a", "label": "", "type": "text" }),
             "/label",
             "too_short",
         ),
         (
-            json!({ "key": "a", "label": "l", "type": "text", "pattern": "(" }),
+            json!({ "name": "a", "label": "l", "type": "text", "pattern": "(" }),
             "/pattern",
             "bad_pattern",
         ),
         (
-            json!({ "key": "a", "label": "l", "type": "date", "pattern": "x" }),
+            json!({ "name": "a", "label": "l", "type": "date", "pattern": "x" }),
             "/pattern",
             "not_allowed",
         ),
         (
-            json!({ "key": "a", "label": "l", "type": "select" }),
+            json!({ "name": "a", "label": "l", "type": "select" }),
             "/options",
             "required",
         ),
         (
-            json!({ "key": "a", "label": "l", "type": "select", "options": ["x", "x"] }),
+            json!({ "name": "a", "label": "l", "type": "select", "options": ["x", "x"] }),
             "/options/1",
             "duplicate",
         ),
         (
-            json!({ "key": "a", "label": "l", "type": "text", "position": -1 }),
+            json!({ "name": "a", "label": "l", "type": "text", "position": -1 }),
             "/position",
             "out_of_range",
         ),
@@ -214,12 +214,12 @@ async fn bad_definitions_are_refused_with_their_places() {
         let reply = world.desk.post(&world.admin, FIELDS, &body).await;
         assert_eq!(faults(reply), [fault(pointer, code)], "{body}");
     }
-    let taken = json!({ "key": "site", "label": "l", "type": "text" });
+    let taken = json!({ "name": "site", "label": "l", "type": "text" });
     world
         .desk
         .post(&world.admin, FIELDS, &taken)
         .await
-        .problem(409, "ticket_field.key_taken");
+        .problem(409, "ticket_field.name_taken");
     let list = world.desk.get(&world.admin, FIELDS).await.json();
     let serial = format!("{FIELDS}/{}", list["data"][0]["id"].as_str().unwrap());
     let tag = world.desk.get(&world.admin, &serial).await.header("etag");

@@ -224,9 +224,9 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("ticket.not_resolved", 409, "The ticket is not resolved"),
     entry("ticket.rating_final", 409, "The rating can no longer be changed"),
     entry(
-        "ticket_field.key_taken",
+        "ticket_field.name_taken",
         409,
-        "There is a custom field of this key",
+        "There is a custom field of this name",
     ),
     entry("ticket_field.not_found", 404, "No such custom field"),
     entry("ticket_field.too_many", 409, "No more custom fields"),

@@ -106,10 +106,12 @@ fn new_rows(notifications: Vec<Notification>) -> Value {
             created_at,
             dedupe_key,
         } = notification;
+        let ticket = data.get("ticketId").and_then(Value::as_str);
+        let ticket = ticket.and_then(|id| Uuid::try_parse(id).ok());
         json!({
             "id": id, "user_id": user, "type": kind.as_str(), "title": title, "message": message, "data": data,
             "read": read_at.is_some(), "read_at": read_at, "created_at": created_at, "dedupe_key": dedupe_key,
-            "for_staff": kind.is_for_staff(), "asks_for_sight": kind.asks_for_sight(),
+            "for_staff": kind.is_for_staff(), "asks_for_sight": kind.asks_for_sight(), "ticket_id": ticket,
         })
     };
     Value::Array(notifications.into_iter().map(row).collect())
@@ -134,11 +136,11 @@ impl NotificationStore for PgNotifications {
             .bind(new_rows(notifications))
             .push(
                 ") AS n (id uuid, user_id uuid, type text, title text, message text, data jsonb, read boolean, \
-                         read_at timestamptz, created_at timestamptz, dedupe_key text, for_staff boolean, asks_for_sight boolean) \
+                         read_at timestamptz, created_at timestamptz, dedupe_key text, for_staff boolean, asks_for_sight boolean, ticket_id uuid) \
                  JOIN users u ON u.id = n.user_id AND u.deleted_at IS NULL \
                    AND (NOT n.for_staff OR (u.role <> 'user' AND u.status = 'active')) \
                    AND (NOT n.asks_for_sight OR u.role = 'admin' OR EXISTS (SELECT FROM tickets t \
-                     WHERE t.id = (n.data ->> 'ticketId')::uuid AND (t.team_id IS NULL OR t.assigned_to = u.id \
+                     WHERE t.id = n.ticket_id AND (t.team_id IS NULL OR t.assigned_to = u.id \
                        OR EXISTS (SELECT FROM team_members m WHERE m.team_id = t.team_id AND m.user_id = u.id)))) \
                  ON CONFLICT (user_id, dedupe_key) DO NOTHING",
             );

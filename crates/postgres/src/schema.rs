@@ -555,7 +555,7 @@ diesel::table! {
     ticket_fields (id) {
         id -> Uuid,
         #[max_length = 50]
-        key -> Varchar,
+        name -> Varchar,
         #[max_length = 100]
         label -> Varchar,
         #[max_length = 500]

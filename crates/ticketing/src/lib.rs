@@ -55,9 +55,9 @@ pub use error::TicketError;
 pub use events::{TicketChannel, TicketPriority, TicketStatus};
 pub use field_definition::port::{FieldCommit, FieldCommitError, FieldStore, FieldWrite};
 pub use field_definition::{
-    FIELD_KEY_MAX_CHARS, FIELD_OPTION_MAX_CHARS, FIELD_OPTIONS_MAX, FIELD_PATTERN_MAX_CHARS, FIELD_PLACE_MAX,
-    FIELD_TEXT_MAX_CHARS, FIELDS_MAX, FieldDefinition, FieldHelp, FieldId, FieldKey, FieldLabel, FieldSet,
-    FieldType, FieldValues, Options, Pattern,
+    FIELD_NAME_MAX_CHARS, FIELD_OPTION_MAX_CHARS, FIELD_OPTIONS_MAX, FIELD_PATTERN_MAX_CHARS,
+    FIELD_PLACE_MAX, FIELD_TEXT_MAX_CHARS, FIELDS_MAX, FieldDefinition, FieldHelp, FieldId, FieldLabel,
+    FieldName, FieldSet, FieldType, FieldValues, Options, Pattern,
 };
 pub use fields::{TicketCondition, TicketField, TicketFields, UnsettledCondition};
 pub use joint::{

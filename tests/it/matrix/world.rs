@@ -241,7 +241,7 @@ impl World {
             "field" | "nofield" => {
                 self.desk.database.batch("DELETE FROM ticket_fields").await;
                 if kind == "field" {
-                    let body = json!({ "key": "floor", "label": "Floor", "type": "number" });
+                    let body = json!({ "name": "floor", "label": "Floor", "type": "number" });
                     let made = self.done("POST", "/api/v1/ticket-fields", body).await;
                     places.insert("id".to_owned(), Self::id(&made));
                 }

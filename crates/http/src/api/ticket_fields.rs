@@ -6,7 +6,7 @@ use identity::Scope;
 use kernel::{Patch, Version, Violation, Violations};
 use serde::{Deserialize, Serialize};
 use ticketing::{
-    FIELD_PLACE_MAX, FieldChange, FieldDefinition, FieldError, FieldHelp, FieldId, FieldKey, FieldLabel,
+    FIELD_PLACE_MAX, FieldChange, FieldDefinition, FieldError, FieldHelp, FieldId, FieldLabel, FieldName,
     FieldType, FieldValues, Guard, NewField, Options, Pattern,
 };
 use utoipa::ToSchema;
@@ -91,7 +91,7 @@ struct FieldBody {
     id: Uuid,
     /// The member's name in `customFields`.
     #[schema(examples("floor"))]
-    key: String,
+    name: String,
     /// What forms call it.
     #[schema(examples("Floor"))]
     label: String,
@@ -122,7 +122,7 @@ impl From<FieldDefinition> for FieldBody {
     fn from(field: FieldDefinition) -> Self {
         let FieldDefinition {
             id: FieldId(id),
-            key,
+            name,
             label,
             description,
             values,
@@ -135,7 +135,7 @@ impl From<FieldDefinition> for FieldBody {
         } = field;
         Self {
             id,
-            key: key.as_str().to_owned(),
+            name: name.as_str().to_owned(),
             label: label.as_str().to_owned(),
             description: description.map(|text| text.as_str().to_owned()),
             r#type: values.kind().into(),
@@ -197,7 +197,7 @@ struct CreateFieldBody {
         pattern = "^[a-z][a-z0-9_]*$",
         examples("floor")
     )]
-    key: String,
+    name: String,
     /// What forms call it.
     #[schema(min_length = 1, max_length = 100, examples("Floor"))]
     label: String,
@@ -226,7 +226,7 @@ struct CreateFieldBody {
 impl CreateFieldBody {
     fn into_domain(self) -> Result<NewField, Problem> {
         let Self {
-            key,
+            name,
             label,
             description,
             r#type,
@@ -237,7 +237,7 @@ impl CreateFieldBody {
             position,
         } = self;
         let mut faults = Violations::new();
-        let key = faults.check(FieldKey::parse("/key", &key));
+        let name = faults.check(FieldName::parse("/name", &name));
         let label = faults.check(FieldLabel::parse("/label", &label));
         let description = description.map(|text| faults.check(FieldHelp::parse("/description", &text)));
         let options = options.map(|options| faults.check(Options::parse("/options", &options)));
@@ -253,9 +253,9 @@ impl CreateFieldBody {
             None
         };
         faults.into_result().map_err(FieldError::from)?;
-        match (key, label, values, place) {
-            (Some(key), Some(label), Some(values), Some(place)) => Ok(NewField {
-                key,
+        match (name, label, values, place) {
+            (Some(name), Some(label), Some(values), Some(place)) => Ok(NewField {
+                name,
                 label,
                 description: description.flatten(),
                 values,

@@ -7,7 +7,7 @@ use diesel::sql_types::BigInt;
 use kernel::{PortError, Version};
 use serde_json::Value;
 use ticketing::{
-    FIELDS_MAX, FieldCommit, FieldCommitError, FieldDefinition, FieldHelp, FieldId, FieldKey, FieldLabel,
+    FIELDS_MAX, FieldCommit, FieldCommitError, FieldDefinition, FieldHelp, FieldId, FieldLabel, FieldName,
     FieldStore, FieldType, FieldValues, FieldWrite, Options, Pattern,
 };
 use uuid::Uuid;
@@ -39,7 +39,7 @@ impl PgFields {
 #[diesel(table_name = ticket_fields)]
 struct FieldRow {
     id: Uuid,
-    key: String,
+    name: String,
     label: String,
     description: Option<String>,
     type_: String,
@@ -54,13 +54,13 @@ struct FieldRow {
 }
 
 impl FieldRow {
-    const COLUMNS: &str = "id, key, label, description, type AS type_, options, pattern, required, user_editable, position, version, \
+    const COLUMNS: &str = "id, name, label, description, type AS type_, options, pattern, required, user_editable, position, version, \
         created_at, updated_at";
 
     fn into_field(self) -> Result<FieldDefinition, PortError> {
         let Self {
             id,
-            key,
+            name,
             label,
             description,
             type_,
@@ -88,7 +88,7 @@ impl FieldRow {
         let values = FieldValues::of(kind, options, pattern);
         Ok(FieldDefinition {
             id: FieldId(id),
-            key: FieldKey::stored(key),
+            name: FieldName::stored(name),
             label: FieldLabel::stored(label),
             description: description.map(FieldHelp::stored),
             values: values.map_err(|violation| corrupt("type", violation.message))?,
@@ -117,7 +117,7 @@ impl FieldStore for PgFields {
         // No more than the bound, which the lock in `commit` holds.
         let sql = Sql::new("SELECT ")
             .push(FieldRow::COLUMNS)
-            .push(" FROM ticket_fields ORDER BY position, key COLLATE \"C\"");
+            .push(" FROM ticket_fields ORDER BY position, name COLLATE \"C\"");
         let rows = self.database.rows::<FieldRow>(PORT, sql).await?;
         rows.into_iter().map(FieldRow::into_field).collect()
     }
@@ -154,7 +154,7 @@ fn fields_max() -> i64 {
 fn changeable(field: &FieldDefinition) -> [Sql; 9] {
     let FieldDefinition {
         id: _,
-        key: _,
+        name: _,
         label,
         description,
         values,
@@ -195,7 +195,7 @@ const CHANGEABLE: [&str; 9] = [
 fn written(write: FieldWrite) -> Sql {
     match write {
         FieldWrite::Insert(field) => {
-            let mut sql = Sql::new("INSERT INTO ticket_fields (id, key, type, created_at");
+            let mut sql = Sql::new("INSERT INTO ticket_fields (id, name, type, created_at");
             for column in CHANGEABLE {
                 sql = sql.push(", ").push(column);
             }
@@ -203,7 +203,7 @@ fn written(write: FieldWrite) -> Sql {
                 .push(") SELECT ")
                 .bind(field.id.0)
                 .push(", ")
-                .bind(field.key.as_str())
+                .bind(field.name.as_str())
                 .push(", ")
                 .bind(field.values.kind().as_str())
                 .push(", ")
@@ -233,7 +233,7 @@ fn at(sql: Sql, id: FieldId, expected: Version) -> Sql {
 
 fn refusal(failure: Failure) -> FieldCommitError {
     match failure.constraint() {
-        Some("ticket_fields_key_key") => FieldCommitError::KeyTaken,
+        Some("ticket_fields_name_key") => FieldCommitError::NameTaken,
         Some(_) if is_repeated(&failure) => FieldCommitError::Repeated,
         Some(_) | None => FieldCommitError::Port(failure.at(PORT)),
     }

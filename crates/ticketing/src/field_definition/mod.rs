@@ -16,8 +16,8 @@ use crate::value::{CUSTOM_FIELDS_MAX, CustomFields};
 
 /// The most definitions of a desk: as many as a ticket can have fields.
 pub const FIELDS_MAX: usize = CUSTOM_FIELDS_MAX;
-/// The most characters of a field's key.
-pub const FIELD_KEY_MAX_CHARS: usize = 50;
+/// The most characters of a field's name.
+pub const FIELD_NAME_MAX_CHARS: usize = 50;
 /// The most options of a select.
 pub const FIELD_OPTIONS_MAX: usize = 100;
 /// The most characters of an option.
@@ -43,7 +43,7 @@ pub struct FieldDefinition {
     /// Which.
     pub id: FieldId,
     /// The member's name in `customFields`; it never changes.
-    pub key: FieldKey,
+    pub name: FieldName,
     /// What forms call it.
     pub label: FieldLabel,
     /// What forms say about it.
@@ -285,15 +285,15 @@ line_value! {
 
 /// A member's name in `customFields`: 1 to 50 small letters, digits and `_`, beginning with a letter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FieldKey(String);
+pub struct FieldName(String);
 
-impl FieldKey {
-    /// Checks a key that someone sent; `pointer` names its field.
+impl FieldName {
+    /// Checks a name that someone sent; `pointer` names its field.
     ///
     /// # Errors
     /// `bad_character`, `too_short` or `too_long`.
     pub fn parse(pointer: &str, raw: &str) -> Result<Self, Violation> {
-        let text = TextRule::line(1, FIELD_KEY_MAX_CHARS).parse(pointer, raw)?;
+        let text = TextRule::line(1, FIELD_NAME_MAX_CHARS).parse(pointer, raw)?;
         let begins = text.starts_with(|first: char| first.is_ascii_lowercase());
         let fits = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '_';
         if begins && text.chars().all(fits) {
@@ -303,13 +303,13 @@ impl FieldKey {
         Err(Violation::new(pointer, "bad_character", message))
     }
 
-    /// Takes a key as a store read it.
+    /// Takes a name as a store read it.
     #[must_use]
     pub fn stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The key.
+    /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -420,7 +420,7 @@ impl FieldSet {
     }
 
     fn find(&self, name: &str) -> Option<&FieldDefinition> {
-        self.0.iter().find(|definition| definition.key.as_str() == name)
+        self.0.iter().find(|definition| definition.name.as_str() == name)
     }
 
     /// Checks the fields of a new ticket that someone of `audience` opens.
@@ -434,11 +434,11 @@ impl FieldSet {
         }
         let missing = self.0.iter().filter(|definition| {
             let can_set = definition.user_editable || audience == Audience::Staff;
-            definition.required && can_set && !fields.as_map().contains_key(definition.key.as_str())
+            definition.required && can_set && !fields.as_map().contains_key(definition.name.as_str())
         });
         for definition in missing {
             faults.push(Violation::new(
-                at(definition.key.as_str()),
+                at(definition.name.as_str()),
                 "required",
                 "must be given",
             ));
@@ -494,11 +494,11 @@ mod tests {
 
     use super::*;
 
-    fn definition(key: &str, values: FieldValues) -> FieldDefinition {
+    fn definition(name: &str, values: FieldValues) -> FieldDefinition {
         FieldDefinition {
             id: FieldId(Uuid::from_u128(1)),
-            key: FieldKey::parse("/key", key).unwrap(),
-            label: FieldLabel::stored(key.to_owned()),
+            name: FieldName::parse("/name", name).unwrap(),
+            label: FieldLabel::stored(name.to_owned()),
             description: None,
             values,
             required: false,
@@ -613,7 +613,7 @@ mod tests {
     #[test]
     fn bad_definitions_are_refused() {
         for bad in ["", "Key", "1a", "a-b", "ä", "a b", &"x".repeat(51)] {
-            assert!(FieldKey::parse("/key", bad).is_err(), "{bad}");
+            assert!(FieldName::parse("/name", bad).is_err(), "{bad}");
         }
         for bad in ["(", "a)(b", "x{100000}", r"(?P<a>.", &"x".repeat(201)] {
             assert!(Pattern::parse("/pattern", bad).is_err(), "{bad}");

@@ -9,14 +9,14 @@ use super::{FieldDefinition, FieldId};
 /// Keeps definitions of custom fields.
 #[async_trait]
 pub trait FieldStore: Send + Sync {
-    /// All definitions, by their places, those of one place by their keys.
+    /// All definitions, by their places, those of one place by their names.
     ///
     /// # Errors
     /// When the store cannot be reached, or a row is no definition.
     async fn fields(&self) -> Result<Vec<FieldDefinition>, PortError>;
 
     /// Stores a decision with its receipt whole, or nothing of it. Must never keep more than
-    /// [`FIELDS_MAX`](super::FIELDS_MAX) definitions, nor two of one key, however many commits there are at once.
+    /// [`FIELDS_MAX`](super::FIELDS_MAX) definitions, nor two of one name, however many commits there are at once.
     ///
     /// # Errors
     /// See [`FieldCommitError`].
@@ -63,9 +63,9 @@ pub enum FieldCommitError {
     /// The receipt is there already: this was done before.
     #[error("the receipt is there already")]
     Repeated,
-    /// Another definition has the key.
-    #[error("another definition has the key")]
-    KeyTaken,
+    /// Another definition has the name.
+    #[error("another definition has the name")]
+    NameTaken,
     /// There are as many as there can be.
     #[error("there are as many definitions as there can be")]
     TooMany,

@@ -10,7 +10,7 @@ use super::field_error::FieldError;
 use super::{Guard, STALE_TRIES_MAX};
 use crate::field_definition::port::{FieldCommit, FieldCommitError, FieldStore, FieldWrite};
 use crate::field_definition::{
-    FieldDefinition, FieldHelp, FieldId, FieldKey, FieldLabel, FieldSet, FieldValues, Options, Pattern,
+    FieldDefinition, FieldHelp, FieldId, FieldLabel, FieldName, FieldSet, FieldValues, Options, Pattern,
 };
 
 /// How old what is known of the definitions may be. A change on another node is known here by then, one on this node at
@@ -30,7 +30,7 @@ pub struct FieldDefinitions {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewField {
     /// The member's name in `customFields`.
-    pub key: FieldKey,
+    pub name: FieldName,
     /// What forms call it.
     pub label: FieldLabel,
     /// What forms say about it.
@@ -45,7 +45,7 @@ pub struct NewField {
     pub place: i16,
 }
 
-/// What to change of a definition; `None` keeps. Its key and type never change.
+/// What to change of a definition; `None` keeps. Its name and type never change.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FieldChange {
     /// Another label.
@@ -96,7 +96,7 @@ impl FieldDefinitions {
     /// Defines a custom field. From the first on, tickets take no others.
     ///
     /// # Errors
-    /// [`FieldError::Forbidden`] for all but administrators, [`FieldError::KeyTaken`], [`FieldError::TooMany`].
+    /// [`FieldError::Forbidden`] for all but administrators, [`FieldError::NameTaken`], [`FieldError::TooMany`].
     pub async fn create(
         &self,
         actor: &Actor,
@@ -105,7 +105,7 @@ impl FieldDefinitions {
     ) -> Result<FieldDefinition, FieldError> {
         administrator(actor)?;
         let NewField {
-            key,
+            name,
             label,
             description,
             values,
@@ -116,7 +116,7 @@ impl FieldDefinitions {
         let now = self.clock.now();
         let field = FieldDefinition {
             id: FieldId::new(self.ids.as_ref()),
-            key,
+            name,
             label,
             description,
             values,

@@ -17,9 +17,9 @@ pub enum FieldError {
     /// Only administrators define fields.
     #[error("the caller may not define custom fields")]
     Forbidden,
-    /// Another definition has the key.
-    #[error("another field has the key")]
-    KeyTaken,
+    /// Another definition has the name.
+    #[error("another field has the name")]
+    NameTaken,
     /// There are as many as there can be.
     #[error("there are {FIELDS_MAX} fields already")]
     TooMany,
@@ -54,7 +54,7 @@ impl From<FieldCommitError> for FieldError {
         match error {
             FieldCommitError::Stale => FieldError::Stale { current: None },
             FieldCommitError::Repeated => FieldError::Repeated,
-            FieldCommitError::KeyTaken => FieldError::KeyTaken,
+            FieldCommitError::NameTaken => FieldError::NameTaken,
             FieldCommitError::TooMany => FieldError::TooMany,
             FieldCommitError::Port(error) => FieldError::Port(error),
         }
@@ -67,7 +67,7 @@ impl Classify for FieldError {
             FieldError::Invalid(_) => FailureKind::Invalid,
             FieldError::NotFound => FailureKind::NotFound,
             FieldError::Forbidden => FailureKind::Forbidden,
-            FieldError::KeyTaken | FieldError::TooMany | FieldError::Repeated => FailureKind::Conflict,
+            FieldError::NameTaken | FieldError::TooMany | FieldError::Repeated => FailureKind::Conflict,
             FieldError::Stale { current: Some(_) } => FailureKind::Stale,
             // Nobody named a version: the field was too busy, and the request may be sent again.
             FieldError::Stale { current: None } => FailureKind::Unavailable,
@@ -80,7 +80,7 @@ impl Classify for FieldError {
             FieldError::Invalid(_) => "request.invalid",
             FieldError::NotFound => "ticket_field.not_found",
             FieldError::Forbidden => "access.forbidden",
-            FieldError::KeyTaken => "ticket_field.key_taken",
+            FieldError::NameTaken => "ticket_field.name_taken",
             FieldError::TooMany => "ticket_field.too_many",
             FieldError::Stale { current: Some(_) } => "request.stale",
             FieldError::Stale { current: None } => "server.busy",
@@ -94,7 +94,7 @@ impl Classify for FieldError {
             FieldError::Invalid(_) => "The request breaks the rules listed in `errors`.".into(),
             FieldError::NotFound => "There is no such custom field.".into(),
             FieldError::Forbidden => "You may not define custom fields; administrators do.".into(),
-            FieldError::KeyTaken => "There is a custom field of this key.".into(),
+            FieldError::NameTaken => "There is a custom field of this name.".into(),
             FieldError::TooMany => {
                 format!("There are {FIELDS_MAX} custom fields already; delete one before you add another.")
             }

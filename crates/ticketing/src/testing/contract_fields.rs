@@ -10,14 +10,14 @@ use kernel::{EventId, EventReceipt, IdSource, Receipt, Version};
 use super::build;
 use crate::field_definition::port::{FieldCommit, FieldCommitError, FieldStore, FieldWrite};
 use crate::field_definition::{
-    FIELDS_MAX, FieldDefinition, FieldHelp, FieldId, FieldKey, FieldLabel, FieldValues, Options, Pattern,
+    FIELDS_MAX, FieldDefinition, FieldHelp, FieldId, FieldLabel, FieldName, FieldValues, Options, Pattern,
 };
 
-fn field(ids: &dyn IdSource, key: &str, place: i16) -> FieldDefinition {
+fn field(ids: &dyn IdSource, name: &str, place: i16) -> FieldDefinition {
     let at = build::noon() + Duration::microseconds(3);
     FieldDefinition {
         id: FieldId::new(ids),
-        key: FieldKey::stored(key.to_owned()),
+        name: FieldName::stored(name.to_owned()),
         label: FieldLabel::stored("Größe".to_owned()),
         description: Some(FieldHelp::stored("In cm.\nRounded.".to_owned())),
         values: FieldValues::Number,
@@ -106,12 +106,12 @@ async fn a_definition_reads_back_as_it_was_written(store: &dyn FieldStore, ids: 
 }
 
 async fn they_come_by_place_and_key(store: &dyn FieldStore, ids: &dyn IdSource) {
-    for (key, place) in [("b", 1), ("c", 0), ("a", 1)] {
-        store.commit(insertion(&field(ids, key, place))).await.unwrap();
+    for (name, place) in [("b", 1), ("c", 0), ("a", 1)] {
+        store.commit(insertion(&field(ids, name, place))).await.unwrap();
     }
     let all = store.fields().await.unwrap();
-    let keys: Vec<_> = all.iter().map(|field| field.key.as_str()).collect();
-    assert_eq!(keys, ["c", "a", "b"]);
+    let names: Vec<_> = all.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(names, ["c", "a", "b"]);
     clear(store).await;
 }
 
@@ -141,14 +141,14 @@ async fn a_stale_commit_stores_nothing(store: &dyn FieldStore, ids: &dyn IdSourc
 async fn a_key_is_there_once_and_so_is_a_receipt(store: &dyn FieldStore, ids: &dyn IdSource) {
     store.commit(insertion(&field(ids, "size", 0))).await.unwrap();
     let taken = store.commit(insertion(&field(ids, "size", 1))).await;
-    assert!(matches!(taken, Err(FieldCommitError::KeyTaken)), "{taken:?}");
+    assert!(matches!(taken, Err(FieldCommitError::NameTaken)), "{taken:?}");
     let receipt = Receipt::Event(EventReceipt {
         subscriber: "s",
         event: EventId::new(ids),
         step: "field",
     });
-    for (key, is_first) in [("one", true), ("two", false)] {
-        let mut commit = insertion(&field(ids, key, 0));
+    for (name, is_first) in [("one", true), ("two", false)] {
+        let mut commit = insertion(&field(ids, name, 0));
         commit.receipt = Some(receipt.clone());
         let stored = store.commit(commit).await;
         assert_eq!(stored.is_ok(), is_first, "{stored:?}");

@@ -37,7 +37,7 @@ impl State {
 impl FieldStore for MemoryFields {
     async fn fields(&self) -> Result<Vec<FieldDefinition>, PortError> {
         let mut fields = self.state().fields.clone();
-        fields.sort_by(|a, b| (a.place, a.key.as_str()).cmp(&(b.place, b.key.as_str())));
+        fields.sort_by(|a, b| (a.place, a.name.as_str()).cmp(&(b.place, b.name.as_str())));
         Ok(fields)
     }
 
@@ -51,8 +51,8 @@ impl FieldStore for MemoryFields {
         }
         match write {
             FieldWrite::Insert(field) => {
-                if state.fields.iter().any(|stored| stored.key == field.key) {
-                    return Err(FieldCommitError::KeyTaken);
+                if state.fields.iter().any(|stored| stored.name == field.name) {
+                    return Err(FieldCommitError::NameTaken);
                 }
                 if state.fields.len() >= FIELDS_MAX {
                     return Err(FieldCommitError::TooMany);

@@ -160,7 +160,7 @@ struct SortParams {
 struct SearchParams {
     /// What to look for, at most 200 characters and 16 terms that must all hold: words in any form, `"exact words"`,
     /// `begin*`, `-excluded`, and in one part alone by `subject:`, `description:`, `message:` and for staff `note:`. Fields
-    /// by `status:open,pending`, `priority:`, `channel:`, `tag:`, `assignee:me`, `requester:`, `team:none`, `field.<key>:`
+    /// by `status:open,pending`, `priority:`, `channel:`, `tag:`, `assignee:me`, `requester:`, `team:none`, `field.<name>:`
     /// for a custom field.
     #[param(example = "printer -scanner status:open")]
     q: String,
