@@ -3,8 +3,6 @@
 //! `parse` is for what people send and checks every rule; `stored` is for what a store read back, which other
 //! writers of the database may have put there, and keeps it as it is.
 
-use std::fmt;
-
 use kernel::Violation;
 use kernel::text::{Lines, TextRule};
 use serde_json::{Map, Value};
@@ -22,6 +20,7 @@ pub const DOCUMENT_MAX_BYTES: usize = 16 * 1024;
 /// The most characters of a reason, a resolution or a hand-over note.
 pub const REMARK_MAX_CHARS: usize = 2_000;
 
+/// A text that is valid because it exists: `parse` checks what someone sent, `stored` takes what a store read.
 macro_rules! text_value {
     ($(#[$doc:meta])* $name:ident, $parse:expr) => {
         $(#[$doc])*
@@ -51,13 +50,14 @@ macro_rules! text_value {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     };
 }
+pub(crate) use text_value;
 
 fn body(pointer: &str, raw: &str) -> Result<String, Violation> {
     let text = TextRule {
@@ -193,7 +193,7 @@ impl CustomFields {
         }
         let mut fields = Map::new();
         for (name, value) in raw {
-            let at = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let at = member_pointer(pointer, &name);
             TextRule::line(1, 50).parse(&at, &name)?;
             let fits = match &value {
                 Value::Null => continue,
@@ -252,6 +252,11 @@ impl CustomFields {
     pub fn to_json(&self) -> Value {
         Value::Object(self.0.clone())
     }
+}
+
+/// The JSON pointer (RFC 6901) of the member `name` of what is at `pointer`.
+pub(crate) fn member_pointer(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// Checks that a document has at most [`DOCUMENT_MAX_BYTES`] as JSON text.

@@ -12,7 +12,7 @@ use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use crate::ticket::Audience;
-use crate::value::{CUSTOM_FIELDS_MAX, CustomFields};
+use crate::value::{CUSTOM_FIELDS_MAX, CustomFields, member_pointer, text_value};
 
 /// The most definitions of a desk: as many as a ticket can have fields.
 pub const FIELDS_MAX: usize = CUSTOM_FIELDS_MAX;
@@ -244,43 +244,13 @@ impl FieldValues {
     }
 }
 
-macro_rules! line_value {
-    ($(#[$doc:meta])* $name:ident, $rule:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct $name(String);
-
-        impl $name {
-            /// Checks a text that someone sent; `pointer` names its field.
-            ///
-            /// # Errors
-            /// The rule that it breaks.
-            pub fn parse(pointer: &str, raw: &str) -> Result<Self, Violation> {
-                $rule.parse(pointer, raw).map(Self)
-            }
-
-            /// Takes a text as a store read it.
-            #[must_use]
-            pub fn stored(text: String) -> Self {
-                Self(text)
-            }
-
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-    };
-}
-
-line_value! {
+text_value! {
     /// What forms call a field: 1 to 100 characters on one line.
-    FieldLabel, TextRule::line(1, 100)
+    FieldLabel, |pointer, raw| TextRule::line(1, 100).parse(pointer, raw)
 }
-line_value! {
+text_value! {
     /// What forms say about a field: 1 to 500 characters.
-    FieldHelp, TextRule::block(1, 500)
+    FieldHelp, |pointer, raw| TextRule::block(1, 500).parse(pointer, raw)
 }
 
 /// A member's name in `customFields`: 1 to 50 small letters, digits and `_`, beginning with a letter.
@@ -484,7 +454,7 @@ impl FieldSet {
 }
 
 fn at(name: &str) -> String {
-    format!("/customFields/{}", name.replace('~', "~0").replace('/', "~1"))
+    member_pointer("/customFields", name)
 }
 
 #[cfg(test)]

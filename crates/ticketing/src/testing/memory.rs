@@ -145,9 +145,12 @@ impl State {
 }
 
 impl State {
+    fn is_repeated(&self, receipt: Option<&Receipt>) -> bool {
+        receipt.is_some_and(|receipt| self.receipts.iter().any(|stored| same_request(stored, receipt)))
+    }
+
     fn refuse_repeated(&self, receipt: Option<&Receipt>) -> Result<(), CommitError> {
-        let is_there = |receipt| self.receipts.iter().any(|stored| same_request(stored, receipt));
-        if receipt.is_some_and(is_there) {
+        if self.is_repeated(receipt) {
             Err(CommitError::Repeated)
         } else {
             Ok(())

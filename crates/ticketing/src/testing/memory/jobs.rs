@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{Page, PageLimit, PortError, Receipt, TicketId, Version};
 
-use super::{MemoryTickets, State, same_request};
+use super::{MemoryTickets, State};
 use crate::bulk::port::{Claimed, ClaimedItem, JobStore, NewJob, StartError};
 use crate::bulk::undo::Undo;
 use crate::bulk::{
@@ -41,14 +41,6 @@ impl State {
             stored.results.entry(item.number).or_insert(result);
         }
     }
-
-    fn refuse_repeated_start(&self, receipt: Option<&Receipt>) -> Result<(), StartError> {
-        let is_there = |receipt| self.receipts.iter().any(|stored| same_request(stored, receipt));
-        if receipt.is_some_and(is_there) {
-            return Err(StartError::Repeated);
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -71,7 +63,9 @@ impl JobStore for MemoryTickets {
     async fn start(&self, new: NewJob) -> Result<(), StartError> {
         let NewJob { job, items, receipt } = new;
         let mut state = self.state();
-        state.refuse_repeated_start(receipt.as_ref())?;
+        if state.is_repeated(receipt.as_ref()) {
+            return Err(StartError::Repeated);
+        }
         let unfinished =
             |stored: &&StoredJob| stored.job.owner == job.owner && !stored.job.state.is_finished();
         let held = state.jobs.iter().filter(unfinished).count();
@@ -150,7 +144,9 @@ impl JobStore for MemoryTickets {
         receipt: Option<Receipt>,
     ) -> Result<(), StartError> {
         let mut state = self.state();
-        state.refuse_repeated_start(receipt.as_ref())?;
+        if state.is_repeated(receipt.as_ref()) {
+            return Err(StartError::Repeated);
+        }
         let stored = state.job(job).filter(|stored| stored.job.version == expected);
         let Some(stored) = stored.filter(|stored| !stored.job.state.is_finished()) else {
             return Err(StartError::Stale);
