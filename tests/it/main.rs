@@ -10,6 +10,7 @@ mod attachments;
 mod audit;
 mod authorization;
 mod canary;
+mod cc;
 mod concurrency;
 mod contract;
 mod docs;

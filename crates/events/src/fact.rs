@@ -118,6 +118,9 @@ pub struct TicketSummary {
     pub priority: TicketPriority,
     /// The version that the change made.
     pub version: i32,
+    /// Further people who have part in it as its requester has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cc: Vec<UserId>,
     /// Staff who follow it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<UserId>,
@@ -235,6 +238,18 @@ pub enum TicketFact {
     /// Someone follows it no longer.
     #[serde(rename = "ticket.unfollowed")]
     Unfollowed {
+        /// Who.
+        user: UserId,
+    },
+    /// Someone has part in it from now on, beside its requester.
+    #[serde(rename = "ticket.cc_added")]
+    CcAdded {
+        /// Who.
+        user: UserId,
+    },
+    /// Someone has part in it no longer.
+    #[serde(rename = "ticket.cc_removed")]
+    CcRemoved {
         /// Who.
         user: UserId,
     },
@@ -743,6 +758,7 @@ mod tests {
             status: TicketStatus::Open,
             priority: TicketPriority::Medium,
             version: 1,
+            cc: Vec::new(),
             followers: vec![UserId(Uuid::from_u128(9))],
         }
     }

@@ -30,6 +30,7 @@ pub fn ticket_event(id: u128, ticket: u128, what: TicketFact) -> Event {
         status: TicketStatus::Open,
         priority: TicketPriority::Medium,
         version: 1,
+        cc: Vec::new(),
         followers: Vec::new(),
     };
     Event {

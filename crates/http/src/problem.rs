@@ -195,6 +195,11 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("team.not_found", 404, "No such team"),
     entry("ticket.already_claimed", 409, "Someone else has the ticket"),
     entry(
+        "ticket.too_many_cc",
+        409,
+        "The ticket is copied to too many people",
+    ),
+    entry(
         "ticket.too_many_followers",
         409,
         "The ticket has too many followers",

@@ -28,11 +28,15 @@ pub fn decide(event: &Event) -> Vec<Draft> {
         return Vec::new();
     };
     let mut drafts = called(ticket, what);
-    let by_part = concerned(event, ticket, what).filter(|draft| !is_told(&drafts, draft.user));
-    drafts.extend(by_part);
+    for draft in concerned(event, ticket, what) {
+        if !is_told(&drafts, draft.user) {
+            drafts.push(draft);
+        }
+    }
     if let Some((what, message)) = followed(what) {
         for follower in &ticket.followers {
-            let is_theirs = event.cause.person() == Some(*follower) || *follower == ticket.requester;
+            let is_theirs =
+                event.cause.person() == Some(*follower) || customers(ticket).any(|user| user == *follower);
             if !is_theirs && !is_told(&drafts, *follower) {
                 drafts.push(draft(ticket, *follower, Kind::Followed, &what, message.clone()));
             }
@@ -62,7 +66,7 @@ fn called(ticket: &TicketSummary, what: &TicketFact) -> Vec<Draft> {
     };
     let others = mentioned
         .iter()
-        .filter(|user| *user != author && **user != ticket.requester);
+        .filter(|user| *user != author && customers(ticket).all(|customer| customer != **user));
     others
         .map(|user| draft(ticket, *user, Kind::Mentioned, "mentions you", message.clone()))
         .collect()
@@ -82,7 +86,30 @@ fn followed(what: &TicketFact) -> Option<(String, Value)> {
 }
 
 /// Whom a fact concerns by their part in the ticket.
-fn concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Option<Draft> {
+fn concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Vec<Draft> {
+    if let TicketFact::MessageAdded {
+        message,
+        author,
+        by_staff,
+    } = what
+    {
+        let reader = if *by_staff { None } else { ticket.assignee };
+        let readers = reader.into_iter().chain(customers(ticket));
+        return readers
+            .filter(|reader| reader != author)
+            .map(|reader| draft(ticket, reader, Kind::Replied, "has a new reply", json!(message)))
+            .collect();
+    }
+    one_concerned(event, ticket, what).into_iter().collect()
+}
+
+/// The requester and everyone else who has part in the ticket as a customer has.
+fn customers(ticket: &TicketSummary) -> impl Iterator<Item = UserId> {
+    std::iter::once(ticket.requester).chain(ticket.cc.iter().copied())
+}
+
+/// The one whom a fact other than a reply concerns.
+fn one_concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Option<Draft> {
     match what {
         TicketFact::Assigned {
             to: Some(to),
@@ -94,20 +121,13 @@ fn concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Option
             "is now yours to answer",
             Value::Null,
         )),
-        TicketFact::MessageAdded {
-            message,
-            author,
-            by_staff,
-        } => {
-            let reader = if *by_staff {
-                Some(ticket.requester)
-            } else {
-                ticket.assignee
-            };
-            reader
-                .filter(|reader| reader != author)
-                .map(|reader| draft(ticket, reader, Kind::Replied, "has a new reply", json!(message)))
-        }
+        TicketFact::CcAdded { user } if event.cause.person() != Some(*user) => Some(draft(
+            ticket,
+            *user,
+            Kind::Copied,
+            "is now copied to you",
+            Value::Null,
+        )),
         TicketFact::InternalMessageAdded {
             message,
             author,
@@ -132,6 +152,9 @@ fn concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Option
             .filter(|assignee| *assignee != ticket.requester)
             .map(|assignee| draft(ticket, assignee, Kind::Rated, "was rated", Value::Null)),
         TicketFact::Assigned { .. }
+        | TicketFact::MessageAdded { .. }
+        | TicketFact::CcAdded { .. }
+        | TicketFact::CcRemoved { .. }
         | TicketFact::Created {}
         | TicketFact::Updated { .. }
         | TicketFact::StatusChanged { .. }
@@ -157,7 +180,7 @@ fn concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Option
 fn internal_reader(ticket: &TicketSummary, author: UserId) -> Option<UserId> {
     ticket
         .assignee
-        .filter(|assignee| *assignee != author && *assignee != ticket.requester)
+        .filter(|assignee| *assignee != author && customers(ticket).all(|customer| customer != *assignee))
 }
 
 fn draft(ticket: &TicketSummary, user: UserId, kind: Kind, what: &str, message: Value) -> Draft {

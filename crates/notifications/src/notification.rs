@@ -22,18 +22,21 @@ pub enum Kind {
     Mentioned,
     /// Something happened in a ticket that the reader follows.
     Followed,
+    /// The reader has part in a ticket from now on, beside its requester.
+    Copied,
     /// The requester rated a ticket that is the reader's.
     Rated,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 7] = [
         Kind::Assigned,
         Kind::Replied,
         Kind::InternalNote,
         Kind::Mentioned,
         Kind::Followed,
+        Kind::Copied,
         Kind::Rated,
     ];
 
@@ -42,7 +45,7 @@ impl Kind {
     pub fn is_for_staff(self) -> bool {
         match self {
             Kind::Assigned | Kind::InternalNote | Kind::Mentioned | Kind::Followed | Kind::Rated => true,
-            Kind::Replied => false,
+            Kind::Replied | Kind::Copied => false,
         }
     }
 
@@ -51,7 +54,7 @@ impl Kind {
     pub fn asks_for_sight(self) -> bool {
         match self {
             Kind::Mentioned | Kind::Followed => true,
-            Kind::Assigned | Kind::Replied | Kind::InternalNote | Kind::Rated => false,
+            Kind::Assigned | Kind::Replied | Kind::Copied | Kind::InternalNote | Kind::Rated => false,
         }
     }
 
@@ -64,6 +67,7 @@ impl Kind {
             Kind::InternalNote => "internal_note",
             Kind::Mentioned => "mentioned",
             Kind::Followed => "followed",
+            Kind::Copied => "copied",
             Kind::Rated => "rated",
         }
     }

@@ -739,6 +739,7 @@ diesel::table! {
         satisfaction_comment -> Nullable<Text>,
         rated_at -> Nullable<Timestamptz>,
         follower_ids -> Array<Nullable<Uuid>>,
+        cc_ids -> Array<Nullable<Uuid>>,
     }
 }
 

@@ -18,7 +18,8 @@ use crate::port::{Markup, TicketCommit, TicketWrite};
 use crate::ruling::{Action, Case};
 use crate::satisfaction::{Due, NotDue, Rating, Satisfaction, due};
 use crate::ticket::{
-    Activity, ActivityId, Audience, FOLLOWERS_MAX, Face, Message, Note, NoteId, Ticket, Visibility, action,
+    Activity, ActivityId, Audience, CC_MAX, FOLLOWERS_MAX, Face, Message, Note, NoteId, Ticket, Visibility,
+    action,
 };
 use crate::value::{Body, CustomFields, Description, Remark, Subject, Tags};
 
@@ -539,6 +540,45 @@ impl<'a> Draft<'a> {
         self.trace(
             Notice::Staff,
             action::UNFOLLOWED,
+            Some(json!(user)),
+            None,
+            json!({}),
+        );
+    }
+
+    /// Gives someone part in the ticket. Nothing changes where they have it: its requester always has.
+    ///
+    /// # Errors
+    /// [`TicketError::TooManyCopies`].
+    pub(crate) fn copy_to(&mut self, user: UserId) -> Result<(), TicketError> {
+        if self.ticket.requester == user || self.ticket.cc.contains(&user) {
+            return Ok(());
+        }
+        if self.ticket.cc.len() >= CC_MAX {
+            return Err(TicketError::TooManyCopies);
+        }
+        self.ticket.cc.push(user);
+        self.facts.push(TicketFact::CcAdded { user });
+        self.trace(
+            Notice::Everyone,
+            action::CC_ADDED,
+            None,
+            Some(json!(user)),
+            json!({}),
+        );
+        Ok(())
+    }
+
+    /// Takes someone's part in the ticket away. Nothing changes where they had none.
+    pub(crate) fn stop_copying_to(&mut self, user: UserId) {
+        if !self.ticket.cc.contains(&user) {
+            return;
+        }
+        self.ticket.cc.retain(|copied| *copied != user);
+        self.facts.push(TicketFact::CcRemoved { user });
+        self.trace(
+            Notice::Everyone,
+            action::CC_REMOVED,
             Some(json!(user)),
             None,
             json!({}),

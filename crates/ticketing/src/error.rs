@@ -78,6 +78,9 @@ pub enum TicketError {
     /// A ticket has so many followers that it takes no more.
     #[error("a ticket has too many followers")]
     TooManyFollowers,
+    /// A ticket is copied to so many people that it takes no more.
+    #[error("a ticket is copied to too many people")]
+    TooManyCopies,
     /// The caller has no draft in this ticket.
     #[error("no draft of the caller's")]
     NoDraft,
@@ -148,6 +151,7 @@ impl Classify for TicketError {
             | TicketError::SecondParent
             | TicketError::TooManyLinks
             | TicketError::TooManyFollowers
+            | TicketError::TooManyCopies
             | TicketError::ChangedSince(_)
             | TicketError::EditWindowOver
             | TicketError::Repeated => FailureKind::Conflict,
@@ -183,6 +187,7 @@ impl Classify for TicketError {
             TicketError::TooManyLinks => "link.too_many",
             TicketError::NoDraft => "draft.not_found",
             TicketError::TooManyFollowers => "ticket.too_many_followers",
+            TicketError::TooManyCopies => "ticket.too_many_cc",
             TicketError::ChangedSince(_) => "ticket.changed_since",
             TicketError::EditWindowOver => "message.edit_window_over",
             TicketError::Stale { current: Some(_) } => "request.stale",
@@ -249,6 +254,9 @@ impl Classify for TicketError {
             TicketError::SecondParent => "The child has a parent already.".into(),
             TicketError::TooManyLinks => format!("A ticket has at most {} links.", crate::joint::LINKS_MAX),
             TicketError::NoDraft => "You have no draft in this ticket.".into(),
+            TicketError::TooManyCopies => {
+                format!("A ticket is copied to at most {} people.", crate::ticket::CC_MAX)
+            }
             TicketError::TooManyFollowers => {
                 format!("A ticket has at most {} followers.", crate::ticket::FOLLOWERS_MAX)
             }
@@ -300,6 +308,7 @@ impl Classify for TicketError {
             | TicketError::TooManyLinks
             | TicketError::NoDraft
             | TicketError::TooManyFollowers
+            | TicketError::TooManyCopies
             | TicketError::ChangedSince(_)
             | TicketError::EditWindowOver
             | TicketError::Stale { .. }

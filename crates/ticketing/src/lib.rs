@@ -97,7 +97,7 @@ pub use service::{
 };
 pub use survey::{RATING_LINK_LIFE, RatingClaim, RatingLinks, SurveyMail, SurveyMailError, SurveyMailer};
 pub use ticket::{
-    Activity, ActivityId, Audience, FOLLOWERS_MAX, Face, MENTIONS_MAX, Message, Note, NoteId, Ticket,
+    Activity, ActivityId, Audience, CC_MAX, FOLLOWERS_MAX, Face, MENTIONS_MAX, Message, Note, NoteId, Ticket,
     TicketKey, TicketNumber, Visibility, action,
 };
 pub use value::{

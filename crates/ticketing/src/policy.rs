@@ -1,23 +1,24 @@
 //! Who may do what with a ticket: one function over (who, what, which row), used by every use case, so that it
 //! holds without HTTP too.
 //!
-//! | | requester | agent | supervisor | lead | admin |
-//! |---|---|---|---|---|---|
-//! | read, reply, close, reopen | yes | yes | yes | yes | yes |
-//! | rate | yes | no | no | no | no |
-//! | edit subject, description, custom fields | until the first answer | yes | yes | yes | yes |
-//! | internal texts, notes, priority, other statuses, tags, transfer, links, merges | no | yes | yes | yes | yes |
-//! | assign to oneself, unassign oneself | no | yes | yes | yes | yes |
-//! | assign others | no | by setting | yes | yes | yes |
-//! | remove attachments from messages | no | no | yes | yes | yes |
-//! | delete, restore | no | no | no | yes | yes |
-//! | metadata | no | no | no | no | yes |
+//! | | cc | requester | agent | supervisor | lead | admin |
+//! |---|---|---|---|---|---|---|
+//! | read, reply, close, reopen | yes | yes | yes | yes | yes | yes |
+//! | rate | no | yes | no | no | no | no |
+//! | edit subject, description, custom fields | until the first answer | the same | yes | yes | yes | yes |
+//! | internal texts, notes, priority, other statuses, tags, transfer, links, merges | no | no | yes | yes | yes | yes |
+//! | say who has part in it or follows it | no | no | yes | yes | yes | yes |
+//! | assign to oneself, unassign oneself | no | no | yes | yes | yes | yes |
+//! | assign others | no | no | by setting | yes | yes | yes |
+//! | remove attachments from messages | no | no | no | yes | yes | yes |
+//! | delete, restore | no | no | no | no | yes | yes |
+//! | metadata | no | no | no | no | no | yes |
 //!
-//! A ticket without a team is every agent's. Staff who asked for a ticket and have no part in its team are its
-//! requester and nothing more. To everyone else the ticket does not exist.
+//! A ticket without a team is every agent's. Staff who asked for a ticket, or to whom it is copied, and who have no part
+//! in its team are that and nothing more. To everyone else the ticket does not exist.
 
 use events::TicketStatus;
-use kernel::{Actor, Person, Role, TeamRole};
+use kernel::{Actor, Person, Role, TeamRole, UserId};
 
 use crate::Settings;
 use crate::ticket::{Audience, Ticket};
@@ -27,6 +28,8 @@ use crate::ticket::{Audience, Ticket};
 pub enum Relation {
     /// Nothing: the ticket does not exist for them.
     None,
+    /// It is copied to them: they have part in it beside its requester.
+    Participant,
     /// They asked for it.
     Requester,
     /// They may work on it.
@@ -45,6 +48,7 @@ impl Relation {
     pub fn as_str(self) -> &'static str {
         match self {
             Relation::None => "none",
+            Relation::Participant => "participant",
             Relation::Requester => "requester",
             Relation::Agent => "agent",
             Relation::Supervisor => "supervisor",
@@ -77,10 +81,21 @@ impl Relation {
             }
             Role::User => Relation::None,
         };
-        if working == Relation::None && ticket.requester == person.id {
-            Relation::Requester
+        if working == Relation::None {
+            Self::of_customer(person.id, ticket)
         } else {
             working
+        }
+    }
+
+    /// What someone is to `ticket` who does not work on it.
+    pub(crate) fn of_customer(user: UserId, ticket: &Ticket) -> Self {
+        if ticket.requester == user {
+            Relation::Requester
+        } else if ticket.cc.contains(&user) {
+            Relation::Participant
+        } else {
+            Relation::None
         }
     }
 
@@ -89,7 +104,7 @@ impl Relation {
     pub fn audience(self) -> Option<Audience> {
         match self {
             Relation::None => None,
-            Relation::Requester => Some(Audience::Customer),
+            Relation::Participant | Relation::Requester => Some(Audience::Customer),
             Relation::Agent | Relation::Supervisor | Relation::Lead | Relation::Admin => {
                 Some(Audience::Staff)
             }
@@ -152,15 +167,16 @@ pub fn permits(relation: Relation, operation: Operation, ticket: &Ticket, settin
 #[must_use]
 pub fn needed(operation: Operation, ticket: &Ticket, settings: &Settings) -> Relation {
     match operation {
-        Operation::Read | Operation::Reply | Operation::Rate => Relation::Requester,
+        Operation::Rate => Relation::Requester,
+        Operation::Read | Operation::Reply => Relation::Participant,
         Operation::EditText | Operation::EditCustomFields => {
             if ticket.first_response_at.is_none() {
-                Relation::Requester
+                Relation::Participant
             } else {
                 Relation::Agent
             }
         }
-        Operation::SetStatus(TicketStatus::Closed | TicketStatus::Open) => Relation::Requester,
+        Operation::SetStatus(TicketStatus::Closed | TicketStatus::Open) => Relation::Participant,
         Operation::SetStatus(TicketStatus::Pending | TicketStatus::Resolved) => Relation::Agent,
         Operation::Internal
         | Operation::SetPriority
@@ -178,7 +194,7 @@ pub fn needed(operation: Operation, ticket: &Ticket, settings: &Settings) -> Rel
 
 #[cfg(test)]
 mod tests {
-    use kernel::{Membership, TeamId, UserId};
+    use kernel::{Membership, TeamId};
     use uuid::Uuid;
 
     use super::*;
@@ -239,37 +255,48 @@ mod tests {
     fn the_matrix_holds() {
         use Operation as O;
         use Relation as R;
-        let relations = [R::None, R::Requester, R::Agent, R::Supervisor, R::Lead, R::Admin];
-        let rows: [(O, [bool; 6]); 17] = [
-            (O::Reply, [false, true, true, true, true, true]),
-            (O::Rate, [false, true, false, false, false, false]),
-            (O::EditText, [false, true, true, true, true, true]),
-            (O::EditCustomFields, [false, true, true, true, true, true]),
+        let relations = [
+            R::None,
+            R::Participant,
+            R::Requester,
+            R::Agent,
+            R::Supervisor,
+            R::Lead,
+            R::Admin,
+        ];
+        let rows: [(O, [bool; 7]); 17] = [
+            (O::Reply, [false, true, true, true, true, true, true]),
+            (O::Rate, [false, false, true, false, false, false, false]),
+            (O::EditText, [false, true, true, true, true, true, true]),
+            (O::EditCustomFields, [false, true, true, true, true, true, true]),
             (
                 O::SetStatus(TicketStatus::Closed),
-                [false, true, true, true, true, true],
+                [false, true, true, true, true, true, true],
             ),
             (
                 O::SetStatus(TicketStatus::Open),
-                [false, true, true, true, true, true],
+                [false, true, true, true, true, true, true],
             ),
             (
                 O::SetStatus(TicketStatus::Resolved),
-                [false, false, true, true, true, true],
+                [false, false, false, true, true, true, true],
             ),
             (
                 O::SetStatus(TicketStatus::Pending),
-                [false, false, true, true, true, true],
+                [false, false, false, true, true, true, true],
             ),
-            (O::Internal, [false, false, true, true, true, true]),
-            (O::SetPriority, [false, false, true, true, true, true]),
-            (O::AssignSelf, [false, false, true, true, true, true]),
-            (O::AssignOther, [false, false, false, true, true, true]),
-            (O::Transfer, [false, false, true, true, true, true]),
-            (O::RemoveAttachment, [false, false, false, true, true, true]),
-            (O::Delete, [false, false, false, false, true, true]),
-            (O::Restore, [false, false, false, false, true, true]),
-            (O::EditMetadata, [false, false, false, false, false, true]),
+            (O::Internal, [false, false, false, true, true, true, true]),
+            (O::SetPriority, [false, false, false, true, true, true, true]),
+            (O::AssignSelf, [false, false, false, true, true, true, true]),
+            (O::AssignOther, [false, false, false, false, true, true, true]),
+            (O::Transfer, [false, false, false, true, true, true, true]),
+            (
+                O::RemoveAttachment,
+                [false, false, false, false, true, true, true],
+            ),
+            (O::Delete, [false, false, false, false, false, true, true]),
+            (O::Restore, [false, false, false, false, false, true, true]),
+            (O::EditMetadata, [false, false, false, false, false, false, true]),
         ];
         let ticket = build::ticket().build();
         for (operation, expected) in rows {
@@ -278,6 +305,19 @@ mod tests {
                 assert_eq!(permitted, expected, "{relation:?} {operation:?}");
             }
         }
+    }
+
+    #[test]
+    fn whoever_it_is_copied_to_has_part_and_does_not_outrank_the_requester() {
+        let mut ticket = build::ticket().in_team(team()).build();
+        ticket.cc = vec![UserId(Uuid::from_u128(8))];
+        assert_eq!(Relation::of(&agent(None), &ticket), Relation::Participant);
+        assert_eq!(
+            Relation::of(&agent(Some(TeamRole::Agent)), &ticket),
+            Relation::Agent
+        );
+        ticket.requester = UserId(Uuid::from_u128(8));
+        assert_eq!(Relation::of(&agent(None), &ticket), Relation::Requester);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use events::{TicketChannel, TicketPriority, TicketStatus};
 use kernel::{PageLimit, Position, TeamId, UserId};
 
 use crate::fields::TicketCondition;
+use crate::policy::Relation;
 use crate::ticket::{Audience, Ticket};
 
 /// A list as a caller asks for it.
@@ -143,8 +144,8 @@ pub enum Direction {
 /// The tickets that a caller may have in a list at all. A store must never answer beyond it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// Those that this person asked for, as customers see them.
-    RequestedBy(UserId),
+    /// Those that this person asked for or that are copied to them, as customers see them.
+    Customer(UserId),
     /// Those that an agent works on: of these teams, of no team, or assigned to them.
     WorkOf {
         /// The agent.
@@ -161,7 +162,7 @@ impl Scope {
     #[must_use]
     pub fn audience(&self) -> Audience {
         match self {
-            Scope::RequestedBy(_) => Audience::Customer,
+            Scope::Customer(_) => Audience::Customer,
             Scope::WorkOf { .. } | Scope::Desk => Audience::Staff,
         }
     }
@@ -170,7 +171,7 @@ impl Scope {
     #[must_use]
     pub fn contains(&self, ticket: &Ticket) -> bool {
         match self {
-            Scope::RequestedBy(user) => ticket.requester == *user,
+            Scope::Customer(user) => Relation::of_customer(*user, ticket) != Relation::None,
             Scope::WorkOf { agent, teams } => {
                 ticket.assignee == Some(*agent) || ticket.team.is_none_or(|team| teams.contains(&team))
             }

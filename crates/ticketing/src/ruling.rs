@@ -59,6 +59,8 @@ pub enum Action {
     Transfer,
     /// Make someone follow it, or no longer.
     Follow,
+    /// Give someone part in it beside its requester, or take that away.
+    Copy,
     /// Link it to another ticket, or take a link away.
     Link,
     /// Merge another ticket into it, or it into another; undo that.
@@ -126,7 +128,7 @@ pub enum Reason {
 
 impl Action {
     /// Every action, each status by itself.
-    pub const ALL: [Action; 29] = [
+    pub const ALL: [Action; 30] = [
         Action::Read,
         Action::ReadNotes,
         Action::Reply,
@@ -143,6 +145,7 @@ impl Action {
         Action::Unassign,
         Action::Transfer,
         Action::Follow,
+        Action::Copy,
         Action::Link,
         Action::Merge,
         Action::MoveMessage,
@@ -185,6 +188,7 @@ impl Action {
             Action::Unassign => "unassign",
             Action::Transfer => "transfer",
             Action::Follow => "follow",
+            Action::Copy => "cc",
             Action::Link => "link",
             Action::Merge => "merge",
             Action::MoveMessage => "move_message",
@@ -216,6 +220,7 @@ impl Action {
             Action::Unassign => "take this ticket from its assignee",
             Action::Transfer => "transfer this ticket",
             Action::Follow => "say who follows this ticket",
+            Action::Copy => "say to whom this ticket is copied",
             Action::Link => "link this ticket",
             Action::Merge => "merge this ticket",
             Action::MoveMessage => "move messages of this ticket",
@@ -230,9 +235,11 @@ impl Action {
     pub fn operation(self, case: &Case<'_>) -> Operation {
         match self {
             Action::Read => Operation::Read,
-            Action::ReadNotes | Action::MessageInternally | Action::AddNote | Action::Follow => {
-                Operation::Internal
-            }
+            Action::ReadNotes
+            | Action::MessageInternally
+            | Action::AddNote
+            | Action::Follow
+            | Action::Copy => Operation::Internal,
             Action::Reply => Operation::Reply,
             Action::Edit => Operation::EditText,
             Action::EditCustomFields => Operation::EditCustomFields,
@@ -292,6 +299,7 @@ impl Action {
             | Action::Unassign
             | Action::Transfer
             | Action::Follow
+            | Action::Copy
             | Action::Link
             | Action::Merge
             | Action::MoveMessage
@@ -365,6 +373,7 @@ impl Action {
                 | Action::Unassign
                 | Action::Transfer
                 | Action::Follow
+                | Action::Copy
                 | Action::Link
                 | Action::Merge
                 | Action::MoveMessage,
@@ -401,6 +410,7 @@ impl Action {
             | Action::Assign
             | Action::Transfer
             | Action::Follow
+            | Action::Copy
             | Action::Link
             | Action::Merge
             | Action::MoveMessage
@@ -414,12 +424,14 @@ impl Action {
     #[must_use]
     pub fn rule(self, case: &Case<'_>) -> &'static str {
         match (self, needed(self.operation(case), case.ticket, case.settings)) {
-            (Action::Edit | Action::EditCustomFields, Relation::Requester | Relation::Agent) => {
-                "The requester may until the first answer; those who work on the ticket always may."
+            (Action::Edit | Action::EditCustomFields, Relation::Participant | Relation::Agent) => {
+                "The requester and those it is copied to may until the first answer; those who work on the ticket always may."
             }
             (Action::Restore, _) => "A lead of its team may within the window, an administrator always.",
             (Action::Rate, _) => "Its requester may, unless they work on it.",
-            (_, Relation::None | Relation::Requester) => "Whoever sees the ticket may.",
+            (_, Relation::None | Relation::Participant | Relation::Requester) => {
+                "Whoever sees the ticket may."
+            }
             (_, Relation::Agent) => {
                 "Those who work on the ticket may: members of its team, its assignee, every agent where it has no \
                  team, and administrators."

@@ -79,6 +79,8 @@ impl TicketKey {
 
 /// The most followers of a ticket.
 pub const FOLLOWERS_MAX: usize = 50;
+/// The most people whom a ticket is copied to.
+pub const CC_MAX: usize = 20;
 /// The most people that one text calls.
 pub const MENTIONS_MAX: usize = 20;
 
@@ -127,6 +129,8 @@ pub struct Ticket {
     pub merged_into: Option<TicketId>,
     /// How content its requester said they are with its resolution, if they did.
     pub satisfaction: Option<Satisfaction>,
+    /// Further people who have part in it as its requester has, up to [`CC_MAX`]; the requester is not among them.
+    pub cc: Vec<UserId>,
     /// Staff who are told of what happens in it, up to [`FOLLOWERS_MAX`].
     pub followers: Vec<UserId>,
     /// How staff see its course.
@@ -196,6 +200,7 @@ impl Ticket {
             status: self.status(),
             priority: self.priority,
             version: self.version().0,
+            cc: self.cc.clone(),
             followers: self.followers.clone(),
         }
     }
@@ -312,6 +317,10 @@ pub mod action {
     pub const FOLLOWED: &str = "followed";
     /// Someone follows it no longer.
     pub const UNFOLLOWED: &str = "unfollowed";
+    /// Someone takes part in it from now on.
+    pub const CC_ADDED: &str = "cc_added";
+    /// Someone takes part in it no longer.
+    pub const CC_REMOVED: &str = "cc_removed";
     /// Another ticket was linked to it.
     pub const LINKED: &str = "linked";
     /// A link was taken away.

@@ -276,6 +276,12 @@ impl World {
                     .by(&self.people["agent"]);
                 let _ = request.json(&body).send().await.expect(200);
             }
+            "copied" => {
+                for name in ["stranger", "outsider"] {
+                    let body = json!({ "userId": self.people[name].id });
+                    self.done("POST", &format!("{path}/cc"), body).await;
+                }
+            }
             "followed" => {
                 let body = json!({ "userId": self.people["colleague"].id });
                 self.done("POST", &format!("{path}/followers"), body).await;

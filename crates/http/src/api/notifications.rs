@@ -45,7 +45,7 @@ impl PathKey for NotificationId {
 enum KindName {
     /// A ticket is now yours to answer.
     Assigned,
-    /// The other side wrote in a ticket.
+    /// Someone else wrote in a ticket of yours.
     Replied,
     /// Someone wrote something for staff alone in a ticket of yours.
     InternalNote,
@@ -53,6 +53,8 @@ enum KindName {
     Mentioned,
     /// Something happened in a ticket that you follow.
     Followed,
+    /// A ticket is now copied to you.
+    Copied,
     /// The requester rated a ticket of yours.
     Rated,
 }
@@ -65,6 +67,7 @@ impl From<Kind> for KindName {
             Kind::InternalNote => Self::InternalNote,
             Kind::Mentioned => Self::Mentioned,
             Kind::Followed => Self::Followed,
+            Kind::Copied => Self::Copied,
             Kind::Rated => Self::Rated,
         }
     }

@@ -77,6 +77,8 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "mergeTickets" | "unmergeTickets" => Topic::Ticket(&[Action::Merge]),
         "moveMessage" | "splitTicket" => Topic::Ticket(&[Action::MoveMessage]),
         "getDraft" | "saveDraft" | "discardDraft" => Topic::Ticket(&[Action::Read]),
+        "listCc" => Topic::Ticket(&[Action::Read]),
+        "addCc" | "removeCc" => Topic::Ticket(&[Action::Copy]),
         "listFollowers" => Topic::Ticket(&[Action::ReadNotes]),
         "followTicket" | "unfollowTicket" => Topic::Ticket(&[Action::Follow]),
         "addTicketTags" | "removeTicketTags" => Topic::Ticket(&[Action::EditTags]),
@@ -261,7 +263,7 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("close"))]
     action: Option<&'static str>,
-    /// What the person is to the resource. To a ticket: `requester`, `agent`, `supervisor`, `lead` or `admin`; to an
+    /// What the person is to the resource. To a ticket: `participant`, `requester`, `agent`, `supervisor`, `lead` or `admin`; to an
     /// account or team: `self`, `customer`, `agent`, `member`, `supervisor`, `lead` or `admin`; `none` to what does not
     /// exist for them; else their role.
     #[schema(examples("requester"))]

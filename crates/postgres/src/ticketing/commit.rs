@@ -200,7 +200,8 @@ const ASSIGNMENTS: &str = "subject = r.subject, description = r.description, ass
     version = r.version, public_version = r.public_version, public_updated_at = r.public_updated_at, \
     message_count = r.message_count, public_message_count = r.public_message_count, \
     last_message_at = r.last_message_at, public_last_message_at = r.public_last_message_at, merged_into_id = r.merged_into_id, \
-    satisfaction_score = r.satisfaction_score, satisfaction_comment = r.satisfaction_comment, rated_at = r.rated_at, follower_ids = r.follower_ids";
+    satisfaction_score = r.satisfaction_score, satisfaction_comment = r.satisfaction_comment, rated_at = r.rated_at, \
+    cc_ids = r.cc_ids, follower_ids = r.follower_ids";
 
 /// Adds the insertion of tickets; a condition on the record `r` may follow.
 pub(super) fn insert_tickets(sql: Sql, rows: Value) -> Sql {

@@ -346,7 +346,7 @@ async fn a_condition_selects_the_same_tickets_in_sql_as_in_memory() {
         me: Some(world.agent.0),
     };
     let runtime = tokio::runtime::Handle::current();
-    for scope in [Scope::Desk, Scope::RequestedBy(world.customer)] {
+    for scope in [Scope::Desk, Scope::Customer(world.customer)] {
         let audience = scope.audience();
         let staff = scope == Scope::Desk;
         let outcome = runner.run(&conditions(&world, staff), |json| {

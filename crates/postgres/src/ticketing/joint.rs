@@ -393,7 +393,8 @@ pub(super) async fn merge_of(database: &Database, source: TicketId) -> Result<Op
     };
     let merge = row.into_merge();
     let heap = Sql::new(
-        "SELECT i.sender_id <> t.created_by AS answers, i.is_internal, i.created_at, CASE WHEN ",
+        "SELECT (i.sender_id <> t.created_by AND i.sender_id <> ALL(t.cc_ids)) AS answers, i.is_internal, i.created_at, \
+         CASE WHEN ",
     )
     .append(is_moved(&merge))
     .push(" THEN 1 WHEN ")
@@ -426,7 +427,7 @@ pub(super) async fn tally(
 ) -> Result<Tally, Failure> {
     let without: Vec<Uuid> = without.iter().map(|id| id.0).collect();
     let rows = Sql::new(
-        "SELECT i.sender_id <> t.created_by AS answers, i.is_internal, i.created_at, 0 AS heap \
+        "SELECT (i.sender_id <> t.created_by AND i.sender_id <> ALL(t.cc_ids)) AS answers, i.is_internal, i.created_at, 0 AS heap \
          FROM ticket_messages i JOIN tickets t ON t.id = i.ticket_id WHERE i.ticket_id = ",
     )
     .bind(ticket)

@@ -4,14 +4,15 @@
 //! have them: one for each status of the desk, of each of an agent's teams, of the triage queue, of an assignee; each
 //! takes one page's worth from its index, and the walks are merged. The cost is then that of a few pages, whatever the
 //! size of the table and the number of the page. A filter that names a team, an assignee or a requester makes the walk
-//! by itself, and the scope becomes a condition on it.
+//! by itself, and the scope becomes a condition on it. What is copied to someone has no order in its index: it is
+//! gathered and sorted, at a cost that grows with the number of tickets that are copied to that person.
 //!
 //! To offer another sort, give it an index for every walk in `anchors`, and a column in `key`.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Json};
 use diesel_async::RunQueryDsl;
-use kernel::Position;
+use kernel::{Position, UserId};
 use serde_json::Value;
 use ticketing::{
     Audience, COUNT_EXACT_MAX_ROWS, Count, Direction, Maybe, Scope, SortKey, Ticket, TicketFilter,
@@ -42,6 +43,8 @@ pub(super) enum Anchor {
     FilterAssignee,
     /// The requester of the scope or the filter.
     Requester,
+    /// What is copied to the customer of the scope.
+    Participant,
     /// Deleted tickets.
     Deleted,
 }
@@ -50,7 +53,11 @@ pub(super) enum Anchor {
 pub(super) fn anchors(scope: &Scope, query: &TicketQuery) -> Vec<Anchor> {
     let filter = &query.filter;
     let mut walks = match scope {
-        Scope::RequestedBy(_) => vec![Anchor::Requester],
+        Scope::Customer(user) => match filter.requester {
+            Some(requester) if requester == *user => vec![Anchor::Requester],
+            Some(_) => vec![Anchor::Participant],
+            None => vec![Anchor::Requester, Anchor::Participant],
+        },
         Scope::Desk | Scope::WorkOf { .. } if filter.requester.is_some() => vec![Anchor::Requester],
         Scope::Desk | Scope::WorkOf { .. } if matches!(filter.assignee, Some(Maybe::Is(_))) => {
             vec![Anchor::FilterAssignee]
@@ -135,7 +142,7 @@ pub(super) fn walks_of(anchors: Vec<Anchor>, filter: &TicketFilter) -> Vec<(Anch
     let mut walks = Vec::new();
     for anchor in anchors {
         match anchor {
-            Anchor::Requester | Anchor::Deleted => walks.push((anchor, None)),
+            Anchor::Requester | Anchor::Participant | Anchor::Deleted => walks.push((anchor, None)),
             Anchor::Desk
             | Anchor::ScopeTeams
             | Anchor::FilterTeam
@@ -195,27 +202,51 @@ pub(super) fn walk(
         (Anchor::ScopeTeams, _) => sql.push(" AND team_id = m.team_id"),
         (Anchor::ScopeAgent, Scope::WorkOf { agent, .. }) => sql.push(" AND assigned_to = ").bind(*agent),
         (Anchor::Triage, _) => sql.push(" AND team_id IS NULL"),
+        (Anchor::Requester, Scope::Customer(user)) => sql.push(" AND created_by = ").bind(*user),
+        // Not what they asked for themselves: that is the other walk's.
+        (Anchor::Participant, Scope::Customer(user)) => copied_to(sql.push(" AND "), *user)
+            .push(" AND created_by <> ")
+            .bind(*user),
         (
             Anchor::Desk
             | Anchor::FilterTeam
             | Anchor::ScopeAgent
             | Anchor::FilterAssignee
             | Anchor::Requester
+            | Anchor::Participant
             | Anchor::Deleted,
             _,
         ) => sql,
     };
-    // The merged walks of an agent's work are the scope; any other walk has it as a condition.
-    let is_the_scope = matches!(anchor, Anchor::ScopeTeams | Anchor::ScopeAgent)
-        || (anchor == Anchor::Triage && matches!(scope, Scope::WorkOf { .. }));
+    // The merged walks of an agent's work, or of a customer's tickets, are the scope; any other walk has it as a condition.
+    let is_the_scope = match anchor {
+        Anchor::ScopeTeams | Anchor::ScopeAgent | Anchor::Participant => true,
+        Anchor::Triage => matches!(scope, Scope::WorkOf { .. }),
+        Anchor::Requester => matches!(scope, Scope::Customer(_)),
+        Anchor::Desk | Anchor::FilterTeam | Anchor::FilterAssignee | Anchor::Deleted => false,
+    };
     if !is_the_scope {
         sql = within(sql, scope);
     }
     sql = beyond(conditions(sql, filter, scope.audience()), scope, query).append(also.clone());
+    if anchor == Anchor::Participant {
+        // Gathered first, so that no index is walked in order for the few that fit.
+        return in_order(sql.push(" OFFSET 0) walk"), "at", query.sort.direction)
+            .push(" LIMIT ")
+            .bind(rows)
+            .push(")");
+    }
     in_order(sql, sort, query.sort.direction)
         .push(" LIMIT ")
         .bind(rows)
         .push(") walk)")
+}
+
+/// That a ticket is copied to someone, in the words of the index by that.
+fn copied_to(sql: Sql, user: UserId) -> Sql {
+    sql.push("cc_ids <> '{}' AND cc_ids @> ARRAY[")
+        .bind(user)
+        .push("]::uuid[]")
 }
 
 /// Where the page begins, as a condition.
@@ -282,7 +313,7 @@ fn names(statuses: &[TicketStatus]) -> Vec<String> {
 pub(super) fn scope_teams(scope: &Scope) -> Vec<uuid::Uuid> {
     match scope {
         Scope::WorkOf { teams, .. } => teams.iter().map(|team| team.0).collect(),
-        Scope::RequestedBy(_) | Scope::Desk => Vec::new(),
+        Scope::Customer(_) | Scope::Desk => Vec::new(),
     }
 }
 
@@ -290,7 +321,10 @@ pub(super) fn scope_teams(scope: &Scope) -> Vec<uuid::Uuid> {
 fn within(sql: Sql, scope: &Scope) -> Sql {
     match scope {
         Scope::Desk => sql,
-        Scope::RequestedBy(user) => sql.push(" AND created_by = ").bind(*user),
+        Scope::Customer(user) => {
+            let sql = sql.push(" AND (created_by = ").bind(*user).push(" OR (");
+            copied_to(sql, *user).push("))")
+        }
         Scope::WorkOf { agent, .. } => sql
             .push(" AND (team_id IS NULL OR assigned_to = ")
             .bind(*agent)

@@ -57,6 +57,7 @@ pub(super) struct TicketRow {
     satisfaction_comment: Option<String>,
     rated_at: Option<DateTime<Utc>>,
     /// PostgreSQL's arrays can hold nulls; nobody means anything by them here.
+    cc_ids: Vec<Option<Uuid>>,
     follower_ids: Vec<Option<Uuid>>,
 }
 
@@ -66,7 +67,7 @@ impl TicketRow {
         priority, status, channel, sla_policy_id, first_response_at, sla_due_at, sla_breached, resolved_at, closed_at, \
         auto_closed_at, tags, custom_fields, metadata, created_at, updated_at, deleted_at, version, public_version, \
         public_updated_at, message_count, public_message_count, last_message_at, public_last_message_at, merged_into_id, \
-        satisfaction_score, satisfaction_comment, rated_at, follower_ids";
+        satisfaction_score, satisfaction_comment, rated_at, cc_ids, follower_ids";
 
     /// The columns as `jsonb_to_recordset` unpacks them.
     pub(super) const RECORD: &str = "(id uuid, ticket_number text, subject text, description text, created_by uuid, \
@@ -76,7 +77,7 @@ impl TicketRow {
         custom_fields jsonb, metadata jsonb, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz, \
         version integer, public_version integer, public_updated_at timestamptz, message_count integer, \
         public_message_count integer, last_message_at timestamptz, public_last_message_at timestamptz, merged_into_id uuid, \
-        satisfaction_score smallint, satisfaction_comment text, rated_at timestamptz, follower_ids uuid[])";
+        satisfaction_score smallint, satisfaction_comment text, rated_at timestamptz, cc_ids uuid[], follower_ids uuid[])";
 
     pub(super) fn of(ticket: &Ticket) -> Self {
         let Ticket {
@@ -101,6 +102,7 @@ impl TicketRow {
             deleted_at,
             merged_into,
             satisfaction,
+            cc,
             followers,
             staff_face,
             public_face,
@@ -145,6 +147,7 @@ impl TicketRow {
                 .and_then(|given| given.rating.comment.as_ref())
                 .map(|comment| comment.as_str().to_owned()),
             rated_at: satisfaction.as_ref().map(|given| given.rated_at),
+            cc_ids: cc.iter().map(|user| Some(user.0)).collect(),
             follower_ids: followers.iter().map(|user| Some(user.0)).collect(),
         }
     }
@@ -186,6 +189,7 @@ impl TicketRow {
             satisfaction_score,
             satisfaction_comment,
             rated_at,
+            cc_ids,
             follower_ids,
         } = self;
         let counts_are_sane =
@@ -229,6 +233,7 @@ impl TicketRow {
             metadata: object(metadata),
             created_at,
             deleted_at,
+            cc: cc_ids.into_iter().flatten().map(UserId).collect(),
             followers: follower_ids.into_iter().flatten().map(UserId).collect(),
             merged_into: merged_into_id.map(TicketId),
             satisfaction,

@@ -696,7 +696,7 @@ mod tests {
             agent: world.agent,
             teams: vec![world.team],
         };
-        for scope in [Scope::Desk, work, Scope::RequestedBy(world.customer)] {
+        for scope in [Scope::Desk, work, Scope::Customer(world.customer)] {
             let common = search.compiled(&word("printer")).await.unwrap().unwrap();
             assert!(common.is_common(26), "{}", common.estimate);
             let documents = looked_at(test.database(), common.places(&scope, &list, 26)).await;

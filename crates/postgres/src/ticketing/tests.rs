@@ -112,7 +112,7 @@ pub(super) async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
     } = world;
     test.batch(&format!(
         "INSERT INTO tickets (ticket_number, subject, description, created_by, assigned_to, team_id, priority, status, \
-           created_at, updated_at, public_updated_at, deleted_at) \
+           created_at, updated_at, public_updated_at, deleted_at, cc_ids) \
          SELECT 'F-' || n, 'Subject ' || n, 'Text', \
            CASE n % 500 WHEN 0 THEN '{customer}'::uuid ELSE '{stranger}'::uuid END, \
            CASE n % 50 WHEN 0 THEN '{agent}'::uuid END, \
@@ -120,7 +120,8 @@ pub(super) async fn fill(test: &TestDatabase, world: &World, tickets: u32) {
            (ARRAY['low', 'medium', 'high', 'urgent'])[1 + n % 4]::\"TicketPriority\", \
            (ARRAY['closed', 'closed', 'closed', 'closed', 'closed', 'resolved', 'pending', 'open', 'open'])[1 + n % 9]::\"TicketStatus\", \
            now() - n * interval '1 minute', now() - n * interval '50 seconds', now() - n * interval '55 seconds', \
-           CASE n % 1000 WHEN 7 THEN now() END \
+           CASE n % 1000 WHEN 7 THEN now() END, \
+           CASE n % 700 WHEN 3 THEN ARRAY['{customer}'::uuid] ELSE '{{}}' END \
          FROM generate_series(1, {tickets}) AS n; ANALYZE tickets"
     ))
     .await;
@@ -189,7 +190,14 @@ async fn every_offered_list_walks_an_index_in_order() {
                 ..TicketFilter::default()
             },
         ),
-        (Scope::RequestedBy(world.customer), TicketFilter::default()),
+        (Scope::Customer(world.customer), TicketFilter::default()),
+        (
+            Scope::Customer(world.customer),
+            TicketFilter {
+                requester: Some(world.stranger),
+                ..TicketFilter::default()
+            },
+        ),
         (
             Scope::Desk,
             TicketFilter {
@@ -229,6 +237,12 @@ async fn every_offered_list_walks_an_index_in_order() {
                         // ids of equal times.
                         assert!(kind != "Sort" || rows < 2_000.0, "{scope:?} {query:?}: {plan:#}");
                     }
+                    let indexes = plan.to_string();
+                    assert_eq!(
+                        indexes.contains("tickets_cc_ids_idx"),
+                        matches!(scope, Scope::Customer(_)),
+                        "{scope:?} {query:?}: {plan:#}"
+                    );
                 }
             }
         }

@@ -2,9 +2,8 @@
 
 use kernel::{Actor, MessageId, Page, PageLimit, Position, UserId, Violation};
 
-use super::{Guard, STALE_TRIES_MAX, Tickets};
+use super::{Guard, Tickets};
 use crate::attachment::AttachmentId;
-use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::policy::Relation;
 use crate::ruling::Action;
@@ -40,29 +39,27 @@ impl Tickets {
         guard: Guard<'_, Written<Message>>,
     ) -> Result<Written<Message>, TicketError> {
         let sender = actor.user_id().ok_or(TicketError::Forbidden("write messages"))?;
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             let (ticket, relation) = self.live(actor, key).await?;
             // After the ticket: an upload that is hung on a message meanwhile makes the commit stale.
             let uploads = self.uploads(sender, &reply.attachments).await?;
             let mentioned = self.mentioned(&ticket, &reply.mentions).await?;
-            let decide = |draft: &mut Draft<'_>| {
-                draft.allow(match reply.visibility {
-                    Visibility::Internal => Action::MessageInternally,
-                    Visibility::Public => Action::Reply,
-                })?;
-                if reply.visibility == Visibility::Public && !reply.mentions.is_empty() {
-                    let message = "is for messages that are internal";
-                    return Err(Violation::new("/mentionIds", "not_allowed", message).into());
-                }
-                let (uploads, mentioned) = (uploads?, mentioned?);
-                let message = draft.add_message(sender, reply.body.clone(), reply.visibility, &mentioned)?;
-                Ok(draft.attach(message, &uploads))
-            };
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
-                return Ok(written);
+            Ok((ticket, relation, (uploads, mentioned)))
+        };
+        self.settle(actor, guard, load, |draft, (uploads, mentioned)| {
+            draft.allow(match reply.visibility {
+                Visibility::Internal => Action::MessageInternally,
+                Visibility::Public => Action::Reply,
+            })?;
+            if reply.visibility == Visibility::Public && !reply.mentions.is_empty() {
+                let message = "is for messages that are internal";
+                return Err(Violation::new("/mentionIds", "not_allowed", message).into());
             }
-        }
-        Err(TicketError::Stale { current: None })
+            let (uploads, mentioned) = (uploads?, mentioned?);
+            let message = draft.add_message(sender, reply.body.clone(), reply.visibility, &mentioned)?;
+            Ok(draft.attach(message, &uploads))
+        })
+        .await
     }
 
     /// Changes the text of one's own message within the edit window; the old text stays in the history.
@@ -79,26 +76,24 @@ impl Tickets {
         guard: Guard<'_, Written<Message>>,
     ) -> Result<Written<Message>, TicketError> {
         let window = self.settings.message_edit_window;
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             let (ticket, relation) = self.live(actor, key).await?;
             let found = self.store.message(ticket.id, message).await?;
             let found = found
                 .filter(|found| readable(relation, found))
                 .ok_or(TicketError::MessageNotFound)?;
-            let decide = |draft: &mut Draft<'_>| {
-                if actor.user_id() != Some(found.sender) {
-                    return Err(TicketError::Forbidden("edit someone else's message"));
-                }
-                if draft.now() - found.created_at > window {
-                    return Err(TicketError::EditWindowOver);
-                }
-                Ok(draft.edit_message(found, body.clone()))
-            };
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
-                return Ok(written);
+            Ok((ticket, relation, found))
+        };
+        self.settle(actor, guard, load, |draft, found| {
+            if actor.user_id() != Some(found.sender) {
+                return Err(TicketError::Forbidden("edit someone else's message"));
             }
-        }
-        Err(TicketError::Stale { current: None })
+            if draft.now() - found.created_at > window {
+                return Err(TicketError::EditWindowOver);
+            }
+            Ok(draft.edit_message(found, body.clone()))
+        })
+        .await
     }
 
     /// Adds a note for staff.
@@ -115,18 +110,16 @@ impl Tickets {
         guard: Guard<'_, Written<Note>>,
     ) -> Result<Written<Note>, TicketError> {
         let author = actor.user_id().ok_or(TicketError::Forbidden("write notes"))?;
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             let (ticket, relation) = self.live(actor, key).await?;
             let mentioned = self.mentioned(&ticket, mentions).await?;
-            let decide = |draft: &mut Draft<'_>| {
-                draft.allow(Action::AddNote)?;
-                Ok(draft.add_note(author, body.clone(), &mentioned?))
-            };
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
-                return Ok(written);
-            }
-        }
-        Err(TicketError::Stale { current: None })
+            Ok((ticket, relation, mentioned))
+        };
+        self.settle(actor, guard, load, |draft, mentioned| {
+            draft.allow(Action::AddNote)?;
+            Ok(draft.add_note(author, body.clone(), &mentioned?))
+        })
+        .await
     }
 
     /// One page of the messages that the caller may read, oldest first.

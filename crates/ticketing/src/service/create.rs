@@ -88,6 +88,7 @@ impl Tickets {
                 deleted_at: None,
                 merged_into: None,
                 satisfaction: None,
+                cc: Vec::new(),
                 followers: Vec::new(),
                 staff_face: Face::new(circumstances.now),
                 public_face: Face::new(circumstances.now),

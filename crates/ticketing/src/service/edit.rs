@@ -6,7 +6,7 @@ use events::{TicketPriority, TicketStatus};
 use kernel::{Actor, Violation};
 use serde_json::{Map, Value};
 
-use super::{Existence, Guard, STALE_TRIES_MAX, Tickets};
+use super::{Existence, Guard, Tickets};
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::field_definition::FieldSet;
@@ -53,18 +53,18 @@ impl Tickets {
             Some(_) => self.field_set().await?,
             None => Arc::default(),
         };
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             let (ticket, relation) = self.live(actor, key).await?;
             let waits = match edit.status {
                 Some(to) if to != ticket.status() => self.waits(actor, &ticket, relation, to).await,
                 Some(_) | None => Ok(()),
             };
-            let decide = |draft: &mut Draft<'_>| apply(draft, edit, &fields, waits);
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
-                return Ok(written);
-            }
-        }
-        Err(TicketError::Stale { current: None })
+            Ok((ticket, relation, waits))
+        };
+        self.settle(actor, guard, load, |draft, waits| {
+            apply(draft, edit, &fields, waits)
+        })
+        .await
     }
 
     /// Adds tags, whatever others add or take away at the same time. Nothing changes when it has them.

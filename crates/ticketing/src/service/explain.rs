@@ -61,6 +61,7 @@ impl Tickets {
             | Action::Unassign
             | Action::Transfer
             | Action::Follow
+            | Action::Copy
             | Action::Link
             | Action::Merge
             | Action::MoveMessage

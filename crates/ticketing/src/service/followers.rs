@@ -2,8 +2,7 @@
 
 use kernel::{Actor, UserId, Violation, Violations};
 
-use super::{Guard, STALE_TRIES_MAX, Tickets};
-use crate::draft::Draft;
+use super::{Guard, Tickets};
 use crate::error::TicketError;
 use crate::port::{AssigneeFacts, PersonCard};
 use crate::ruling::Action;
@@ -22,21 +21,19 @@ impl Tickets {
         user: UserId,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             let (ticket, relation) = self.live(actor, key).await?;
             let works = works_on(&self.directory.assignees(&[user]).await?, user, &ticket);
-            let decide = |draft: &mut Draft<'_>| {
-                draft.allow(Action::Follow)?;
-                if !works {
-                    return Err(not_working("/userId".to_owned()).into());
-                }
-                draft.follow(user)
-            };
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
-                return Ok(written);
+            Ok((ticket, relation, works))
+        };
+        self.settle(actor, guard, load, |draft, works| {
+            draft.allow(Action::Follow)?;
+            if !works {
+                return Err(not_working("/userId".to_owned()).into());
             }
-        }
-        Err(TicketError::Stale { current: None })
+            draft.follow(user)
+        })
+        .await
     }
 
     /// Makes someone no follower of the ticket any more. Nothing changes where they are none.

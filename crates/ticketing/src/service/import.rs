@@ -566,6 +566,7 @@ impl Import {
             deleted_at: None,
             merged_into: None,
             satisfaction: None,
+            cc: Vec::new(),
             followers: Vec::new(),
             staff_face: face,
             public_face: face,

@@ -6,6 +6,7 @@
 
 mod attachments;
 mod auto_close;
+mod cc;
 mod conversation;
 mod create;
 mod drafts;
@@ -222,21 +223,41 @@ impl Tickets {
         D: Fn(&mut Draft<'_>) -> Result<T, TicketError> + Send + Sync,
         T: Send + Sync,
     {
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             let (ticket, relation) = match existence {
                 Existence::Live => self.live(actor, key).await?,
                 Existence::Any => self.visible(actor, key).await?,
             };
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, &decide).await? {
+            Ok((ticket, relation, ()))
+        };
+        self.settle(actor, guard, load, |draft, ()| decide(draft)).await
+    }
+
+    /// Loads a ticket with what else the decision needs, decides and commits, again as often as somebody else was faster.
+    /// What is read after the ticket may be relied upon: whoever changed it since moved the ticket's version, too.
+    async fn settle<T, K, L>(
+        &self,
+        actor: &Actor,
+        guard: Guard<'_, Written<T>>,
+        load: impl Fn() -> L + Send,
+        decide: impl Fn(&mut Draft<'_>, K) -> Result<T, TicketError> + Send + Sync,
+    ) -> Result<Written<T>, TicketError>
+    where
+        T: Send + Sync,
+        K: Send,
+        L: Future<Output = Result<(Ticket, Relation, K), TicketError>> + Send,
+    {
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation, known) = load().await?;
+            let decide = |draft: &mut Draft<'_>| decide(draft, known);
+            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
                 return Ok(written);
             }
         }
         Err(TicketError::Stale { current: None })
     }
 
-    /// Decides and commits once, on a ticket as it was loaded; `None` when somebody else was faster. A use case that
-    /// needs more than the ticket reads it after the ticket and before this: whoever changed it since moved the
-    /// ticket's version, too.
+    /// Decides and commits once, on a ticket as it was loaded; `None` when somebody else was faster.
     async fn attempt<T, D>(
         &self,
         actor: &Actor,

@@ -147,7 +147,7 @@ pub(super) fn seen_as(
     settings: &Settings,
 ) -> TicketView {
     let relation = match scope {
-        Scope::RequestedBy(_) => Relation::Requester,
+        Scope::Customer(user) => Relation::of_customer(*user, &ticket),
         Scope::WorkOf { .. } | Scope::Desk => Relation::of(actor, &ticket),
     };
     TicketView::new(ticket, relation, actor, now, settings)
@@ -159,8 +159,8 @@ pub(super) fn scope(actor: &Actor, filter: &TicketFilter) -> Scope {
         Actor::System(_) => Scope::Desk,
         Actor::Person(person) => match person.role {
             Role::Admin => Scope::Desk,
-            Role::User => Scope::RequestedBy(person.id),
-            Role::Agent if filter.requester == Some(person.id) => Scope::RequestedBy(person.id),
+            Role::User => Scope::Customer(person.id),
+            Role::Agent if filter.requester == Some(person.id) => Scope::Customer(person.id),
             Role::Agent => {
                 let teams = person.teams.iter().map(|membership| membership.team).collect();
                 Scope::WorkOf {
@@ -197,13 +197,12 @@ pub(super) fn admitted(actor: &Actor, filter: &TicketFilter) -> Result<Scope, Ti
 /// Whether scope and filter exclude each other, so that the store need not be asked.
 pub(super) fn is_out_of_reach(scope: &Scope, filter: &TicketFilter) -> bool {
     match scope {
-        Scope::RequestedBy(user) => filter.requester.is_some_and(|wanted| wanted != *user),
         Scope::WorkOf { agent, teams } => match (filter.team, filter.assignee) {
             (Some(Maybe::Is(team)), assignee) => {
                 !teams.contains(&team) && assignee.is_some_and(|wanted| wanted != Maybe::Is(*agent))
             }
             (Some(Maybe::Nothing) | None, _) => false,
         },
-        Scope::Desk => false,
+        Scope::Customer(_) | Scope::Desk => false,
     }
 }

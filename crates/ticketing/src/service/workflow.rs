@@ -3,7 +3,7 @@
 use events::TicketStatus;
 use kernel::{Actor, TeamId, UserId, Violation};
 
-use super::{Guard, STALE_TRIES_MAX, Tickets, dangling};
+use super::{Guard, Tickets, dangling};
 use crate::bulk::undo::assigning;
 use crate::draft::Draft;
 use crate::error::TicketError;
@@ -49,15 +49,15 @@ impl Tickets {
         assignee: UserId,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             let (ticket, relation) = self.live(actor, key).await?;
             let facts = self.directory.assignee(assignee).await?;
-            let decide = |draft: &mut Draft<'_>| give_to(draft, actor, assignee, facts.as_ref(), "/agentId");
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
-                return Ok(written);
-            }
-        }
-        Err(TicketError::Stale { current: None })
+            Ok((ticket, relation, facts))
+        };
+        self.settle(actor, guard, load, |draft, facts| {
+            give_to(draft, actor, assignee, facts.as_ref(), "/agentId")
+        })
+        .await
     }
 
     /// Leaves a ticket without assignee. Nothing changes when it has none.
@@ -90,7 +90,7 @@ impl Tickets {
         note: Option<&Body>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             // Rights come before any answer about the team.
             let (ticket, relation) = self.live(actor, key).await?;
             let team_exists = self.directory.team_exists(team).await?;
@@ -98,27 +98,25 @@ impl Tickets {
                 Some(assignee) => self.directory.assignee(assignee).await?,
                 None => None,
             };
-            let decide = |draft: &mut Draft<'_>| {
-                draft.allow(Action::Transfer)?;
-                if !team_exists {
-                    return Err(dangling(Reference::Team).into());
-                }
-                if draft.ticket().team != Some(team) {
-                    draft.set_team(team);
-                    if !assignee.is_some_and(|facts| facts.works_on(draft.ticket())) {
-                        draft.set_assignee(None);
-                    }
-                }
-                if let (Some(note), Some(author)) = (note, actor.user_id()) {
-                    draft.add_note(author, note.clone(), &[]);
-                }
-                Ok(())
-            };
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
-                return Ok(written);
+            Ok((ticket, relation, (team_exists, assignee)))
+        };
+        self.settle(actor, guard, load, |draft, (team_exists, assignee)| {
+            draft.allow(Action::Transfer)?;
+            if !team_exists {
+                return Err(dangling(Reference::Team).into());
             }
-        }
-        Err(TicketError::Stale { current: None })
+            if draft.ticket().team != Some(team) {
+                draft.set_team(team);
+                if !assignee.is_some_and(|facts| facts.works_on(draft.ticket())) {
+                    draft.set_assignee(None);
+                }
+            }
+            if let (Some(note), Some(author)) = (note, actor.user_id()) {
+                draft.add_note(author, note.clone(), &[]);
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Marks a ticket as resolved; the resolution is kept in its history, for staff.
@@ -173,19 +171,17 @@ impl Tickets {
         remark: Option<&Remark>,
         guard: Guard<'_, Written<()>>,
     ) -> Result<Written<()>, TicketError> {
-        for _ in 0..STALE_TRIES_MAX {
+        let load = move || async move {
             let (ticket, relation) = self.live(actor, key).await?;
             let waits = self.waits(actor, &ticket, relation, to).await;
-            let decide = |draft: &mut Draft<'_>| {
-                draft.allow(action)?;
-                waits?;
-                draft.set_status(to, ClosedBy::Person, remark)
-            };
-            if let Some(written) = self.attempt(actor, ticket, relation, guard, decide).await? {
-                return Ok(written);
-            }
-        }
-        Err(TicketError::Stale { current: None })
+            Ok((ticket, relation, waits))
+        };
+        self.settle(actor, guard, load, |draft, waits| {
+            draft.allow(action)?;
+            waits?;
+            draft.set_status(to, ClosedBy::Person, remark)
+        })
+        .await
     }
 
     /// Whether a ticket that staff want to resolve or close waits for others. Who asked for it may withdraw it at any time,

@@ -91,6 +91,7 @@ pub fn ticket() -> TicketBuilder {
         deleted_at: None,
         merged_into: None,
         satisfaction: None,
+        cc: Vec::new(),
         followers: Vec::new(),
         staff_face: face,
         public_face: face,

@@ -519,6 +519,10 @@ async fn varied(store: &dyn TicketStore, ids: &dyn IdSource, world: &World) -> V
             builder = builder.assigned_to(world.agent);
         }
         let mut ticket = builder.build();
+        // Of both who ask for tickets, so that a customer's list is made of their own and of these.
+        if n % 4 == 0 && ticket.requester == world.stranger {
+            ticket.cc = vec![world.agent, world.customer];
+        }
         ticket.staff_face.updated_at = at + Duration::minutes(i64::from(n % 7));
         insert(store, &ticket).await;
         tickets.push(ticket);
@@ -534,7 +538,9 @@ async fn lists_answer_as_the_filter_reads_in_memory(
     let tickets = varied(store, ids, world).await;
     let scopes = [
         Scope::Desk,
-        Scope::RequestedBy(world.customer),
+        Scope::Customer(world.customer),
+        Scope::Customer(world.stranger),
+        Scope::Customer(world.agent),
         Scope::WorkOf {
             agent: world.agent,
             teams: vec![world.team],

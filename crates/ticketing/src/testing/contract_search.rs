@@ -87,7 +87,7 @@ impl Desk<'_> {
     }
 
     fn customer(&self) -> Scope {
-        Scope::RequestedBy(self.world.customer)
+        Scope::Customer(self.world.customer)
     }
 
     /// The subjects of what is found, in the order of the alphabet.
@@ -239,8 +239,7 @@ async fn nothing_beyond_the_scope_is_found(desk: &Desk<'_>) {
     };
     assert_eq!(desk.found(&there, "zebra").await.len(), 3);
     assert_eq!(
-        desk.found(&Scope::RequestedBy(desk.world.stranger), "zebra")
-            .await,
+        desk.found(&Scope::Customer(desk.world.stranger), "zebra").await,
         Vec::<String>::new()
     );
     let mut query = Desk::query("zebra");

@@ -388,7 +388,7 @@ pub async fn ticket_counts(store: Arc<dyn TicketStore>, ids: Arc<dyn IdSource>, 
         work(&[]),
         work(&[world.team]),
         work(&[world.team, world.other_team]),
-        Scope::RequestedBy(world.customer),
+        Scope::Customer(world.customer),
     ];
     let mut most = 0;
     for scope in scopes {

@@ -325,14 +325,15 @@ impl State {
     }
 
     fn tally<'a>(&self, ticket: TicketId, messages: impl Iterator<Item = &'a Message>) -> Tally {
-        let requester = self.tickets.get(&ticket).map(|ticket| ticket.requester);
+        let ticket = self.tickets.get(&ticket);
+        let asks = |user| ticket.is_some_and(|ticket| ticket.requester == user || ticket.cc.contains(&user));
         messages.fold(Tally::default(), |tally, message| {
             let one = Counted {
                 messages: 1,
                 last: Some(message.created_at),
             };
             let is_public = message.visibility == Visibility::Public;
-            let answers = is_public && Some(message.sender) != requester;
+            let answers = is_public && !asks(message.sender);
             tally.and(Tally {
                 staff: one,
                 public: if is_public { one } else { Counted::default() },

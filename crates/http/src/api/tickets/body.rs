@@ -169,6 +169,9 @@ pub(in crate::api) struct TicketBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
+    /// Further people who have part in it as its requester has, at most 20.
+    #[schema(required = false)]
+    cc_ids: Vec<Uuid>,
     /// Staff who follow it; for staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     follower_ids: Option<Vec<Uuid>>,
@@ -332,7 +335,7 @@ pub(super) struct TicketTeamBody {
 }
 
 /// A ticket's members that `fields=` can name, in the order in which they are shown.
-pub(super) const FIELDS: [&str; 29] = [
+pub(super) const FIELDS: [&str; 30] = [
     "id",
     "ticketNumber",
     "subject",
@@ -353,6 +356,7 @@ pub(super) const FIELDS: [&str; 29] = [
     "tags",
     "customFields",
     "metadata",
+    "ccIds",
     "followerIds",
     "mergedIntoId",
     "satisfaction",
@@ -393,6 +397,7 @@ impl TicketBody {
             deleted_at,
             merged_into,
             satisfaction,
+            cc,
             followers,
             staff_face: _,
             public_face: _,
@@ -423,6 +428,7 @@ impl TicketBody {
             tags: tags.as_slice().to_vec(),
             custom_fields: custom_fields.as_map().clone(),
             metadata: staff.then(|| metadata.clone()),
+            cc_ids: cc.iter().map(|user| user.0).collect(),
             follower_ids: staff.then(|| followers.iter().map(|user| user.0).collect()),
             merged_into_id: merged_into.map(|ticket| ticket.0),
             satisfaction: satisfaction.as_ref().map(SatisfactionBody::from),

@@ -3,6 +3,7 @@
 
 mod actions;
 mod body;
+mod cc;
 mod conversation;
 mod drafts;
 mod followers;
@@ -32,6 +33,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         resource::operations(),
         conversation::operations(),
         actions::operations(),
+        cc::operations(),
         followers::operations(),
         drafts::operations(),
         joint::operations(),

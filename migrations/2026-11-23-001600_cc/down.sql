@@ -1,0 +1,3 @@
+DROP INDEX tickets_cc_ids_idx;
+ALTER TABLE tickets
+  DROP COLUMN cc_ids;
