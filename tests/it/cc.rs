@@ -162,7 +162,7 @@ async fn they_write_as_customers_and_are_told_of_replies_but_do_not_rate() {
     // Their reply opens it again as the requester's would, and is no answer of the desk.
     let _ = world.post(&world.agent, "resolve", json!({})).await.expect(200);
     let rated = world.post(&world.friend, "rate", json!({ "score": 1 })).await;
-    assert_eq!(rated.expect(403).json()["code"], json!("ticket.forbidden"));
+    assert_eq!(rated.expect(403).json()["code"], json!("access.forbidden"));
     let resolved = world
         .desk
         .get(&world.friend, &world.ticket)

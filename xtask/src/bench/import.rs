@@ -51,6 +51,8 @@ pub(super) async fn measure(program: &Program, ground: &Ground) -> Outcome<Repor
         "rows/s",
     )];
     Ok(Report {
+        tickets: 0,
+        growth: None,
         circumstances,
         rows: Vec::new(),
         remarks,

@@ -44,16 +44,22 @@ use desk::{Desk, Extent, Program, text_of};
 use load::{Make, Random, Work, drive};
 use pgbench::Pgbench;
 use population::{BENCH_TEAM, COMMON_WORD, CUSTOMERS, MIDDLE_WORD, Population, RARE_WORD, describe};
-use report::{ApiFigures, BareFigures, Budget, Cpu, Delivery, Report, Row, Sense, ms, short};
+use report::{
+    ApiFigures, BareFigures, Budget, Cpu, Delivery, Earlier, Growth, Report, Row, Sense, ms, short,
+};
 
 /// The page that is compared with the first one.
-const DEEP_PAGE: u32 = 400;
+const DEEP_PAGE: u32 = 10_000;
+/// How many tickets a page of that comparison has: few, so that there are so many pages.
+const DEEP_PAGE_LIMIT: u32 = 10;
 /// How many times the server is started to see how long that takes.
 const STARTS: usize = 5;
 /// How long a started server is left alone before its memory is looked at.
 const IDLE_TIME: Duration = Duration::from_secs(3);
 /// How long the delivery of events may go on after the last request.
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long the search index may take to take up the texts of the work before.
+const TAKE_UP_TIME_MAX: Duration = Duration::from_secs(300);
 /// Fewer events than this, left at the end, say nothing about what their delivery costs.
 const DELIVERY_TOLD_FROM: i64 = 500;
 const DATABASE: &str = "bench";
@@ -75,6 +81,9 @@ pub(crate) struct Args {
     /// Write the figures to this file as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Hold the figures beside those of this earlier report of a desk of another size: a file that `--json` wrote.
+    #[arg(long, value_name = "FILE")]
+    beside: Option<PathBuf>,
     /// Settings of PostgreSQL for the server's own connections, to try what they change: "-c enable_seqscan=off".
     #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
     database_options: Option<String>,
@@ -263,6 +272,7 @@ async fn one_number(client: &Client, sql: &str) -> Outcome<i64> {
 }
 
 async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Report> {
+    let earlier = args.beside.as_deref().map(earlier).transpose()?;
     let client = ground.connect().await?;
     let now_ms = one_number(&client, "SELECT (extract(epoch FROM now()) * 1000)::bigint").await?;
     let population = Population::new(args.tickets, args.messages, now_ms);
@@ -339,7 +349,9 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
     if args.wants("bulk") {
         tell("claims and bulk changes");
         let pids = bench.pids()?;
-        remarks.extend(bulk::measure(&bench.desk, &bench.client, population, pids).await?);
+        let (rows, told) = bulk::measure(&bench, population, pids).await?;
+        bench.rows.extend(rows);
+        remarks.push(told);
     }
     let mut floors = Vec::new();
     if args.wants("quality") {
@@ -388,12 +400,59 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
         "MiB",
     ));
     budgets.extend(floors);
+    let growth = earlier.map(|earlier| (earlier.tickets, Growth::between(&earlier.rows, &rows)));
+    if let Some((earlier, lines)) = &growth {
+        budgets.extend(growth_budgets(*earlier, lines));
+    }
     Ok(Report {
+        tickets: args.tickets,
+        growth,
         circumstances,
         rows,
         remarks,
         budgets,
     })
+}
+
+fn earlier(file: &Path) -> Outcome<Earlier> {
+    let told = |error: String| format!("{}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| told(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| told(error.to_string()))
+}
+
+/// What a desk of ten times the tickets may cost more.
+fn growth_budgets(earlier: u64, lines: &[Growth]) -> Vec<Budget> {
+    let deep = |work: &str| {
+        work.strip_prefix("page ")
+            .is_some_and(|page| page.chars().all(|one| one.is_ascii_digit()))
+    };
+    let kept = lines.iter().filter_map(|line| {
+        let bound = match line.work.as_str() {
+            LIST_25
+            | LIST_50
+            | FILTERED
+            | TICKET
+            | MESSAGES
+            | CONVERSATION
+            | COUNT
+            | VIEWS
+            | CREATE
+            | REPLY
+            | bulk::CLAIM => 1.5,
+            work if deep(work) => 1.5,
+            work if SEARCHES.iter().any(|(name, _)| *name == work) => 2.0,
+            _ => return None,
+        };
+        let what = format!("{}: CPU to that at {earlier} tickets", line.work);
+        Some(Budget::new(
+            what,
+            Some(line.by_cpu()),
+            Sense::AtMost,
+            bound,
+            "times",
+        ))
+    });
+    kept.collect()
 }
 
 fn mib(bytes: u64) -> f64 {
@@ -443,9 +502,9 @@ fn deep_cursor(desk: &Desk, token: &str) -> Outcome<DeepCursor> {
 
 fn page_target(cursor: &str) -> String {
     if cursor.is_empty() {
-        "/api/v1/tickets?limit=25".to_owned()
+        format!("/api/v1/tickets?limit={DEEP_PAGE_LIMIT}")
     } else {
-        format!("/api/v1/tickets?limit=25&cursor={cursor}")
+        format!("/api/v1/tickets?limit={DEEP_PAGE_LIMIT}&cursor={cursor}")
     }
 }
 
@@ -721,6 +780,19 @@ impl Bench<'_> {
         .await
     }
 
+    /// Waits until nothing is done in the background any more: no event to deliver, no text to make searchable.
+    async fn rest(&self, pids: Pids) -> Outcome<()> {
+        self.delivery(pids).await?;
+        let start = Instant::now();
+        while one_number(&self.client, "SELECT count(*) FROM ticket_search_queue").await? > 0 {
+            if start.elapsed() > TAKE_UP_TIME_MAX {
+                return Err(format!("texts are not searchable after {TAKE_UP_TIME_MAX:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
     /// Waits until the events of the work before are delivered.
     async fn delivery(&self, pids: Pids) -> Outcome<Delivery> {
         let (start, before) = (Instant::now(), pids.cpu()?);
@@ -864,10 +936,10 @@ fn budgets(rows: &[Row], connections: usize, deep_page: u32) -> Vec<Budget> {
         budgets.push(Budget::new(what, value, Sense::AtLeast, 50.0, "%"));
     }
     let deep = any(&deep_page_name(deep_page)).zip(any(PAGE_1));
-    let cpu = |row: &Row| row.api.server_cpu_ms + row.api.postgres_cpu_ms;
-    let by = |get: fn(&Row) -> f64| deep.map(|(deep, first)| get(deep) / get(first));
+    let by = |get: fn(&Row) -> Option<f64>| deep.and_then(|(deep, first)| Some(get(deep)? / get(first)?));
     let what = format!("page {deep_page} to page 1, by CPU of server and PostgreSQL");
-    budgets.push(Budget::new(what, by(cpu), Sense::AtMost, 1.5, "times"));
+    let cpu = by(|row| Some(row.api.cpu_ms()));
+    budgets.push(Budget::new(what, cpu, Sense::AtMost, 1.5, "times"));
     let what = format!("page {deep_page} to page 1, by p50");
     budgets.push(Budget::new(
         what,

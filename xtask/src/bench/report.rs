@@ -3,17 +3,18 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::load::Load;
 
 /// What the API did for one kind of request at one number of connections.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ApiFigures {
     pub(super) requests_per_second: f64,
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
+    /// None where one request does many.
+    pub(super) p50_ms: Option<f64>,
+    pub(super) p99_ms: Option<f64>,
     /// CPU for each request: of the server, of PostgreSQL, of the load generator.
     pub(super) server_cpu_ms: f64,
     pub(super) postgres_cpu_ms: f64,
@@ -35,8 +36,8 @@ impl ApiFigures {
     pub(super) fn and(&self, other: &Self) -> Self {
         Self {
             requests_per_second: 1.0 / (1.0 / self.requests_per_second + 1.0 / other.requests_per_second),
-            p50_ms: self.p50_ms + other.p50_ms,
-            p99_ms: self.p99_ms + other.p99_ms,
+            p50_ms: self.p50_ms.zip(other.p50_ms).map(|(one, two)| one + two),
+            p99_ms: self.p99_ms.zip(other.p99_ms).map(|(one, two)| one + two),
             server_cpu_ms: self.server_cpu_ms + other.server_cpu_ms,
             postgres_cpu_ms: self.postgres_cpu_ms + other.postgres_cpu_ms,
             generator_cpu_ms: self.generator_cpu_ms + other.generator_cpu_ms,
@@ -48,18 +49,22 @@ impl ApiFigures {
         let each = |time: Duration| ms(time) / (load.requests.max(1) as f64);
         Self {
             requests_per_second: load.per_second(),
-            p50_ms: ms(load.percentile(50)),
-            p99_ms: ms(load.percentile(99)),
+            p50_ms: Some(ms(load.percentile(50))),
+            p99_ms: Some(ms(load.percentile(99))),
             server_cpu_ms: each(cpu.server),
             postgres_cpu_ms: each(cpu.postgres),
             generator_cpu_ms: each(cpu.generator),
             server_mib,
         }
     }
+
+    pub(super) fn cpu_ms(&self) -> f64 {
+        self.server_cpu_ms + self.postgres_cpu_ms
+    }
 }
 
 /// What pgbench did with the bare SQL of the same work.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BareFigures {
     pub(super) transactions_per_second: f64,
@@ -78,7 +83,7 @@ impl BareFigures {
 }
 
 /// One line of the table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Row {
     pub(super) work: String,
@@ -91,7 +96,7 @@ pub(super) struct Row {
 }
 
 /// What was left to do in the background when the last request was answered.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Delivery {
     pub(super) events_left: i64,
@@ -173,10 +178,77 @@ impl Budget {
     }
 }
 
+/// What an earlier report said of a desk of another size.
+#[derive(Debug, Deserialize)]
+pub(super) struct Earlier {
+    pub(super) tickets: u64,
+    pub(super) rows: Vec<Row>,
+}
+
+/// How one line grew from one size of the desk to another.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Growth {
+    pub(super) work: String,
+    pub(super) connections: usize,
+    /// CPU of server and PostgreSQL for each request, then and now.
+    pub(super) cpu_ms: [f64; 2],
+    /// The middle of the answers' times, then and now.
+    pub(super) p50_ms: Option<[f64; 2]>,
+}
+
+impl Growth {
+    /// The lines that both have.
+    pub(super) fn between(earlier: &[Row], now: &[Row]) -> Vec<Self> {
+        let grown = now.iter().filter_map(|row| {
+            let same = |other: &&Row| other.work == row.work && other.connections == row.connections;
+            let then = earlier.iter().find(same)?;
+            Some(Self {
+                work: row.work.clone(),
+                connections: row.connections,
+                cpu_ms: [then.api.cpu_ms(), row.api.cpu_ms()],
+                p50_ms: then.api.p50_ms.zip(row.api.p50_ms).map(|(then, now)| [then, now]),
+            })
+        });
+        grown.collect()
+    }
+
+    pub(super) fn by_cpu(&self) -> f64 {
+        let [then, now] = self.cpu_ms;
+        now / then
+    }
+
+    fn line(&self) -> String {
+        let [then, now] = self.cpu_ms;
+        let mut line = format!(
+            "{:<22} {:>5} | {:>7} {:>7} {:>7} |",
+            self.work,
+            self.connections,
+            short(then),
+            short(now),
+            short(now / then)
+        );
+        if let Some([then, now]) = self.p50_ms {
+            let _ = write!(
+                line,
+                " {:>7} {:>7} {:>7}",
+                short(then),
+                short(now),
+                short(now / then)
+            );
+        }
+        line
+    }
+}
+
 /// All of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
+    /// How many tickets the desk had; 0 where that does not matter.
+    pub(super) tickets: u64,
+    /// How many the one had that it is held beside, and how each line grew.
+    pub(super) growth: Option<(u64, Vec<Growth>)>,
     pub(super) circumstances: Vec<String>,
     pub(super) rows: Vec<Row>,
     pub(super) remarks: Vec<String>,
@@ -220,8 +292,8 @@ impl Report {
                 work.clone(),
                 connections.to_string(),
                 short(api.requests_per_second),
-                short(api.p50_ms),
-                short(api.p99_ms),
+                or_none(api.p50_ms),
+                or_none(api.p99_ms),
                 short(api.server_cpu_ms),
                 short(api.postgres_cpu_ms),
                 short(api.generator_cpu_ms),
@@ -231,6 +303,21 @@ impl Report {
                 or_none(row.throughput_ratio()),
                 or_none(row.postgres_ratio()),
             ]));
+        }
+        if let Some((earlier, lines)) = &self.growth {
+            let _ = writeln!(
+                text,
+                "\nGrowth from {earlier} to {} tickets: CPU ms of server and PostgreSQL together, and p50 ms",
+                self.tickets
+            );
+            let _ = writeln!(
+                text,
+                "{:<22} {:>5} | {:>7} {:>7} {:>7} | {:>7} {:>7} {:>7}",
+                "", "conn.", "then", "now", "times", "then", "now", "times"
+            );
+            for line in lines {
+                let _ = writeln!(text, "{}", line.line());
+            }
         }
         if !self.remarks.is_empty() {
             text.push('\n');
@@ -251,7 +338,7 @@ impl Report {
 /// The work, the API's figures, those of pgbench, and what one is to the other.
 fn table_line(cells: [String; 13]) -> String {
     let [work, connections, rest @ ..] = cells;
-    let mut line = format!("{work:<18} {connections:>5}");
+    let mut line = format!("{work:<22} {connections:>5}");
     for (index, cell) in rest.iter().enumerate() {
         let before = if matches!(index, 0 | 7 | 9) { " |" } else { "" };
         let _ = write!(line, "{before} {cell:>7}");
@@ -294,6 +381,43 @@ mod tests {
         );
         let line = Budget::new("a", None, Sense::AtLeast, 0.5, "").line();
         assert!(line.ends_with("not measured"), "{line}");
+    }
+
+    #[test]
+    fn growth_is_told_of_the_lines_that_both_have() {
+        let row = |work: &str, cpu: f64, p50: Option<f64>| Row {
+            work: work.to_owned(),
+            connections: 8,
+            api: ApiFigures {
+                requests_per_second: 1.0,
+                p50_ms: p50,
+                p99_ms: p50,
+                server_cpu_ms: cpu / 2.0,
+                postgres_cpu_ms: cpu / 2.0,
+                generator_cpu_ms: 0.0,
+                server_mib: 1.0,
+            },
+            bare: None,
+            delivery: None,
+        };
+        let then = [row("list", 1.0, Some(2.0)), row("bulk", 4.0, None)];
+        let now = [
+            row("list", 1.5, Some(5.0)),
+            row("bulk", 4.0, None),
+            row("new", 1.0, None),
+        ];
+        let growth = Growth::between(&then, &now);
+        let told: Vec<(&str, f64)> = growth
+            .iter()
+            .map(|one| (one.work.as_str(), one.by_cpu()))
+            .collect();
+        assert_eq!(told, [("list", 1.5), ("bulk", 1.0)]);
+        assert!(
+            growth[0].line().ends_with("2.00    5.00    2.50"),
+            "{}",
+            growth[0].line()
+        );
+        assert!(growth[1].line().ends_with('|'), "{}", growth[1].line());
     }
 
     #[test]

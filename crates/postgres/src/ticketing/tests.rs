@@ -237,12 +237,14 @@ async fn every_offered_list_walks_an_index_in_order() {
                         // ids of equal times.
                         assert!(kind != "Sort" || rows < 2_000.0, "{scope:?} {query:?}: {plan:#}");
                     }
-                    let indexes = plan.to_string();
-                    assert_eq!(
-                        indexes.contains("tickets_cc_ids_idx"),
-                        matches!(scope, Scope::Customer(_)),
-                        "{scope:?} {query:?}: {plan:#}"
-                    );
+                    // Before the first ticket there is none to gather.
+                    if after.is_none() {
+                        assert_eq!(
+                            plan.to_string().contains("tickets_cc_ids_idx"),
+                            matches!(scope, Scope::Customer(_)),
+                            "{scope:?} {query:?}: {plan:#}"
+                        );
+                    }
                 }
             }
         }
