@@ -61,7 +61,7 @@ pub(super) fn statement(scope: &Scope, filters: &[TicketFilter], rows_max: i64) 
             })
             .bind(place)
             .push(" AS place, (SELECT count(*) FROM (")
-            .append(some_of("SELECT FROM (", scope, filter, rows_max))
+            .append(some_of("SELECT FROM (", scope, filter, &Sql::default(), rows_max))
             .push(") counted) AS count");
     }
     // How many filters there are, and of which shapes, is the users' choice.
@@ -70,12 +70,18 @@ pub(super) fn statement(scope: &Scope, filters: &[TicketFilter], rows_max: i64) 
 
 /// The ids of some `rows` of the tickets that a filter selects.
 pub(super) fn ids(scope: &Scope, filter: &TicketFilter, rows: i64) -> Sql {
-    some_of("SELECT id FROM (", scope, filter, rows).ad_hoc()
+    some_of("SELECT id FROM (", scope, filter, &Sql::default(), rows).ad_hoc()
 }
 
-/// Some `rows` of the tickets that a filter selects, no matter which; fewer only when there are no more. `select` begins
-/// the statement.
-fn some_of(select: &'static str, scope: &Scope, filter: &TicketFilter, rows: i64) -> Sql {
+/// Some `rows` of the tickets that a filter selects and for which `also` holds, no matter which; fewer only when there are no
+/// more. `select` begins the statement; `also` is a condition on `tickets` that begins with `AND`, or nothing.
+pub(super) fn some_of(
+    select: &'static str,
+    scope: &Scope,
+    filter: &TicketFilter,
+    also: &Sql,
+    rows: i64,
+) -> Sql {
     let query = TicketQuery {
         filter: filter.clone(),
         ..TicketQuery::default()
@@ -88,9 +94,9 @@ fn some_of(select: &'static str, scope: &Scope, filter: &TicketFilter, rows: i64
             sql = sql.push(" UNION ALL ");
         }
         let also = if several && anchor == Anchor::ScopeAgent {
-            beyond_the_teams(scope, filter)
+            beyond_the_teams(scope, filter).append(also.clone())
         } else {
-            Sql::default()
+            also.clone()
         };
         sql = sql.append(walk(anchor, status, scope, &query, &also, rows));
     }

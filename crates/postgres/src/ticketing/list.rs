@@ -154,6 +154,23 @@ pub(super) fn walks_of(anchors: Vec<Anchor>, filter: &TicketFilter) -> Vec<(Anch
     walks
 }
 
+/// How many walks the list is, those of each team counted.
+pub(super) fn walk_count(scope: &Scope, query: &TicketQuery) -> i64 {
+    let walks = walks_of(anchors(scope, query), &query.filter);
+    let count = walks.into_iter().map(|(anchor, _)| match anchor {
+        Anchor::ScopeTeams => scope_teams(scope).len(),
+        Anchor::Desk
+        | Anchor::FilterTeam
+        | Anchor::Triage
+        | Anchor::ScopeAgent
+        | Anchor::FilterAssignee
+        | Anchor::Requester
+        | Anchor::Participant
+        | Anchor::Deleted => 1,
+    });
+    i64::try_from(count.sum::<usize>()).unwrap_or(i64::MAX)
+}
+
 /// `TicketRow::COLUMNS`, each of the table `t`; the first is written by the caller.
 pub(super) fn columns_of_t() -> &'static str {
     static COLUMNS: std::sync::LazyLock<String> =
