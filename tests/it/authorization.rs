@@ -68,6 +68,54 @@ async fn lists_show_what_the_caller_may_see_and_no_more() {
             caller.id
         );
     }
+    // Whichever door one comes by, the tickets behind it are the same.
+    desk.take_up().await;
+    for (caller, expected) in [
+        (&one, vec![&front]),
+        (&two, vec![&triage]),
+        (&agent, vec![&front, &triage]),
+        (&outsider, vec![&triage, &own]),
+        (&admin, vec![&front, &triage, &own]),
+    ] {
+        let all = json!({ "field": "subject", "operator": "is_set" });
+        let encoded = desk::app::encoded(&all.to_string());
+        let mut doors = vec![
+            format!("/api/v1/tickets?filter={encoded}"),
+            "/api/v1/tickets/search?q=burns".to_owned(),
+            "/api/v1/tickets/search?q=burns&sort=-createdAt".to_owned(),
+        ];
+        if [&agent, &outsider, &admin]
+            .iter()
+            .any(|staff| staff.id == caller.id)
+        {
+            let view = json!({ "name": "All", "filter": all });
+            let view = desk
+                .post(caller, "/api/v1/views", &view)
+                .await
+                .expect(201)
+                .text_of("/id");
+            doors.push(format!("/api/v1/views/{view}/tickets"));
+            let change = json!({ "filter": all, "change": { "priority": "high" }, "dryRun": true });
+            let dry = desk
+                .post(caller, "/api/v1/tickets/bulk", &change)
+                .await
+                .expect(200);
+            let own_requests = usize::from(caller.id == agent.id);
+            assert!(dry.json()["count"].as_u64().unwrap() as usize <= expected.len() + own_requests);
+        }
+        for door in doors {
+            let reply = desk.get(caller, &door).await.expect(200);
+            let rows = reply.json();
+            let mut found: Vec<String> = rows["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["id"].as_str().unwrap().to_owned())
+                .collect();
+            found.sort();
+            assert_eq!(found, ids(&expected), "{door} by {}", caller.id);
+        }
+    }
     for caller in [&one, &agent] {
         desk.get(caller, "/api/v1/tickets?includeDeleted=true")
             .await
@@ -313,5 +361,68 @@ async fn access_that_is_taken_away_beside_running_lists_shows_in_none_that_begin
         tokio::join!(read(), read(), read(), taken);
         let body = json!({ "userId": kim.id, "roleInTeam": "agent" });
         let _ = desk.post(&admin, &members, &body).await.expect(201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_of_one_team_is_none_of_another() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let member = desk.person("mem", Role::Agent).await;
+    let front = desk.team(&admin, "Front", &[]).await;
+    let back = desk.team(&admin, "Back", &[(&member, TeamRole::Agent)]).await;
+    let elsewhere = format!("/api/v1/teams/{front}/members/{}", member.id);
+    desk.patch(&admin, &elsewhere, &json!({ "roleInTeam": "lead" }))
+        .await
+        .problem(404, "team.member_not_found");
+    let removed = desk.request("DELETE", &elsewhere).by(&admin).send().await;
+    removed.problem(404, "team.member_not_found");
+    let members = desk
+        .get(&admin, &format!("/api/v1/teams/{back}/members"))
+        .await
+        .expect(200);
+    assert_eq!(members.json()["data"][0]["roleInTeam"], "agent");
+}
+
+/// Places in lists, searches and views are worth nothing to one who is no longer staff.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_was_reached_as_an_agent_leads_a_customer_nowhere() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let customer = desk.person("cus", Role::User).await;
+    let agent = desk.person("age", Role::Agent).await;
+    let team = desk.team(&admin, "Front", &[(&agent, TeamRole::Agent)]).await;
+    for _ in 0..4 {
+        let _ = desk.ticket(&customer, Some(team)).await;
+    }
+    desk.take_up().await;
+    let view = json!({ "name": "All", "filter": null });
+    let view = desk
+        .post(&agent, "/api/v1/views", &view)
+        .await
+        .expect(201)
+        .text_of("/id");
+    let mut places = Vec::new();
+    for path in [
+        "/api/v1/tickets?limit=1".to_owned(),
+        "/api/v1/tickets/search?q=burns&limit=1".to_owned(),
+        format!("/api/v1/views/{view}/tickets?limit=1"),
+    ] {
+        let page = desk.get(&agent, &path).await.expect(200);
+        places.push(format!("{path}&cursor={}", page.text_of("/page/nextCursor")));
+    }
+    let account = format!("/api/v1/users/{}", agent.id);
+    let _ = desk
+        .patch(&admin, &account, &json!({ "role": "user" }))
+        .await
+        .expect(200);
+    for place in places {
+        let reply = desk.get(&agent, &place).await;
+        let rows = reply.json()["data"].as_array().map_or(0, Vec::len);
+        assert!(
+            rows == 0 && matches!(reply.status, 200 | 400 | 401 | 403 | 404),
+            "{place}: {}",
+            reply.text
+        );
     }
 }

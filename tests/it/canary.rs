@@ -18,6 +18,10 @@ fn questions(ticket: &str, number: &str, message: &str, secret_message: &str) ->
         "/notes",
         "/activity",
         "/activity?limit=1",
+        "/links",
+        "/cc",
+        "/followers",
+        "/draft",
     ]
     .iter()
     .map(|rest| format!("{ticket}{rest}"))
@@ -30,6 +34,8 @@ fn questions(ticket: &str, number: &str, message: &str, secret_message: &str) ->
         "/api/v1/tickets?sort=-updatedAt&limit=1".to_owned(),
         "/api/v1/tickets?sort=updatedAt".to_owned(),
         "/api/v1/tickets?includeDeleted=true".to_owned(),
+        format!("/api/v1/tickets/search?q={CANARY}"),
+        "/api/v1/tickets/search?q=status:open&count=true".to_owned(),
         "/api/v1/notifications".to_owned(),
         "/api/v1/auth/me".to_owned(),
         "/api/v1/users".to_owned(),
@@ -112,10 +118,20 @@ async fn what_staff_write_among_themselves_moves_nothing_that_a_customer_sees() 
         .await
         .expect(201)
         .text_of("/id");
+    let friend = desk.person("fay", Role::User).await;
+    for copied in [&ticket, &newer] {
+        let body = json!({ "userId": friend.id });
+        let _ = desk
+            .post(&agent, &format!("{copied}/cc"), &body)
+            .await
+            .expect(200);
+    }
     deliver(&desk).await;
+    desk.take_up().await;
 
     let paths = questions(&ticket, &number, &public.text_of("/id"), &secret);
     let before = answers(&desk, &customer, &paths).await;
+    let friends_before = answers(&desk, &friend, &paths).await;
 
     // Everything that staff can do on the ticket that is theirs alone.
     let _ = desk
@@ -140,8 +156,10 @@ async fn what_staff_write_among_themselves_moves_nothing_that_a_customer_sees() 
         .await
         .expect(200);
     deliver(&desk).await;
+    desk.take_up().await;
 
     assert_eq!(answers(&desk, &customer, &paths).await, before);
+    assert_eq!(answers(&desk, &friend, &paths).await, friends_before);
     let tag = &before[0].1;
     let unchanged = desk
         .request("GET", &ticket)

@@ -276,6 +276,38 @@ async fn what_other_writers_put_into_json_columns_breaks_no_list() {
             ))
             .await;
     }
+    // Each of them is read, found and changed like any other.
+    desk.take_up().await;
+    let rows = desk
+        .database
+        .rows("SELECT id::text FROM tickets WHERE subject = 'theirs'")
+        .await;
+    for row in rows {
+        let path = format!("/api/v1/tickets/{}", row[0].clone().unwrap());
+        for question in ["", "/activity", "/messages", "/links"] {
+            let _ = desk.get(&admin, &format!("{path}{question}")).await.expect(200);
+        }
+        let _ = desk
+            .patch(&admin, &path, &json!({ "priority": "high" }))
+            .await
+            .expect(200);
+        let tagged = desk
+            .post(&admin, &format!("{path}/tags"), &json!({ "tags": ["mail"] }))
+            .await;
+        assert!(matches!(tagged.status, 200 | 422), "{}", tagged.text);
+        let large = json!({ "customFields": { "note": "x".repeat(17 * 1024) } });
+        let refused = desk.patch(&admin, &path, &large).await.expect(422);
+        assert!(
+            refused.text_of("/errors/0/pointer").starts_with("/customFields"),
+            "{}",
+            refused.text
+        );
+    }
+    let found_by_word = desk
+        .get(&admin, "/api/v1/tickets/search?q=theirs&limit=100")
+        .await
+        .expect(200);
+    assert_eq!(found_by_word.json()["data"].as_array().unwrap().len(), odd.len());
     let all = json!({ "field": "subject", "operator": "is_set" });
     assert_eq!(found(&desk, &admin, &all).await.len(), odd.len() + 1);
     let ours = [
@@ -301,7 +333,7 @@ async fn what_other_writers_put_into_json_columns_breaks_no_list() {
 }
 
 /// Texts that break out of a statement, a pattern, a JSON path or a number where someone forgot to bind them.
-const PAYLOADS: [&str; 30] = [
+const PAYLOADS: [&str; 60] = [
     "'",
     "''",
     "\"",
@@ -332,6 +364,36 @@ const PAYLOADS: [&str; 30] = [
     "0x41",
     "\u{202e}",
     "ʼ",
+    "';SELECT 1;--",
+    "'; COPY tickets TO PROGRAM 'id';--",
+    "' AND 1=CAST((SELECT version()) AS int)--",
+    "' AND (SELECT count(*) FROM users)>0--",
+    "' UNION ALL SELECT NULL,NULL,NULL--",
+    "' UNION SELECT string_agg(email, ',') FROM users--",
+    "1 OR 1=1",
+    "1) OR (1=1",
+    "1/**/OR/**/1=1",
+    "1;DELETE FROM tickets",
+    "-1 UNION SELECT 1",
+    "%27 OR %271%27=%271",
+    "%2527",
+    "&#39; OR 1=1",
+    "\u{2019} OR 1=1--",
+    "\u{ff07} OR 1=1--",
+    "chr(39)||chr(39)",
+    "E'\\x27'",
+    "U&'\\0027'",
+    "$tag$ OR 1=1 $tag$",
+    "tickets\" WHERE \"a\"=\"a",
+    "(CASE WHEN 1=1 THEN 1 ELSE 0 END)",
+    "id,(SELECT 1)",
+    "updated_at DESC; SELECT 1",
+    "extract(epoch from now())",
+    "::text",
+    "$.** ? (@ like_regex \".*\")",
+    "strict $.a.b",
+    "' ORDER BY 1--",
+    "';LISTEN x;--",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -381,6 +443,24 @@ async fn nothing_in_a_question_is_taken_for_sql() {
             let condition = json!({ "field": field, "operator": operator, "value": payload });
             let reply = filtered(&desk, &admin, &condition, "").await;
             reply.problem(400, "request.invalid_parameter");
+        }
+    }
+    // Nor elsewhere where someone asks.
+    for payload in PAYLOADS {
+        let text = encoded(payload);
+        for question in [
+            "users?search=",
+            "users?role=",
+            "audit-log?kind=",
+            "views?sort=",
+            "tickets/search?q=",
+        ] {
+            let reply = desk.get(&admin, &format!("/api/v1/{question}{text}")).await;
+            assert!(
+                matches!(reply.status, 200 | 400),
+                "{question}{payload}: {}",
+                reply.text
+            );
         }
     }
     assert_eq!(checksum(&desk).await, before);

@@ -359,6 +359,76 @@ async fn no_circle_closes_however_many_link_at_once() {
     }
 }
 
+/// A thousand times two tickets try to block each other at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_links_that_would_close_a_circle_one_is_refused() {
+    let f = fixture().await;
+    let mut pairs = Vec::new();
+    for number in 0..8 {
+        pairs.push((
+            f.open(&format!("A {number}")).await,
+            f.open(&format!("B {number}")).await,
+        ));
+    }
+    for _ in 0..125 {
+        let races = pairs.iter().map(|(a, b)| async {
+            let link = async |from: &str, to: &str| {
+                let body = json!({ "ticketId": id(to), "kind": "blocks" });
+                f.desk.post(&f.age, &format!("{from}/links"), &body).await.status
+            };
+            let (one, two) = futures_util::join!(link(a, b), link(b, a));
+            assert!(
+                [one, two].iter().all(|status| [200, 409, 503].contains(status)),
+                "{one} {two}"
+            );
+            assert!(one != 200 || two != 200, "a circle");
+        });
+        futures_util::future::join_all(races).await;
+        f.desk.database.batch("DELETE FROM ticket_links").await;
+    }
+}
+
+/// A chain as long as nobody makes one is still looked through, and its end does not lead to its beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_chain_closes_no_circle_and_a_deleted_parent_harms_no_child() {
+    let f = fixture().await;
+    let (first, last) = (f.open("First").await, f.open("Last").await);
+    f.desk
+        .database
+        .batch(&format!(
+            "WITH made AS (INSERT INTO tickets (ticket_number, subject, description, created_by) \
+               SELECT 'C-' || n, 'Chain', 'Text', '{by}' FROM generate_series(1, 1000) AS n RETURNING id), \
+             chain AS (SELECT id, row_number() OVER () AS place FROM made \
+               UNION ALL SELECT '{first}', 0 UNION ALL SELECT '{last}', 1001) \
+             INSERT INTO ticket_links (from_id, to_id, kind, created_by, created_at) \
+               SELECT a.id, b.id, 'blocks', '{by}', now() FROM chain a JOIN chain b ON b.place = a.place + 1",
+            by = f.ada.id,
+            first = id(&first),
+            last = id(&last),
+        ))
+        .await;
+    let body = json!({ "ticketId": id(&first), "kind": "blocks" });
+    let refused = f.desk.post(&f.ada, &format!("{last}/links"), &body).await;
+    refused.problem(409, "link.cycle");
+
+    let (parent, child) = (f.open("Parent").await, f.open("Child").await);
+    let body = json!({ "ticketId": id(&child), "kind": "parent" });
+    let _ = f
+        .desk
+        .post(&f.ada, &format!("{parent}/links"), &body)
+        .await
+        .expect(200);
+    let gone = f.desk.request("DELETE", &parent).by(&f.ada).send().await;
+    let _ = gone.expect(204);
+    let links = f.desk.get(&f.ada, &format!("{child}/links")).await.expect(200);
+    assert_eq!(links.json()["data"], json!([]), "what is deleted is not told of");
+    let _ = f
+        .desk
+        .post(&f.ada, &format!("{child}/resolve"), &json!({}))
+        .await
+        .expect(200);
+}
+
 /// One wins; nothing is merged twice or half.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_merges_at_once_each_leaves_a_whole() {

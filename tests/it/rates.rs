@@ -241,3 +241,34 @@ async fn each_gate_of_strangers_shuts_by_itself() {
         );
     }
 }
+
+/// Ticket numbers are easily guessed: nothing is found so, and soon nobody is let guess on.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_numbers_finds_nothing_and_is_stopped() {
+    let rates = RateSettings {
+        caller: Rate::new(50, Duration::from_secs(3_600)),
+        ..RateSettings::lifted()
+    };
+    let desk = TestDesk::start_configured(test_database().await, configured(rates)).await;
+    let owner = desk.person("own", Role::User).await;
+    let stranger = desk.person("str", Role::User).await;
+    for _ in 0..10 {
+        let _ = desk.ticket(&owner, None).await;
+    }
+    let mut replies = Vec::new();
+    for number in 1..=80 {
+        replies.push(
+            desk.get(&stranger, &format!("/api/v1/tickets/TKT-{number:05}"))
+                .await,
+        );
+    }
+    let (guesses, stopped) = replies.split_at(replies.iter().position(|reply| reply.status == 429).unwrap());
+    assert!(guesses.len() <= 50, "{}", guesses.len());
+    guesses
+        .iter()
+        .for_each(|reply| reply.problem(404, "ticket.not_found"));
+    for reply in stopped {
+        reply.problem(429, "request.rate_limited");
+        assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
+    }
+}

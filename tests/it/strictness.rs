@@ -230,7 +230,11 @@ async fn bad_questions_are_refused_by_name() {
         "status=new",
         "limit=0",
         "limit=101",
+        "limit=-1",
+        "limit=1000000000",
         "limit=9223372036854775808",
+        "page=9223372036854775807",
+        "offset=10",
         "sort=subject",
         "sort=createdAt;drop table tickets",
         "assignedTo=you",
@@ -243,6 +247,25 @@ async fn bad_questions_are_refused_by_name() {
         let reply = desk.get(&customer, &format!("/api/v1/tickets?{query}")).await;
         reply.problem(400, "request.invalid_parameter");
     }
+    // What is allowed is named.
+    for (query, allowed) in [
+        ("sort=subject", "createdAt, updatedAt"),
+        ("status=new", "open, pending, resolved, closed"),
+        ("priority=extreme", "low, medium, high, urgent"),
+    ] {
+        let reply = desk.get(&customer, &format!("/api/v1/tickets?{query}")).await;
+        let message = reply.text_of("/errors/0/message");
+        assert!(message.contains(allowed), "{query}: {message}");
+    }
+    let condition = "%7B%22field%22:%22subject%22,%22operator%22:%22like%22,%22value%22:%22a%22%7D";
+    let reply = desk
+        .get(&customer, &format!("/api/v1/tickets?filter={condition}"))
+        .await;
+    let message = reply.text_of("/errors/0/message");
+    assert!(
+        message.contains("equals") && message.contains("starts_with"),
+        "{message}"
+    );
     desk.request("GET", "/api/v1/nothing")
         .send()
         .await
@@ -382,4 +405,243 @@ async fn illegal_transitions_and_stale_versions_change_nothing() {
     )
     .await
     .problem(409, "ticket.closed");
+    // What is closed is opened first, whoever asks.
+    let before = checksum(&desk).await;
+    desk.post(&admin, &format!("{ticket}/resolve"), &json!({}))
+        .await
+        .problem(409, "ticket.transition_not_allowed");
+    for status in ["resolved", "pending"] {
+        desk.patch(&admin, &ticket, &json!({ "status": status }))
+            .await
+            .problem(409, "ticket.transition_not_allowed");
+    }
+    assert_eq!(checksum(&desk).await, before);
+}
+
+/// Pieces of which odd texts are made.
+const ODD: [&str; 22] = [
+    "a",
+    "Z",
+    " ",
+    "e\u{301}",
+    "\u{212b}",
+    "\u{feff}",
+    "\u{200b}",
+    "\u{200d}",
+    "\u{202e}",
+    "\u{2066}",
+    "\u{85}",
+    "\u{9f}",
+    "\u{1}",
+    "\0",
+    "\u{fffd}",
+    "\u{1f469}\u{200d}\u{1f4bb}",
+    "\u{10ffff}",
+    "\u{e000}",
+    "\n",
+    "\t",
+    "<b>",
+    "\u{ad}",
+];
+
+/// Five hundred odd texts, the same in each run.
+fn odd_texts() -> Vec<String> {
+    let mut seed = 42_u64;
+    let mut next = || {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap()
+    };
+    let mut texts: Vec<String> = (0..498)
+        .map(|_| (0..=next() % 12).map(|_| ODD[next() % ODD.len()]).collect())
+        .collect();
+    texts.push(format!("e{}", "\u{301}".repeat(10_000)));
+    texts.push("\u{202e}".repeat(150));
+    texts
+}
+
+/// What is kept of a text that is taken: composed, without white space at its ends.
+fn kept(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization as _;
+    text.trim().nfc().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_text_is_refused_or_kept_as_it_is_shown_and_none_breaks_the_server() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let ticket = desk.ticket(&admin, None).await;
+    let mut taken = 0;
+    for text in odd_texts() {
+        // Each field by itself: a text that one refuses may be fine in another.
+        let cases = [
+            (
+                "POST",
+                "/api/v1/tickets".to_owned(),
+                json!({ "subject": text, "description": "d" }),
+                "/subject",
+            ),
+            (
+                "POST",
+                "/api/v1/tickets".to_owned(),
+                json!({ "subject": "s", "description": text }),
+                "/description",
+            ),
+            (
+                "POST",
+                format!("{ticket}/messages"),
+                json!({ "message": text }),
+                "/message",
+            ),
+            (
+                "POST",
+                format!("{ticket}/notes"),
+                json!({ "message": text }),
+                "/message",
+            ),
+            (
+                "PUT",
+                format!("{ticket}/draft"),
+                json!({ "message": text, "isInternal": false }),
+                "",
+            ),
+            ("PATCH", ticket.clone(), json!({ "tags": [text] }), ""),
+            (
+                "PATCH",
+                ticket.clone(),
+                json!({ "customFields": { "odd": text } }),
+                "",
+            ),
+            (
+                "PATCH",
+                ticket.clone(),
+                json!({ "metadata": { "odd": text } }),
+                "",
+            ),
+            ("PATCH", "/api/v1/auth/me".to_owned(), json!({ "name": text }), ""),
+            (
+                "POST",
+                "/api/v1/views".to_owned(),
+                json!({ "name": text, "filter": null }),
+                "",
+            ),
+        ];
+        for (method, path, body, shown) in cases {
+            let reply = desk.request(method, &path).by(&admin).json(&body).send().await;
+            assert!(
+                matches!(reply.status, 200 | 201 | 400 | 409 | 422),
+                "{method} {path} {text:?}: {} {}",
+                reply.status,
+                reply.text
+            );
+            if reply.status < 300 && !shown.is_empty() {
+                assert_eq!(reply.text_of(shown), kept(&text), "{method} {path}");
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 200, "{taken}");
+    // What looks the same is found as the same.
+    let composed = json!({ "field": "subject", "operator": "equals", "value": "caf\u{e9}" });
+    let made = json!({ "subject": "cafe\u{301}", "description": "d" });
+    let _ = desk.post(&admin, "/api/v1/tickets", &made).await.expect(201);
+    let filter = desk::app::encoded(&composed.to_string());
+    let found = desk
+        .get(&admin, &format!("/api/v1/tickets?filter={filter}"))
+        .await
+        .expect(200);
+    assert_eq!(found.json()["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bytes_and_no_number_break_the_server() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let ticket = desk.ticket(&admin, None).await;
+    let plain = r#"{"subject":"s","description":"d"}"#;
+    let utf16 = |big: bool| -> Vec<u8> {
+        let units = plain.encode_utf16();
+        units
+            .flat_map(|unit| {
+                if big {
+                    unit.to_be_bytes()
+                } else {
+                    unit.to_le_bytes()
+                }
+            })
+            .collect()
+    };
+    let bodies = [
+        utf16(true),
+        utf16(false),
+        [b"\xef\xbb\xbf".as_slice(), plain.as_bytes()].concat(),
+        b"{\"subject\":\"\xff\",\"description\":\"d\"}".to_vec(),
+        br#"{"subject":"\ud800","description":"d"}"#.to_vec(),
+        br#"{"subject":"s","subject":"t","description":"d"}"#.to_vec(),
+        b"[".repeat(10_000),
+        b"{\"a\":".repeat(10_000),
+    ];
+    for body in bodies {
+        for (method, path) in [("POST", "/api/v1/tickets"), ("PATCH", ticket.as_str())] {
+            let request = desk.request(method, path).by(&admin);
+            let request = request
+                .header("content-type", "application/json")
+                .raw(body.clone());
+            let reply = request.send().await;
+            assert!(
+                matches!(reply.status, 400 | 413 | 415 | 422),
+                "{path}: {}",
+                reply.text
+            );
+        }
+    }
+    // Numbers at their ends are refused, or come back as they are.
+    for number in [
+        "-0",
+        "0.1",
+        "1e308",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551616",
+        "1e999",
+    ] {
+        for member in ["customFields", "metadata"] {
+            let body = format!("{{\"{member}\":{{\"n\":{number}}}}}");
+            let request = desk.request("PATCH", &ticket).by(&admin);
+            let reply = request
+                .header("content-type", "application/json")
+                .raw(body)
+                .send()
+                .await;
+            assert!(
+                matches!(reply.status, 200 | 400 | 422),
+                "{number}: {}",
+                reply.text
+            );
+            if reply.status == 200 {
+                let shown = desk.get(&admin, &ticket).await.expect(200).json();
+                let wanted: f64 = number.parse().unwrap();
+                assert_eq!(shown[member]["n"].as_f64(), Some(wanted), "{number}");
+            }
+        }
+        for field in ["messageCount", "satisfactionScore", "customFields.n"] {
+            let filter = format!("{{\"field\":\"{field}\",\"operator\":\"equals\",\"value\":{number}}}");
+            let path = format!("/api/v1/tickets?filter={}", desk::app::encoded(&filter));
+            let reply = desk.get(&admin, &path).await;
+            assert!(matches!(reply.status, 200 | 400), "{number}: {}", reply.text);
+        }
+    }
+}
+
+/// More links than any text holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_of_a_hundred_thousand_links_is_refused_by_its_length() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let ticket = desk.ticket(&admin, None).await;
+    let body = json!({ "message": "[]()".repeat(100_000) });
+    let refused = desk.post(&admin, &format!("{ticket}/messages"), &body).await;
+    refused.problem(422, "request.invalid");
+    assert_eq!(refused.text_of("/errors/0/pointer"), "/message");
 }

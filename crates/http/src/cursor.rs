@@ -243,6 +243,35 @@ mod tests {
         assert!(CursorKey::new(b"other").open::<Position>(&own, &text).is_err());
     }
 
+    #[test]
+    fn no_cursor_that_differs_by_one_character_is_taken() {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let (key, scope) = (CursorKey::new(b"k"), scope(1, "/x", &[]));
+        let at = Position {
+            at: DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap(),
+            id: Uuid::from_u128(7),
+        };
+        let text = key.seal(&scope, &at);
+        let mut tried = 0;
+        let mut refused = |changed: &str| {
+            assert!(key.open::<Position>(&scope, changed).is_err(), "{changed}");
+            tried += 1;
+        };
+        for place in 0..text.len() {
+            let (before, after) = text.split_at(place);
+            refused(before);
+            refused(&format!("{before}{}", &after[1..]));
+            for letter in LETTERS.iter().map(|letter| char::from(*letter)) {
+                if !after.starts_with(letter) {
+                    refused(&format!("{before}{letter}{}", &after[1..]));
+                }
+                refused(&format!("{before}{letter}{after}"));
+                refused(&format!("{text}{letter}"));
+            }
+        }
+        assert!(tried >= 10_000, "{tried}");
+    }
+
     proptest! {
         #[test]
         fn a_position_survives(at in position()) {

@@ -1,6 +1,11 @@
 //! Texts as people type them: what every stored text must satisfy, checked once at the edge.
 //!
-//! PostgreSQL stores no U+0000, so it is refused here, where the field can still be named.
+//! PostgreSQL stores no U+0000, so it is refused here, where the field can still be named. Texts are kept in Unicode's
+//! normal form C (UAX #15), so that what looks the same is found and compared as the same.
+
+use std::borrow::Cow;
+
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
 use crate::failure::Violation;
 
@@ -45,12 +50,17 @@ impl TextRule {
         }
     }
 
-    /// Trims white space off both ends and checks what is left; `pointer` names the field in the violation.
+    /// Trims white space off both ends, composes characters, and checks what is left; `pointer` names the field in the violation.
     ///
     /// # Errors
     /// `too_short`, `too_long` or `bad_character`.
     pub fn parse(self, pointer: &str, raw: &str) -> Result<String, Violation> {
         let text = raw.trim();
+        let text = if is_nfc(text) {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(text.nfc().collect())
+        };
         let forbidden = |c: char| match self.lines {
             Lines::One => c.is_control(),
             Lines::Many => c.is_control() && !matches!(c, '\n' | '\r' | '\t'),
@@ -79,7 +89,7 @@ impl TextRule {
             let message = format!("must have at most {} characters, has {chars}", self.max_chars);
             return Err(Violation::new(pointer, "too_long", message));
         }
-        Ok(text.to_owned())
+        Ok(text.into_owned())
     }
 }
 
@@ -93,6 +103,16 @@ mod tests {
         assert_eq!(rule.parse("/x", "  äöü ").as_deref(), Ok("äöü"));
         assert_eq!(rule.parse("/x", "äöüß").map_err(|v| v.code), Err("too_long"));
         assert_eq!(rule.parse("/x", " \t ").map_err(|v| v.code), Err("too_short"));
+    }
+
+    #[test]
+    fn what_looks_the_same_is_the_same() {
+        let rule = TextRule::line(1, 3);
+        assert_eq!(
+            rule.parse("/x", "u\u{308}ber".get(..4).unwrap()).as_deref(),
+            Ok("üb")
+        );
+        assert_eq!(rule.parse("/x", "\u{212b}").as_deref(), Ok("Å"));
     }
 
     #[test]

@@ -231,13 +231,8 @@ fn bombs(bytes: usize) -> Vec<String> {
 
 #[test]
 fn no_shape_of_text_takes_long() {
-    // An unoptimised build is a hundred times slower on some of them; it gets a sixteenth, to notice what never ends.
-    let (bytes, deadline) = if cfg!(debug_assertions) {
-        (4 * 1024, Duration::from_secs(5))
-    } else {
-        (64 * 1024, Duration::from_millis(200))
-    };
-    for bomb in bombs(bytes) {
+    let deadline = Duration::from_millis(200);
+    for bomb in bombs(64 * 1024) {
         let started = cpu_time();
         let html = render(&bomb);
         let took = cpu_time() - started;

@@ -440,7 +440,7 @@ fn growth_budgets(earlier: u64, lines: &[Growth]) -> Vec<Budget> {
             | REPLY
             | bulk::CLAIM => 1.5,
             work if deep(work) => 1.5,
-            work if SEARCHES.iter().any(|(name, _)| *name == work) => 2.0,
+            COMMON_SEARCH => 2.0,
             _ => return None,
         };
         let what = format!("{}: CPU to that at {earlier} tickets", line.work);
@@ -580,8 +580,9 @@ const CONVERSATION: &str = "show, both";
 const SEARCHES: [(&str, &str); 3] = [
     ("search, rare word", RARE_WORD),
     ("search, middle word", MIDDLE_WORD),
-    ("search, common word", COMMON_WORD),
+    (COMMON_SEARCH, COMMON_WORD),
 ];
+const COMMON_SEARCH: &str = "search, common word";
 const SEARCH_COUNT: &str = "search, counted";
 const PAGE_1: &str = "page 1";
 const COUNT: &str = "count open";

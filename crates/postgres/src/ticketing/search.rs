@@ -366,7 +366,7 @@ impl Compiled {
         if self.is_common(rows, list::walk_count(scope, list)) {
             return list::places(scope, list, &self.fits(audience), rows);
         }
-        let sql = self.looked_up("SELECT DISTINCT p.at, p.id FROM (", scope, list);
+        let sql = self.looked_up("SELECT DISTINCT p.at, p.id", scope, list);
         let newest_first = list.sort.direction == ticketing::Direction::NewestFirst;
         sql.push(if newest_first {
             " ORDER BY p.at DESC, p.id DESC"
@@ -384,9 +384,7 @@ impl Compiled {
             let fits = self.fits(scope.audience());
             return counts::some_of("SELECT 1 FROM (", scope, &list.filter, &fits, rows);
         }
-        self.looked_up("SELECT 1 FROM (", scope, list)
-            .push(" LIMIT ")
-            .bind(rows)
+        self.looked_up("SELECT 1", scope, list).push(" LIMIT ").bind(rows)
     }
 
     /// Whether the document of a ticket fits, as a condition on `tickets` that begins with `AND`.
@@ -404,11 +402,14 @@ impl Compiled {
             .push(" FROM ticket_search s WHERE s.ticket_id = tickets.id)")
     }
 
-    /// Every match that is in the list, as `p`. `select` begins the statement.
+    /// What is selected of every match that is in the list, which is `p`.
     fn looked_up(&self, select: &'static str, scope: &Scope, list: &TicketQuery) -> Sql {
-        Sql::new(select)
+        // By itself: where only some are asked for, the planner would rather unpack one document after the other.
+        Sql::new("WITH found AS MATERIALIZED (")
             .append(self.matches(scope.audience()))
-            .push(" OFFSET 0) found CROSS JOIN LATERAL (")
+            .push(") ")
+            .push(select)
+            .push(" FROM found CROSS JOIN LATERAL (")
             .append(list::place_of("found.ticket_id", scope, list))
             .push(" OFFSET 0) p")
     }

@@ -1,5 +1,6 @@
 //! The report of the rows that were not imported: a CSV file with a line for each rule that a row breaks.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,16 @@ pub struct Refusal {
     pub faults: Vec<Fault>,
 }
 
+/// A cell that no spreadsheet takes for a formula: one that begins like one gets an apostrophe before it (OWASP, CSV
+/// injection).
+fn harmless(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
+}
+
 /// The report as a file. It is begun before the import, so that a place that cannot be written to is known at once,
 /// and taken away again when there is nothing to report.
 pub(super) struct Report {
@@ -97,6 +108,8 @@ impl Report {
         {
             self.refused += 1;
             for Fault { field, rule, message } in faults {
+                let cells = [external_id, field, rule, message].map(|cell| harmless(cell));
+                let [external_id, field, rule, message] = &cells;
                 self.rows
                     .write_record([line.to_string().as_str(), external_id, field, rule, message])?;
             }
