@@ -40,6 +40,18 @@ const IDENTITY: &[&str] = &[
     "uuid",
 ];
 
+/// Agreements on service levels take holidays from calendar files.
+const SLA: &[&str] = &[
+    "async-trait",
+    "chrono",
+    "chrono-tz",
+    "icalendar",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "uuid",
+];
+
 /// The kernel admits even less: a domain that needs time zones brings them itself.
 const KERNEL: &[&str] = &[
     "async-trait",
@@ -94,6 +106,7 @@ const DOMAINS: &[&str] = &[
     "insightdesk-identity",
     "insightdesk-ticketing",
     "insightdesk-notifications",
+    "insightdesk-sla",
 ];
 
 const ALL: &[&str] = &[
@@ -102,6 +115,7 @@ const ALL: &[&str] = &[
     "insightdesk-identity",
     "insightdesk-ticketing",
     "insightdesk-notifications",
+    "insightdesk-sla",
     "insightdesk-postgres",
     "insightdesk-credentials",
     "insightdesk-openid",
@@ -133,6 +147,10 @@ const TABLE: &[Row] = &[
     },
     domain("insightdesk-ticketing"),
     domain("insightdesk-notifications"),
+    Row {
+        outside: Outside::Only(SLA),
+        ..domain("insightdesk-sla")
+    },
     // The adapters: never one another.
     Row {
         package: "insightdesk-postgres",
