@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use insightdesk_sla::Calendar;
+use insightdesk_sla::clocks::{Fact, Status, TicketClocks, What};
+use insightdesk_sla::testing::build::{in_hours, promise, reference, terms};
+use insightdesk_sla::{Calendar, Metric, Priority};
 use serde_json::{Map, Value, json};
 
 const DAYS: [(&str, &str); 7] = [
@@ -124,5 +126,41 @@ fn the_public_holidays_of_a_country_are_closed_and_the_days_beside_them_are_not(
             country["country"]
         );
         assert_eq!(Calendar::read(&calendar.to_json(), "").unwrap(), calendar);
+    }
+}
+
+/// Deadlines of tickets that waited for their customers.
+#[test]
+fn every_known_pause_agrees() {
+    for case in cases("pauses.json") {
+        let minutes = u32::try_from(case["target_minutes"].as_i64().unwrap()).unwrap();
+        let promise = in_hours(promise(minutes, minutes), calendar(&case));
+        let book = [terms(reference(1, 1), promise)];
+        let created = time(&case["created"]);
+        let policy = Some(reference(1, 1));
+        let mut clocks = TicketClocks::start(created, Status::Open, Priority::Medium, policy, &book).unwrap();
+        let ended = case["ended"].as_str().map(|_| time(&case["ended"]));
+        let mut used = None;
+        let mut facts = Vec::new();
+        for pause in case["paused"].as_array().unwrap() {
+            facts.push((time(&pause[0]), Status::Pending));
+            facts.push((time(&pause[1]), Status::Open));
+        }
+        for (at, status) in facts {
+            if let Some(ended) = ended.filter(|ended| *ended <= at && used.is_none()) {
+                used = Some(clocks.readings(ended, &book).unwrap()[1].counted.num_minutes());
+            }
+            let what = What::Status(status);
+            clocks = clocks.apply(&Fact { at, what }, &book).unwrap().clocks;
+        }
+        for metric in [Metric::FirstResponse, Metric::Resolution] {
+            let due_at = clocks.clock(metric).run().unwrap().due_at();
+            assert_eq!(due_at, Some(time(&case["expect_due"])), "{}", case["id"]);
+        }
+        if let Some(ended) = ended {
+            let used =
+                used.unwrap_or_else(|| clocks.readings(ended, &book).unwrap()[1].counted.num_minutes());
+            assert_eq!(Some(used), case["expect_used_minutes"].as_i64(), "{}", case["id"]);
+        }
     }
 }

@@ -1,3 +1,4 @@
 //! Fakes, builders, oracles and contract suites, for the tests of this crate, of its adapters and of its users.
 
+pub mod build;
 pub mod oracle;
