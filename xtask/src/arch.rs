@@ -40,18 +40,6 @@ const IDENTITY: &[&str] = &[
     "uuid",
 ];
 
-/// Agreements on service levels take holidays from calendar files.
-const SLA: &[&str] = &[
-    "async-trait",
-    "chrono",
-    "chrono-tz",
-    "icalendar",
-    "serde",
-    "serde_json",
-    "thiserror",
-    "uuid",
-];
-
 /// The kernel admits even less: a domain that needs time zones brings them itself.
 const KERNEL: &[&str] = &[
     "async-trait",
@@ -147,10 +135,7 @@ const TABLE: &[Row] = &[
     },
     domain("insightdesk-ticketing"),
     domain("insightdesk-notifications"),
-    Row {
-        outside: Outside::Only(SLA),
-        ..domain("insightdesk-sla")
-    },
+    domain("insightdesk-sla"),
     // The adapters: never one another.
     Row {
         package: "insightdesk-postgres",

@@ -10,6 +10,7 @@ use kernel::{EventId, PortError, Receipt, UserId, Version};
 use crate::policy::{PolicyId, PolicyName, PolicyRef, SlaPolicy, Terms};
 
 /// Keeps policies, and every version of what they promised.
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
 #[async_trait]
 pub trait PolicyStore: Send + Sync {
     /// A policy.

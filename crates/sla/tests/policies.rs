@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use insightdesk_sla::testing::build::{actor, at, draft, in_hours, office, promise};
-use insightdesk_sla::testing::{MemoryPolicies, contract};
+use insightdesk_sla::testing::{MemoryPolicies, MockPolicyStore, contract};
 use insightdesk_sla::{
-    Guard, NewPolicy, POLICIES_MAX, PolicyChange, PolicyError, PolicyFact, PolicyFilter, PolicyId,
-    PolicyName, PolicyRef, PolicyStore as _, SlaPolicies, SlaPolicy,
+    Guard, NewPolicy, POLICIES_MAX, PolicyChange, PolicyCommitError, PolicyError, PolicyFact, PolicyFilter,
+    PolicyId, PolicyName, PolicyRef, PolicyStore as _, SlaPolicies, SlaPolicy,
 };
 use kernel::receipt::no_receipt;
 use kernel::{
@@ -392,5 +392,29 @@ async fn every_refusal_has_a_code_of_its_own() {
     assert_eq!(
         (refused.kind(), refused.code()),
         (FailureKind::Conflict, "sla_policy.too_many")
+    );
+}
+
+#[tokio::test]
+async fn who_is_always_overtaken_gives_up_and_says_that_it_is_busy() {
+    let mut store = MockPolicyStore::new();
+    store.expect_policies().times(4).returning(|| Ok(Vec::new()));
+    store
+        .expect_commit()
+        .times(4)
+        .returning(|_| Err(PolicyCommitError::Stale));
+    let clock = Arc::new(ManualClock::at(at("2026-06-01T12:00:00Z")));
+    let policies = SlaPolicies::new(Arc::new(store), clock, Arc::new(SequentialIds::default()));
+    let new = NewPolicy {
+        draft: draft("Standard"),
+        is_default: false,
+    };
+    let refused = policies
+        .create(&actor(Role::Admin), &new, &no_receipt)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.code()),
+        (FailureKind::Unavailable, "server.busy")
     );
 }

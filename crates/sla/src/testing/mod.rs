@@ -5,4 +5,5 @@ pub mod contract;
 mod memory;
 pub mod oracle;
 
+pub use crate::port::MockPolicyStore;
 pub use memory::MemoryPolicies;
