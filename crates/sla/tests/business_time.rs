@@ -1,6 +1,8 @@
 //! The arithmetic of working time agrees with cases that others wrote, and that were computed in two other ways. They are
 //! restated in `shared/data` beside the repository; where that is absent, there is nothing to hold it against.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};

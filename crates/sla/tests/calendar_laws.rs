@@ -2,6 +2,8 @@
 //!
 //! The environment variable `SLA_CASES` raises the number of cases.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use insightdesk_sla::calendar::{DayTime, Holiday, TimeError, Weekly, Why, Window};

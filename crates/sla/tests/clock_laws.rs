@@ -1,6 +1,7 @@
 //! Laws of clocks over random lives of tickets, and a minute-by-minute oracle.
 //!
 //! The environment variable `SLA_CASES` raises the number of cases.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
 

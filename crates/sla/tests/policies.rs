@@ -1,4 +1,5 @@
 //! Use cases of policies, on the fake store; and the fake store itself.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::calendar::HOLIDAY_NAME_MAX_CHARS;
 
 fn file(events: &str) -> String {
     format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{events}END:VCALENDAR\r\n")
@@ -141,7 +142,7 @@ fn lines_are_unfolded_names_unescaped_and_alarms_left_out() {
     assert_eq!(told(&found), ["2026-12-25"]);
     assert_eq!(found.holidays[0].name(), Some("New Year, bank ; holiday of \\n"));
     assert_eq!(not_taken(&found), [NotTaken::Unfinished]);
-    assert_eq!(found.notes[0].line, 24);
+    assert_eq!(found.notes[0].line, 23);
     let long = one(&format!("DTSTART:20261225\nSUMMARY:{}", "ä".repeat(500)));
     assert_eq!(
         long.holidays[0].name().unwrap().chars().count(),
