@@ -51,7 +51,8 @@ pub trait PolicyStore: Send + Sync {
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "a decision that is not committed never happened"]
 pub struct PolicyCommit {
-    /// What becomes of the policies, each of another.
+    /// What becomes of the policies, each of another, to be done in this order: a default loses its flag, or goes, before
+    /// another gets it. Places may meet on the way, and are apart in the end.
     pub writes: Vec<PolicyWrite>,
     /// What to publish.
     pub events: Vec<PolicyEvent>,

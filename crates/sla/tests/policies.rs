@@ -129,7 +129,7 @@ async fn staff_read_policies_and_administrators_write_them() {
                 // Nobody learns by a refusal what there is.
                 Err(_) => {
                     policies
-                        .delete(&caller, PolicyId(uuid::Uuid::nil()), None, guard())
+                        .delete(&caller, PolicyId(kernel::id::Uuid::nil()), None, guard())
                         .await
                 }
             },
@@ -196,7 +196,7 @@ async fn a_policy_in_use_goes_only_with_a_successor() {
         (FailureKind::Conflict, "sla_policy.in_use")
     );
     assert!(refused.detail().contains("12 tickets"), "{}", refused.detail());
-    for successor in [second.id, PolicyId(uuid::Uuid::nil())] {
+    for successor in [second.id, PolicyId(kernel::id::Uuid::nil())] {
         let refused = world
             .policies
             .delete(&world.admin, second.id, Some(successor), guard())
@@ -346,7 +346,7 @@ async fn a_repeated_request_has_no_effect() {
     let world = world();
     let receipt = |_: &SlaPolicy| {
         let key = RequestKey {
-            principal: uuid::Uuid::nil(),
+            principal: kernel::id::Uuid::nil(),
             key: "key".into(),
             route: "POST /sla/policies".into(),
             request_sha256: [3; 32],
@@ -372,7 +372,7 @@ async fn a_repeated_request_has_no_effect() {
 #[tokio::test]
 async fn every_refusal_has_a_code_of_its_own() {
     let world = world();
-    let unknown = PolicyId(uuid::Uuid::nil());
+    let unknown = PolicyId(kernel::id::Uuid::nil());
     let refused = world.policies.show(&world.admin, unknown).await.unwrap_err();
     assert_eq!(
         (refused.kind(), refused.code()),

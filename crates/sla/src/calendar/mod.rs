@@ -10,7 +10,7 @@
 //! - Elapsed time is real time, in microseconds.
 //! - [`Calendar::add`] gives the earliest moment at which so much working time has passed. Closing time itself is
 //!   therefore a possible answer, the next opening is not.
-//! - What is asked costs the same for a day and for ten years: see [`plan`] and [`zone`]. Only [`Calendar::stretches`]
+//! - What is asked costs the same for a day and for ten years: see the modules `plan` and `zone`. Only [`Calendar::stretches`]
 //!   goes from day to day, for who looks at each.
 //! - Moments from [`EPOCH`](Calendar::epoch) to the [horizon](Calendar::horizon) are known, the years 1970 to 2099: that far the
 //!   database of time zones goes. Beyond it is a [`TimeError`], never a guess and never a panic.

@@ -151,7 +151,9 @@ fn wakes<'a>(metric: Metric, run: &'a Run, terms: &'a Terms) -> impl Iterator<It
         what,
     };
     // The deadline itself is in time.
-    let late_at = run.due_at.map(|due_at| due_at + TimeDelta::microseconds(1));
+    let late_at = run
+        .due_at
+        .and_then(|due_at| due_at.checked_add_signed(TimeDelta::microseconds(1)));
     let breach = late_at
         .filter(|_| run.breached_at.is_none())
         .map(|at| wake(at, WakeFor::Breach));

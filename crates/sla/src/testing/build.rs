@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use kernel::id::Uuid;
 use kernel::{Actor, Person, Role, UserId, Version};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::calendar::Calendar;
 use crate::policy::{

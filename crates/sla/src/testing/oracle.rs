@@ -1,4 +1,4 @@
-//! Slow and simple answers to hold the engine against. Nothing here uses the tables of [`Calendar`](crate::Calendar):
+//! Slow and simple answers to hold the engine against. Nothing here uses the tables of [`Calendar`]:
 //! each moment is asked for by itself on the wall clock.
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
