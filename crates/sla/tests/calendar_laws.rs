@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use insightdesk_sla::calendar::{DayTime, Holiday, TimeError, Weekly, Why, Window};
 use insightdesk_sla::{Calendar, testing::oracle};
@@ -13,8 +13,10 @@ use proptest::prelude::*;
 const HALF_HOURS: u16 = 48;
 
 fn window() -> impl Strategy<Value = Window> {
-    (0..HALF_HOURS, 1..=HALF_HOURS).prop_filter_map("empty", |(from, to)| {
-        Window::new(DayTime::from_minutes(from * 30)?, DayTime::from_minutes(to * 30)?)
+    (0..HALF_HOURS, 0..HALF_HOURS).prop_map(|(from, length)| {
+        let to = from + 1 + length % (HALF_HOURS - from);
+        let time = |half_hours: u16| DayTime::from_minutes(half_hours * 30).unwrap();
+        Window::new(time(from), time(to)).unwrap()
     })
 }
 
@@ -37,19 +39,15 @@ fn weekly() -> impl Strategy<Value = Weekly> {
 }
 
 fn holiday(years: std::ops::Range<i32>) -> impl Strategy<Value = Holiday> {
-    (
-        years,
-        1_u32..=12,
-        1_u32..=31,
-        window(),
-        any::<bool>(),
-        any::<bool>(),
-    )
-        .prop_filter_map("no date", |(year, month, day, hours, is_part, is_yearly)| {
-            let holiday = Holiday::new(NaiveDate::from_ymd_opt(year, month, day)?)?;
+    // The day of the year, 29 February of leap years among them.
+    (years, 0..366_u64, window(), any::<bool>(), any::<bool>()).prop_map(
+        |(year, day, hours, is_part, is_yearly)| {
+            let date = NaiveDate::from_ymd_opt(year, 1, 1).unwrap() + Days::new(day);
+            let holiday = Holiday::new(date).unwrap();
             let holiday = if is_part { holiday.during(hours) } else { holiday };
-            Some(if is_yearly { holiday.yearly() } else { holiday })
-        })
+            if is_yearly { holiday.yearly() } else { holiday }
+        },
+    )
 }
 
 fn calendar(zone: impl Strategy<Value = Tz>, years: std::ops::Range<i32>) -> impl Strategy<Value = Calendar> {
