@@ -278,13 +278,12 @@ async fn terms_move_with_the_promise_and_the_calendars_version_with_the_hours() 
     assert_eq!(
         told,
         [
-            PolicyFact::DefaultMoved { is_default: true },
             PolicyFact::Created,
             PolicyFact::Changed,
             promised(3),
             promised(4),
             PolicyFact::Changed,
-        ][1..]
+        ]
     );
 }
 

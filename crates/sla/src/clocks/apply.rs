@@ -95,9 +95,12 @@ impl TicketClocks {
         let phase = self.phase(metric, run, is_answered, new);
         let has_new_terms = before.policy != self.policy || before.priority != self.priority;
         if phase == run.phase && !(has_new_terms && phase == Phase::Running) && !is_answered {
-            let target = new.map(|terms| terms.promise.target(metric, self.priority));
-            if let Some(run) = &mut self.clock_mut(metric).run {
-                run.target = target;
+            // What is stopped keeps the target that it met or missed.
+            if !matches!(phase, Phase::Stopped(_)) {
+                let target = new.map(|terms| terms.promise.target(metric, self.priority));
+                if let Some(run) = &mut self.clock_mut(metric).run {
+                    run.target = target;
+                }
             }
             return Ok(None);
         }

@@ -321,6 +321,22 @@ impl TicketClocks {
         self.policy
     }
 
+    /// The terms that the book must have for a fact to be applied: those of now, and those that the fact brings.
+    pub fn needs(&self, what: What) -> impl Iterator<Item = PolicyRef> {
+        let brought = match what {
+            What::Policy(policy) => policy.filter(|policy| self.policy != Some(*policy)),
+            What::CustomerMessage
+            | What::AgentReply
+            | What::Status(_)
+            | What::Priority(_)
+            | What::Merged
+            | What::Unmerged
+            | What::Deleted
+            | What::Restored => None,
+        };
+        self.policy.into_iter().chain(brought)
+    }
+
     /// One of the clocks.
     #[must_use]
     pub fn clock(&self, metric: Metric) -> &Clock {

@@ -341,6 +341,31 @@ fn terms_that_are_not_at_hand_and_years_that_nobody_knows_are_errors() {
 }
 
 #[test]
+fn a_fact_needs_the_terms_of_now_and_those_that_it_brings() {
+    let life = Life::begins("2026-06-01T08:00:00Z", vec![promise(60, 240)]);
+    let (now, other) = (reference(1, 1), reference(2, 1));
+    for (what, needed) in [
+        (What::AgentReply, vec![now]),
+        (What::Policy(None), vec![now]),
+        (What::Policy(Some(now)), vec![now]),
+        (What::Policy(Some(other)), vec![now, other]),
+    ] {
+        assert_eq!(life.clocks.needs(what).collect::<Vec<_>>(), needed, "{what:?}");
+    }
+}
+
+#[test]
+fn a_resolution_keeps_the_target_that_it_met_until_it_is_taken_back() {
+    let life = Life::begins("2026-06-01T08:00:00Z", vec![promise(60, 240), promise(60, 480)])
+        .on("2026-06-01T09:00:00Z", What::Status(Status::Resolved))
+        .policy("2026-06-01T10:00:00Z", 1);
+    assert_eq!(life.run(RESOLUTION).target(), Some(TimeDelta::minutes(240)));
+    let life = life.on("2026-06-02T09:00:00Z", What::Status(Status::Open));
+    assert_eq!(life.run(RESOLUTION).target(), Some(TimeDelta::minutes(480)));
+    assert_eq!(life.due(RESOLUTION), Some(at("2026-06-02T16:00:00Z")));
+}
+
+#[test]
 fn stored_clocks_are_small_and_come_back_the_same() {
     let life = Life::begins(
         "2026-06-01T08:00:00.123456Z",
