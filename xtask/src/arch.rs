@@ -94,6 +94,7 @@ const DOMAINS: &[&str] = &[
     "insightdesk-identity",
     "insightdesk-ticketing",
     "insightdesk-notifications",
+    "insightdesk-sla",
 ];
 
 const ALL: &[&str] = &[
@@ -102,6 +103,7 @@ const ALL: &[&str] = &[
     "insightdesk-identity",
     "insightdesk-ticketing",
     "insightdesk-notifications",
+    "insightdesk-sla",
     "insightdesk-postgres",
     "insightdesk-credentials",
     "insightdesk-openid",
@@ -133,6 +135,7 @@ const TABLE: &[Row] = &[
     },
     domain("insightdesk-ticketing"),
     domain("insightdesk-notifications"),
+    domain("insightdesk-sla"),
     // The adapters: never one another.
     Row {
         package: "insightdesk-postgres",
