@@ -40,6 +40,24 @@ const IDENTITY: &[&str] = &[
     "uuid",
 ];
 
+/// Automation reads cron lines, fills templates, and signs and checks what webhooks are sent to: all of it computation.
+const AUTOMATION: &[&str] = &[
+    "async-trait",
+    "base64",
+    "chrono",
+    "chrono-tz",
+    "croner",
+    "hmac",
+    "minijinja",
+    "regex-lite",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "url",
+    "uuid",
+];
+
 /// The kernel admits even less: a domain that needs time zones brings them itself.
 const KERNEL: &[&str] = &[
     "async-trait",
@@ -94,6 +112,7 @@ const DOMAINS: &[&str] = &[
     "insightdesk-identity",
     "insightdesk-ticketing",
     "insightdesk-notifications",
+    "insightdesk-automation",
 ];
 
 const ALL: &[&str] = &[
@@ -102,6 +121,7 @@ const ALL: &[&str] = &[
     "insightdesk-identity",
     "insightdesk-ticketing",
     "insightdesk-notifications",
+    "insightdesk-automation",
     "insightdesk-postgres",
     "insightdesk-credentials",
     "insightdesk-openid",
@@ -133,6 +153,10 @@ const TABLE: &[Row] = &[
     },
     domain("insightdesk-ticketing"),
     domain("insightdesk-notifications"),
+    Row {
+        outside: Outside::Only(AUTOMATION),
+        ..domain("insightdesk-automation")
+    },
     // The adapters: never one another.
     Row {
         package: "insightdesk-postgres",
