@@ -136,6 +136,8 @@ impl TriggerKind {
             | TicketFact::NoteAdded { .. }
             | TicketFact::Followed { .. }
             | TicketFact::Unfollowed { .. }
+            | TicketFact::CcAdded { .. }
+            | TicketFact::CcRemoved { .. }
             | TicketFact::Linked { .. }
             | TicketFact::Unlinked { .. }
             | TicketFact::Merged { .. }
