@@ -55,3 +55,6 @@ fn met(expected: Option<Version>, current: Version) -> Result<(), AutomationErro
         Some(_) | None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
