@@ -27,6 +27,7 @@ pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trigger;
+pub mod webhook;
 
 pub use action::{Action, Actions};
 pub use chain::{CHAIN_DEPTH_MAX, CHAIN_RUNS_MAX, Chain, Link};
