@@ -113,7 +113,9 @@ pub fn feeds(first: &Rule, second: &Rule) -> bool {
     // One commit of all its changes: the last one to write a field decides.
     let written = |field: &Field| {
         let all = emissions.iter().flat_map(|emission| &emission.fields);
-        all.filter(|(one, _)| one == field).map(|(_, value)| value).last()
+        all.filter(|(one, _)| one == field)
+            .map(|(_, value)| value)
+            .next_back()
     };
     let demands = second.content.conditions.demands();
     demands

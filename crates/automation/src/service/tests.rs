@@ -328,7 +328,7 @@ async fn what_rules_do_is_handed_over_once_for_an_event() {
             .unwrap();
         assert_eq!(outcome.ran, [id]);
     }
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     assert_eq!(
         (seen[0].key.rule, seen[0].key.event, seen[0].version),
         (id, event.id, Version::FIRST)

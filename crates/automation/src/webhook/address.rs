@@ -237,7 +237,8 @@ impl AddressRules {
             return Err(Forbidden::Fragment);
         }
         let port = url.port_or_known_default().ok_or(Forbidden::Port)?;
-        if !self.ports.contains(&port) && !(is_plain && port == 80) {
+        let is_allowed = self.ports.contains(&port) || (is_plain && port == 80);
+        if !is_allowed {
             return Err(Forbidden::Port);
         }
         match url.host().ok_or(Forbidden::NotAUrl)? {
