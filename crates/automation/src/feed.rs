@@ -95,32 +95,49 @@ fn emission(action: &Action) -> Option<Emission> {
 /// again.
 #[must_use]
 pub fn feeds(first: &Rule, second: &Rule) -> bool {
-    let kind = second.content.trigger.kind();
-    let emissions: Vec<Emission> = first
-        .content
-        .actions
-        .as_slice()
-        .iter()
-        .filter_map(emission)
-        .collect();
     let is_itself = first.id == second.id;
-    let is_called = emissions
-        .iter()
-        .any(|emission| emission.kinds.contains(&kind) && (!is_itself || emission.is_repeatable));
-    if !is_called {
-        return false;
+    Sender::of(first).reaches(&Receiver::of(second), is_itself)
+}
+
+/// What a rule makes happen.
+struct Sender(Vec<Emission>);
+
+/// What a rule waits for.
+struct Receiver<'a> {
+    kind: TriggerKind,
+    demands: Vec<&'a Term>,
+}
+
+impl<'a> Receiver<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        Self {
+            kind: rule.content.trigger.kind(),
+            demands: rule.content.conditions.demands(),
+        }
     }
-    // One commit of all its changes: the last one to write a field decides.
-    let written = |field: &Field| {
-        let all = emissions.iter().flat_map(|emission| &emission.fields);
-        all.filter(|(one, _)| one == field)
-            .map(|(_, value)| value)
-            .next_back()
-    };
-    let demands = second.content.conditions.demands();
-    demands
-        .into_iter()
-        .all(|demand| may_hold(demand, written(&demand.field)))
+}
+
+impl Sender {
+    fn of(rule: &Rule) -> Self {
+        let actions = rule.content.actions.as_slice().iter();
+        Self(actions.filter_map(emission).collect())
+    }
+
+    fn reaches(&self, receiver: &Receiver<'_>, is_itself: bool) -> bool {
+        let calls = |emission: &Emission| {
+            emission.kinds.contains(&receiver.kind) && (!is_itself || emission.is_repeatable)
+        };
+        if !self.0.iter().any(calls) {
+            return false;
+        }
+        // One commit of all its changes: the last one to write a field decides.
+        let written = |field: &Field| {
+            let all = self.0.iter().flat_map(|emission| &emission.fields);
+            all.filter(|(one, _)| one == field).map(|(_, value)| value).next_back()
+        };
+        let mut demands = receiver.demands.iter();
+        demands.all(|demand| may_hold(demand, written(&demand.field)))
+    }
 }
 
 /// Whether a term may hold when a rule wrote its field so, or did not write it.
@@ -146,12 +163,15 @@ impl RuleSet {
     #[must_use]
     pub fn cycles(&self) -> Vec<Vec<RuleId>> {
         let rules = self.rules();
+        let receivers: Vec<Receiver<'_>> = rules.iter().map(Receiver::of).collect();
         let edges: Vec<Vec<usize>> = rules
             .iter()
-            .map(|first| {
-                let fed = rules.iter().enumerate();
-                fed.filter(|(_, second)| feeds(first, second))
-                    .map(|(index, _)| index)
+            .enumerate()
+            .map(|(from, rule)| {
+                let sender = Sender::of(rule);
+                let fed = receivers.iter().enumerate();
+                fed.filter(|(to, receiver)| sender.reaches(receiver, from == *to))
+                    .map(|(to, _)| to)
                     .collect()
             })
             .collect();
