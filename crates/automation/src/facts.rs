@@ -347,12 +347,13 @@ impl<'a> Scene<'a> {
             | Operand::Number(_)
             | Operand::Flag(_) => return None,
         };
-        let kept = match field {
-            Field::Subject => Some(&self.subject),
-            Field::Description => Some(&self.description),
-            Field::MessageBody => Some(&self.body),
-            _ => None,
-        };
+        let kept = [
+            (Field::Subject, &self.subject),
+            (Field::Description, &self.description),
+            (Field::MessageBody, &self.body),
+        ];
+        let kept = kept.into_iter().find(|(long, _)| long == field);
+        let kept = kept.map(|(_, kept)| kept);
         Some(match kept {
             Some(kept) => Cow::Borrowed(kept.get_or_init(|| folded(text)).as_str()),
             None => Cow::Owned(folded(text)),

@@ -133,7 +133,9 @@ impl Sender {
         // One commit of all its changes: the last one to write a field decides.
         let written = |field: &Field| {
             let all = self.0.iter().flat_map(|emission| &emission.fields);
-            all.filter(|(one, _)| one == field).map(|(_, value)| value).next_back()
+            all.filter(|(one, _)| one == field)
+                .map(|(_, value)| value)
+                .next_back()
         };
         let mut demands = receiver.demands.iter();
         demands.all(|demand| may_hold(demand, written(&demand.field)))

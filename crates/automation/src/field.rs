@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use kernel::filter::{FieldKind, Operand, Vocabulary};
 
-use crate::facts::{PersonFacts, Scene, SlaMetric};
+use crate::facts::{MessageFacts, PersonFacts, Scene, TicketFacts, TicketView};
 use crate::trigger::TriggerKind;
 
 /// Who reads a text.
@@ -54,9 +54,10 @@ impl Owner {
     }
 }
 
-/// Defines the fields: a variant, its name in conditions, what it belongs to, what it holds, and who may read it in texts.
+/// Defines the fields: a variant, its name in conditions, what it belongs to, what it holds, who may read it in
+/// texts, and its value in a scene.
 macro_rules! fields {
-    ($($(#[$doc:meta])* $variant:ident: $name:literal, $owner:ident, $kind:expr, $audience:ident;)+) => {
+    ($($(#[$doc:meta])* $variant:ident: $name:literal, $owner:ident, $kind:expr, $audience:ident, $read:expr;)+) => {
         /// What conditions and texts can be about.
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum Field {
@@ -105,109 +106,172 @@ macro_rules! fields {
                     Field::Custom(_) => Audience::Customer,
                 }
             }
+
+            /// The field's value in a scene.
+            pub(crate) fn value<'s>(&self, scene: &'s Scene<'_>) -> Operand<'s> {
+                match self {
+                    $(Field::$variant => {
+                        let read: for<'a, 'b> fn(&'a Scene<'b>) -> Operand<'a> = $read;
+                        read(scene)
+                    })+
+                    Field::Custom(name) => {
+                        let value = scene.ticket().and_then(|ticket| ticket.custom_fields.get(name));
+                        value.map_or(Operand::Absent, Operand::Json)
+                    }
+                }
+            }
         }
     };
 }
 
 fields! {
     /// `ticketNumber`
-    Number: "ticketNumber", Ticket, FieldKind::Text, Customer;
+    Number: "ticketNumber", Ticket, FieldKind::Text, Customer,
+        |s| ticket(s, |t| Operand::Text(&t.number));
     /// `subject`
-    Subject: "subject", Ticket, FieldKind::Text, Customer;
+    Subject: "subject", Ticket, FieldKind::Text, Customer,
+        |s| ticket(s, |t| Operand::Text(&t.subject));
     /// `description`
-    Description: "description", Ticket, FieldKind::Text, Customer;
+    Description: "description", Ticket, FieldKind::Text, Customer,
+        |s| ticket(s, |t| Operand::Text(&t.description));
     /// `status`
-    Status: "status", Ticket, FieldKind::Choice(&STATUSES), Customer;
+    Status: "status", Ticket, FieldKind::Choice(&STATUSES), Customer,
+        |s| ticket(s, |t| Operand::Text(t.status.as_str()));
     /// `priority`
-    Priority: "priority", Ticket, FieldKind::Choice(&PRIORITIES), Customer;
+    Priority: "priority", Ticket, FieldKind::Choice(&PRIORITIES), Customer,
+        |s| ticket(s, |t| Operand::Text(t.priority.as_str()));
     /// `channel`
-    Channel: "channel", Ticket, FieldKind::Choice(&CHANNELS), Customer;
+    Channel: "channel", Ticket, FieldKind::Choice(&CHANNELS), Customer,
+        |s| ticket(s, |t| Operand::Text(t.channel.as_str()));
     /// `createdById`
-    CreatedBy: "createdById", Ticket, FieldKind::Id, Staff;
+    CreatedBy: "createdById", Ticket, FieldKind::Id, Staff,
+        |s| ticket(s, |t| Operand::Id(t.requester.0));
     /// `assignedToId`
-    AssignedTo: "assignedToId", Ticket, FieldKind::Id, Staff;
+    AssignedTo: "assignedToId", Ticket, FieldKind::Id, Staff,
+        |s| ticket(s, |t| t.assignee.map(|user| user.0).into());
     /// `teamId`
-    Team: "teamId", Ticket, FieldKind::Id, Staff;
+    Team: "teamId", Ticket, FieldKind::Id, Staff,
+        |s| ticket(s, |t| t.team.map(|team| team.0).into());
     /// `tags`
-    Tags: "tags", Ticket, FieldKind::Tags, Staff;
+    Tags: "tags", Ticket, FieldKind::Tags, Staff,
+        |s| ticket(s, |t| Operand::Tags(&t.tags));
     /// `createdAt`
-    CreatedAt: "createdAt", Ticket, FieldKind::Time, Customer;
+    CreatedAt: "createdAt", Ticket, FieldKind::Time, Customer,
+        |s| ticket(s, |t| Operand::Time(t.created_at));
     /// `updatedAt`: internal changes move it
-    UpdatedAt: "updatedAt", Ticket, FieldKind::Time, Staff;
+    UpdatedAt: "updatedAt", Ticket, FieldKind::Time, Staff,
+        |s| ticket(s, |t| Operand::Time(t.updated_at));
     /// `firstResponseAt`
-    FirstResponseAt: "firstResponseAt", Ticket, FieldKind::Time, Customer;
+    FirstResponseAt: "firstResponseAt", Ticket, FieldKind::Time, Customer,
+        |s| ticket(s, |t| t.first_response_at.into());
     /// `resolvedAt`
-    ResolvedAt: "resolvedAt", Ticket, FieldKind::Time, Customer;
+    ResolvedAt: "resolvedAt", Ticket, FieldKind::Time, Customer,
+        |s| ticket(s, |t| t.resolved_at.into());
     /// `closedAt`
-    ClosedAt: "closedAt", Ticket, FieldKind::Time, Customer;
+    ClosedAt: "closedAt", Ticket, FieldKind::Time, Customer,
+        |s| ticket(s, |t| t.closed_at.into());
     /// `autoClosedAt`
-    AutoClosedAt: "autoClosedAt", Ticket, FieldKind::Time, Customer;
+    AutoClosedAt: "autoClosedAt", Ticket, FieldKind::Time, Customer,
+        |s| ticket(s, |t| t.auto_closed_at.into());
     /// `messageCount`: internal messages too
-    MessageCount: "messageCount", Ticket, FieldKind::Number, Staff;
+    MessageCount: "messageCount", Ticket, FieldKind::Number, Staff,
+        |s| ticket(s, |t| Operand::Number(t.message_count.into()));
     /// `tagCount`
-    TagCount: "tagCount", Ticket, FieldKind::Number, Staff;
+    TagCount: "tagCount", Ticket, FieldKind::Number, Staff,
+        |s| ticket(s, |t| count(t.tags.len()));
     /// `lastMessageAt`: internal messages move it
-    LastMessageAt: "lastMessageAt", Ticket, FieldKind::Time, Staff;
+    LastMessageAt: "lastMessageAt", Ticket, FieldKind::Time, Staff,
+        |s| ticket(s, |t| t.last_message_at.into());
     /// `satisfactionScore`
-    SatisfactionScore: "satisfactionScore", Ticket, FieldKind::Number, Staff;
+    SatisfactionScore: "satisfactionScore", Ticket, FieldKind::Number, Staff,
+        |s| ticket(s, |t| score(t.satisfaction_score));
     /// `ratedAt`
-    RatedAt: "ratedAt", Ticket, FieldKind::Time, Staff;
+    RatedAt: "ratedAt", Ticket, FieldKind::Time, Staff,
+        |s| ticket(s, |t| t.rated_at.into());
     /// `slaPolicyId`
-    SlaPolicy: "slaPolicyId", Ticket, FieldKind::Id, Staff;
+    SlaPolicy: "slaPolicyId", Ticket, FieldKind::Id, Staff,
+        |s| ticket(s, |t| t.sla_policy.into());
     /// `slaDueAt`
-    SlaDueAt: "slaDueAt", Ticket, FieldKind::Time, Staff;
+    SlaDueAt: "slaDueAt", Ticket, FieldKind::Time, Staff,
+        |s| ticket(s, |t| t.sla_due_at.into());
     /// `slaBreached`
-    SlaBreached: "slaBreached", Ticket, FieldKind::Flag, Staff;
+    SlaBreached: "slaBreached", Ticket, FieldKind::Flag, Staff,
+        |s| ticket(s, |t| Operand::Flag(t.sla_breached));
     /// `hoursSinceCreated`
-    HoursSinceCreated: "hoursSinceCreated", Ticket, FieldKind::Number, Staff;
+    HoursSinceCreated: "hoursSinceCreated", Ticket, FieldKind::Number, Staff,
+        |s| ticket(s, |t| hours(Some(t.created_at), now(s)));
     /// `hoursSinceUpdated`
-    HoursSinceUpdated: "hoursSinceUpdated", Ticket, FieldKind::Number, Staff;
+    HoursSinceUpdated: "hoursSinceUpdated", Ticket, FieldKind::Number, Staff,
+        |s| ticket(s, |t| hours(Some(t.updated_at), now(s)));
     /// `hoursSinceLastMessage`
-    HoursSinceLastMessage: "hoursSinceLastMessage", Ticket, FieldKind::Number, Staff;
+    HoursSinceLastMessage: "hoursSinceLastMessage", Ticket, FieldKind::Number, Staff,
+        |s| ticket(s, |t| hours(t.last_message_at, now(s)));
     /// `hoursSinceResolved`
-    HoursSinceResolved: "hoursSinceResolved", Ticket, FieldKind::Number, Staff;
+    HoursSinceResolved: "hoursSinceResolved", Ticket, FieldKind::Number, Staff,
+        |s| ticket(s, |t| hours(t.resolved_at, now(s)));
     /// `hoursUntilSlaDue`: negative once it is past
-    HoursUntilSlaDue: "hoursUntilSlaDue", Ticket, FieldKind::Number, Staff;
+    HoursUntilSlaDue: "hoursUntilSlaDue", Ticket, FieldKind::Number, Staff,
+        |s| ticket(s, |t| hours(now(s), t.sla_due_at));
     /// `requester.id`
-    RequesterId: "requester.id", Requester, FieldKind::Id, Staff;
+    RequesterId: "requester.id", Requester, FieldKind::Id, Staff,
+        |s| view(s, |v| person(v.requester.as_ref(), |p| Operand::Id(p.id.0)));
     /// `requester.name`
-    RequesterName: "requester.name", Requester, FieldKind::Text, Customer;
+    RequesterName: "requester.name", Requester, FieldKind::Text, Customer,
+        |s| view(s, |v| person(v.requester.as_ref(), |p| Operand::Text(&p.name)));
     /// `requester.email`
-    RequesterEmail: "requester.email", Requester, FieldKind::Text, Customer;
+    RequesterEmail: "requester.email", Requester, FieldKind::Text, Customer,
+        |s| view(s, |v| person(v.requester.as_ref(), |p| Operand::Text(&p.email)));
     /// `requester.role`
-    RequesterRole: "requester.role", Requester, FieldKind::Choice(&ROLES), Staff;
+    RequesterRole: "requester.role", Requester, FieldKind::Choice(&ROLES), Staff,
+        |s| view(s, |v| person(v.requester.as_ref(), |p| Operand::Text(p.role.as_str())));
     /// `assignee.id`
-    AssigneeId: "assignee.id", Assignee, FieldKind::Id, Staff;
+    AssigneeId: "assignee.id", Assignee, FieldKind::Id, Staff,
+        |s| view(s, |v| person(v.assignee.as_ref(), |p| Operand::Id(p.id.0)));
     /// `assignee.name`
-    AssigneeName: "assignee.name", Assignee, FieldKind::Text, Customer;
+    AssigneeName: "assignee.name", Assignee, FieldKind::Text, Customer,
+        |s| view(s, |v| person(v.assignee.as_ref(), |p| Operand::Text(&p.name)));
     /// `assignee.email`
-    AssigneeEmail: "assignee.email", Assignee, FieldKind::Text, Staff;
+    AssigneeEmail: "assignee.email", Assignee, FieldKind::Text, Staff,
+        |s| view(s, |v| person(v.assignee.as_ref(), |p| Operand::Text(&p.email)));
     /// `assignee.role`
-    AssigneeRole: "assignee.role", Assignee, FieldKind::Choice(&ROLES), Staff;
+    AssigneeRole: "assignee.role", Assignee, FieldKind::Choice(&ROLES), Staff,
+        |s| view(s, |v| person(v.assignee.as_ref(), |p| Operand::Text(p.role.as_str())));
     /// `team.name`
-    TeamName: "team.name", Team, FieldKind::Text, Customer;
+    TeamName: "team.name", Team, FieldKind::Text, Customer,
+        |s| view(s, |v| v.team_name.as_deref().map_or(Operand::Absent, Operand::Text));
     /// `message.body`: it may be internal
-    MessageBody: "message.body", Message, FieldKind::Text, Staff;
+    MessageBody: "message.body", Message, FieldKind::Text, Staff,
+        |s| message(s, |m| Operand::Text(&m.body));
     /// `message.visibility`
-    MessageVisibility: "message.visibility", Message, FieldKind::Choice(&VISIBILITIES), Staff;
+    MessageVisibility: "message.visibility", Message, FieldKind::Choice(&VISIBILITIES), Staff,
+        |s| message(s, |m| Operand::Text(if m.is_internal { "internal" } else { "public" }));
     /// `message.authorId`
-    MessageAuthor: "message.authorId", Message, FieldKind::Id, Staff;
+    MessageAuthor: "message.authorId", Message, FieldKind::Id, Staff,
+        |s| message(s, |m| Operand::Id(m.author.0));
     /// `message.authorRole`
-    MessageAuthorRole: "message.authorRole", Message, FieldKind::Choice(&ROLES), Staff;
+    MessageAuthorRole: "message.authorRole", Message, FieldKind::Choice(&ROLES), Staff,
+        |s| message(s, |m| Operand::Text(m.author_role.as_str()));
     /// `message.byRequester`: whether the ticket's requester wrote it
-    MessageByRequester: "message.byRequester", Message, FieldKind::Flag, Staff;
+    MessageByRequester: "message.byRequester", Message, FieldKind::Flag, Staff,
+        |s| message(s, |m| ticket(s, |t| Operand::Flag(m.author == t.requester)));
     /// `sla.metric`
-    SlaMetric: "sla.metric", Sla, FieldKind::Choice(&METRICS), Staff;
+    SlaMetric: "sla.metric", Sla, FieldKind::Choice(&METRICS), Staff,
+        |s| s.happening.sla.map_or(Operand::Absent, |metric| Operand::Text(metric.as_str()));
     /// `user.id`
-    UserId: "user.id", User, FieldKind::Id, Staff;
+    UserId: "user.id", User, FieldKind::Id, Staff,
+        |s| person(s.happening.user.as_ref(), |p| Operand::Id(p.id.0));
     /// `user.name`
-    UserName: "user.name", User, FieldKind::Text, Customer;
+    UserName: "user.name", User, FieldKind::Text, Customer,
+        |s| person(s.happening.user.as_ref(), |p| Operand::Text(&p.name));
     /// `user.email`
-    UserEmail: "user.email", User, FieldKind::Text, Customer;
+    UserEmail: "user.email", User, FieldKind::Text, Customer,
+        |s| person(s.happening.user.as_ref(), |p| Operand::Text(&p.email));
     /// `user.role`
-    UserRole: "user.role", User, FieldKind::Choice(&ROLES), Staff;
+    UserRole: "user.role", User, FieldKind::Choice(&ROLES), Staff,
+        |s| person(s.happening.user.as_ref(), |p| Operand::Text(p.role.as_str()));
     /// `now`: when the event happened
-    Now: "now", Moment, FieldKind::Time, Customer;
+    Now: "now", Moment, FieldKind::Time, Customer,
+        |s| Operand::Time(s.happening.at);
 }
 
 const STATUSES: [&str; 4] = ["open", "pending", "resolved", "closed"];
@@ -345,104 +409,40 @@ impl Field {
         let more = ["ticket.url".to_owned(), "ticket.customFields.<name>".to_owned()];
         shown.map(path).chain(more).collect()
     }
+}
 
-    /// The field's value in a scene.
-    pub(crate) fn value<'s>(&self, scene: &'s Scene<'_>) -> Operand<'s> {
-        let happening = scene.happening;
-        match self.owner() {
-            Owner::Ticket => return self.ticket_value(scene),
-            Owner::Requester | Owner::Assignee | Owner::Team | Owner::Message => {}
-            Owner::Sla => {
-                let metric = happening.sla.map(SlaMetric::as_str);
-                return metric.map_or(Operand::Absent, Operand::Text);
-            }
-            Owner::User => return self.person_value(happening.user.as_ref()),
-            Owner::Moment => return Operand::Time(happening.at),
-        }
-        let Some(view) = scene.view.as_deref() else {
-            return Operand::Absent;
-        };
-        match self.owner() {
-            Owner::Requester => self.person_value(view.requester.as_ref()),
-            Owner::Assignee => self.person_value(view.assignee.as_ref()),
-            Owner::Team => view.team_name.as_deref().map_or(Operand::Absent, Operand::Text),
-            Owner::Message => {
-                let Some(message) = &happening.message else {
-                    return Operand::Absent;
-                };
-                match self {
-                    Field::MessageBody => Operand::Text(&message.body),
-                    Field::MessageVisibility if message.is_internal => Operand::Text("internal"),
-                    Field::MessageVisibility => Operand::Text("public"),
-                    Field::MessageAuthor => Operand::Id(message.author.0),
-                    Field::MessageAuthorRole => Operand::Text(message.author_role.as_str()),
-                    Field::MessageByRequester => Operand::Flag(message.author == view.ticket.requester),
-                    _ => Operand::Absent,
-                }
-            }
-            Owner::Ticket | Owner::Sla | Owner::User | Owner::Moment => Operand::Absent,
-        }
-    }
+/// What is read of the ticket, where there is one.
+fn ticket<'s>(scene: &'s Scene<'_>, read: impl FnOnce(&'s TicketFacts) -> Operand<'s>) -> Operand<'s> {
+    scene.ticket().map_or(Operand::Absent, read)
+}
 
-    fn ticket_value<'s>(&self, scene: &'s Scene<'_>) -> Operand<'s> {
-        let now = scene.happening.at;
-        let Some(ticket) = scene.ticket() else {
-            return Operand::Absent;
-        };
-        match self {
-            Field::Number => Operand::Text(&ticket.number),
-            Field::Subject => Operand::Text(&ticket.subject),
-            Field::Description => Operand::Text(&ticket.description),
-            Field::Status => Operand::Text(ticket.status.as_str()),
-            Field::Priority => Operand::Text(ticket.priority.as_str()),
-            Field::Channel => Operand::Text(ticket.channel.as_str()),
-            Field::CreatedBy => Operand::Id(ticket.requester.0),
-            Field::AssignedTo => ticket.assignee.map(|user| user.0).into(),
-            Field::Team => ticket.team.map(|team| team.0).into(),
-            Field::Tags => Operand::Tags(&ticket.tags),
-            Field::Custom(name) => ticket
-                .custom_fields
-                .get(name)
-                .map_or(Operand::Absent, Operand::Json),
-            Field::CreatedAt => Operand::Time(ticket.created_at),
-            Field::UpdatedAt => Operand::Time(ticket.updated_at),
-            Field::FirstResponseAt => ticket.first_response_at.into(),
-            Field::ResolvedAt => ticket.resolved_at.into(),
-            Field::ClosedAt => ticket.closed_at.into(),
-            Field::AutoClosedAt => ticket.auto_closed_at.into(),
-            Field::MessageCount => Operand::Number(ticket.message_count.into()),
-            Field::TagCount => Operand::Number(u32::try_from(ticket.tags.len()).unwrap_or(u32::MAX).into()),
-            Field::LastMessageAt => ticket.last_message_at.into(),
-            Field::SatisfactionScore => ticket
-                .satisfaction_score
-                .map_or(Operand::Absent, |score| Operand::Number(score.into())),
-            Field::RatedAt => ticket.rated_at.into(),
-            Field::SlaPolicy => ticket.sla_policy.into(),
-            Field::SlaDueAt => ticket.sla_due_at.into(),
-            Field::SlaBreached => Operand::Flag(ticket.sla_breached),
-            Field::HoursSinceCreated => hours(Some(ticket.created_at), Some(now)),
-            Field::HoursSinceUpdated => hours(Some(ticket.updated_at), Some(now)),
-            Field::HoursSinceLastMessage => hours(ticket.last_message_at, Some(now)),
-            Field::HoursSinceResolved => hours(ticket.resolved_at, Some(now)),
-            Field::HoursUntilSlaDue => hours(Some(now), ticket.sla_due_at),
-            _ => Operand::Absent,
-        }
-    }
+/// What is read of the ticket and its people.
+fn view<'s>(scene: &'s Scene<'_>, read: impl FnOnce(&'s TicketView) -> Operand<'s>) -> Operand<'s> {
+    scene.view.as_deref().map_or(Operand::Absent, read)
+}
 
-    fn person_value<'s>(&self, person: Option<&'s PersonFacts>) -> Operand<'s> {
-        let Some(person) = person else {
-            return Operand::Absent;
-        };
-        match self {
-            Field::RequesterId | Field::AssigneeId | Field::UserId => Operand::Id(person.id.0),
-            Field::RequesterName | Field::AssigneeName | Field::UserName => Operand::Text(&person.name),
-            Field::RequesterEmail | Field::AssigneeEmail | Field::UserEmail => Operand::Text(&person.email),
-            Field::RequesterRole | Field::AssigneeRole | Field::UserRole => {
-                Operand::Text(person.role.as_str())
-            }
-            _ => Operand::Absent,
-        }
-    }
+/// What is read of the message that set the rule off.
+fn message<'s>(scene: &'s Scene<'_>, read: impl FnOnce(&'s MessageFacts) -> Operand<'s>) -> Operand<'s> {
+    scene.happening.message.as_ref().map_or(Operand::Absent, read)
+}
+
+fn person<'s>(
+    person: Option<&'s PersonFacts>,
+    read: impl FnOnce(&'s PersonFacts) -> Operand<'s>,
+) -> Operand<'s> {
+    person.map_or(Operand::Absent, read)
+}
+
+fn now(scene: &Scene<'_>) -> Option<DateTime<Utc>> {
+    Some(scene.happening.at)
+}
+
+fn count(count: usize) -> Operand<'static> {
+    Operand::Number(u32::try_from(count).unwrap_or(u32::MAX).into())
+}
+
+fn score(score: Option<u8>) -> Operand<'static> {
+    score.map_or(Operand::Absent, |score| Operand::Number(score.into()))
 }
 
 /// The hours from one moment to another, with fractions.
@@ -465,6 +465,7 @@ mod tests {
     use kernel::Role;
 
     use super::*;
+    use crate::facts::SlaMetric;
 
     #[test]
     fn the_names_of_choices_are_the_vocabularys() {
