@@ -163,11 +163,15 @@ impl Rules {
             let expected = Version(row.version);
             met(guard.expected, expected)?;
             let present = Rule::read(&row).ok();
-            let document = match &present {
-                Some(rule) => rule.content.patched(patch),
-                None => patch.clone(),
+            let content = match &present {
+                // A rule that names what is gone by now can still be switched off.
+                Some(rule) if *patch == json!({ "enabled": false }) => RuleContent {
+                    enabled: false,
+                    ..rule.content.clone()
+                },
+                Some(rule) => self.checked(&rule.content.patched(patch)).await?,
+                None => self.checked(patch).await?,
             };
-            let content = self.checked(&document).await?;
             let is_same = present.as_ref().is_some_and(|rule| rule.content == content);
             let mut rule = Rule {
                 id,

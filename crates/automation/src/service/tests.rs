@@ -280,6 +280,26 @@ async fn rows_of_others_are_shown_mended_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_rule_that_names_what_is_gone_can_be_switched_off_and_not_on() {
+    let desk = desk();
+    let mut row = build::rule_of(
+        78,
+        &document(
+            "ticket.updated",
+            json!([{ "type": "set_team", "value": build::TEAM }]),
+        ),
+    )
+    .to_row();
+    row.actions = json!([{ "type": "set_team", "value": uuid::Uuid::nil() }]);
+    desk.store.write(row.clone());
+    let id = RuleId(row.id);
+    let off = desk.rules.disable(&admin(), id, Guard::none()).await.unwrap();
+    assert!(!off.rule.content.enabled);
+    let refused = desk.rules.enable(&admin(), id, Guard::none()).await.unwrap_err();
+    assert_eq!(refused.violations()[0].pointer, "/actions/0/value");
+}
+
+#[tokio::test]
 async fn rules_are_put_in_order_all_at_once() {
     let desk = desk();
     let (a, b) = (desk.made(&tagging("a")).await, desk.made(&tagging("b")).await);
