@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::action::{Action, AssignMode, MailRecipient, NotifyRecipient, Payload, TAGS_MAX};
-use crate::facts::{Scene, TicketView};
+use crate::action::{Action, Actions, AssignMode, MailRecipient, NotifyRecipient, Payload, TAGS_MAX};
+use crate::facts::{Happening, Scene, Surroundings, TicketView};
 use crate::reference::EndpointId;
 use crate::template::{Channel, RenderError, Template};
 
@@ -188,6 +188,19 @@ impl Step {
             Outcome::Do(effect) => Some(effect),
             Outcome::Unchanged | Outcome::Impossible(_) => None,
         }
+    }
+}
+
+impl Actions {
+    /// What they come to for an event and its ticket, without any rule: for macros, and for the steps of an escalation.
+    #[must_use]
+    pub fn plan(
+        &self,
+        happening: &Happening,
+        view: Option<&TicketView>,
+        surroundings: &dyn Surroundings,
+    ) -> Vec<Step> {
+        plan(self.as_slice(), &mut Scene::new(happening, view, surroundings))
     }
 }
 

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::{Guard, STALE_TRIES_MAX, met};
 use crate::chain::Chain;
 use crate::error::{AutomationError, Thing};
-use crate::facts::{Happening, Scene, Surroundings, TicketView};
+use crate::facts::{Happening, Surroundings, TicketView};
 use crate::macros::{Macro, MacroContent, MacroHolder, MacroId, MacroReach, MacroRight};
-use crate::plan::{Step, plan};
+use crate::plan::Step;
 use crate::port::{CommitError, Directory, MacroCommit, MacroStore, MacroWrite};
 
 /// The use cases of macros.
@@ -187,8 +187,7 @@ impl Macros {
             user: None,
             chain: Chain::default(),
         };
-        let mut scene = Scene::new(&happening, Some(view), surroundings);
-        let steps = plan(one.content.actions.as_slice(), &mut scene);
+        let steps = one.content.actions.plan(&happening, Some(view), surroundings);
         Ok(Applied { one, steps })
     }
 
