@@ -40,6 +40,24 @@ const IDENTITY: &[&str] = &[
     "uuid",
 ];
 
+/// Automation reads cron lines, fills templates, and signs and checks what webhooks are sent to: all of it computation.
+const AUTOMATION: &[&str] = &[
+    "async-trait",
+    "base64",
+    "chrono",
+    "chrono-tz",
+    "croner",
+    "hmac",
+    "minijinja",
+    "regex-lite",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "url",
+    "uuid",
+];
+
 /// The kernel admits even less: a domain that needs time zones brings them itself.
 const KERNEL: &[&str] = &[
     "async-trait",
@@ -95,6 +113,7 @@ const DOMAINS: &[&str] = &[
     "insightdesk-ticketing",
     "insightdesk-notifications",
     "insightdesk-sla",
+    "insightdesk-automation",
 ];
 
 const ALL: &[&str] = &[
@@ -104,6 +123,7 @@ const ALL: &[&str] = &[
     "insightdesk-ticketing",
     "insightdesk-notifications",
     "insightdesk-sla",
+    "insightdesk-automation",
     "insightdesk-postgres",
     "insightdesk-credentials",
     "insightdesk-openid",
@@ -136,6 +156,10 @@ const TABLE: &[Row] = &[
     domain("insightdesk-ticketing"),
     domain("insightdesk-notifications"),
     domain("insightdesk-sla"),
+    Row {
+        outside: Outside::Only(AUTOMATION),
+        ..domain("insightdesk-automation")
+    },
     // The adapters: never one another.
     Row {
         package: "insightdesk-postgres",

@@ -26,7 +26,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use reading::{LEVELS_MAX, TERMS_MAX, TEXT_CHARS_MAX, VALUES_MAX};
+pub use reading::{LEVELS_MAX, TERMS_MAX, TEXT_CHARS_MAX, VALUES_MAX, operator_names};
 
 /// The fields that a condition can be about.
 pub trait Vocabulary {

@@ -18,6 +18,12 @@ pub const TEXT_CHARS_MAX: usize = 200;
 /// The farthest that a relative time may lie from now, in days.
 const DAYS_FROM_NOW_MAX: i64 = 36_525;
 
+/// The names of all operators, for a language that adds some of its own.
+#[must_use]
+pub fn operator_names() -> [&'static str; 13] {
+    Operator::ALL.map(Operator::name)
+}
+
 /// The operators, by their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {

@@ -306,3 +306,11 @@ fn depth_and_terms_are_bounded() {
     assert_eq!(faults(&wide(TERMS_MAX + 1)), [(String::new(), "too_many")]);
     assert_eq!(faults(&wide(10_000)), [(String::new(), "too_many")]);
 }
+
+#[test]
+fn a_language_on_top_knows_the_operators_by_their_names() {
+    let names = operator_names();
+    assert_eq!((names[0], names[12]), ("equals", "is_not_set"));
+    let unknown = read(&json!({ "field": "text", "operator": "resembles", "value": "x" })).unwrap_err();
+    assert!(unknown.as_slice()[0].message.ends_with(&names.join(", ")));
+}

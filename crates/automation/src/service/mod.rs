@@ -1,0 +1,60 @@
+//! The use cases: [`Rules`] and [`Macros`] for those who write them, [`Automation`] for the events that set rules off.
+//!
+//! Each authorises, loads, decides and commits. What a rule does is first stored as decided, then carried out, then settled:
+//! after a crash the same decision is carried out again, and every effect knows its run.
+
+mod macros;
+mod rules;
+mod running;
+
+use kernel::Version;
+use kernel::receipt::ReceiptFor;
+
+pub use macros::{Applied, Macros};
+pub use rules::{Listed, Rules, SIMULATED_MAX_EVENTS, Saved};
+pub use running::{Automation, EventOutcome, RESUME_AFTER, RULES_KNOWN_FOR};
+
+use crate::error::AutomationError;
+
+/// How often a decision is made anew when others keep changing the same thing first.
+const STALE_TRIES_MAX: u32 = 8;
+
+/// What comes with a command besides its content.
+pub struct Guard<'a, T> {
+    /// The version that the caller saw (`If-Match`); `None` to change whatever is there.
+    pub expected: Option<Version>,
+    /// Makes the receipt from the outcome, to be stored with it.
+    pub receipt: ReceiptFor<'a, T>,
+}
+
+// By hand: derived, they would ask the same of `T`, of which a guard holds nothing.
+impl<T> Clone for Guard<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Guard<'_, T> {}
+
+impl<T: 'static> Guard<'_, T> {
+    /// No precondition and no receipt.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            expected: None,
+            receipt: &kernel::receipt::no_receipt,
+        }
+    }
+}
+
+fn met(expected: Option<Version>, current: Version) -> Result<(), AutomationError> {
+    match expected {
+        Some(expected) if expected != current => Err(AutomationError::Stale {
+            current: Some(current),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

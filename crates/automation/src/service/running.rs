@@ -1,0 +1,319 @@
+//! Running rules for events: decide, store what was decided, carry it out, settle.
+//!
+//! The decision is stored before anything is done, one row for each rule and event, unique. So whichever node hears of the
+//! event again, and whenever, finds the decision and carries out what is not settled; it never decides anew, when the ticket
+//! already looks different. Effects know their run (`RunKey`), so that the second time does nothing. An event that sets
+//! nothing off leaves nothing behind.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{Clock, PageLimit, PortError, TeamId, TicketId, UserId};
+use uuid::Uuid;
+
+use super::STALE_TRIES_MAX;
+use crate::engine::{Detail, RuleSet, Skipped, TRIPS_WINDOW, Trip, must_disable};
+use crate::error::AutomationError;
+use crate::facts::{Happening, PersonFacts, Surroundings, TicketView};
+use crate::port::{
+    CommitError, Effects, Revision, RuleCommit, RuleStore, RuleWrite, Run, RunKey, RunState, RunStore,
+};
+use crate::rule::{Disabled, Rule, RuleId, RunCounts};
+use crate::trigger::TriggerKind;
+
+/// For how long a node runs rules before it asks whether they changed.
+pub const RULES_KNOWN_FOR: TimeDelta = TimeDelta::seconds(1);
+/// After so long a planned run is taken to be left over by a node that died.
+pub const RESUME_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+/// Runs rules. Any number of nodes may, also for the same event.
+pub struct Automation {
+    rules: Arc<dyn RuleStore>,
+    runs: Arc<dyn RunStore>,
+    effects: Arc<dyn Effects>,
+    clock: Arc<dyn Clock>,
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    revision: Revision,
+    asked_at: DateTime<Utc>,
+    set: Arc<RuleSet>,
+}
+
+/// What came of an event.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EventOutcome {
+    /// The rules that ran, now or before.
+    pub ran: Vec<RuleId>,
+    /// Those that held and did not run.
+    pub skipped: Vec<Skipped>,
+    /// Those that were disabled because they kept setting themselves off: their owners are to be told.
+    pub disabled: Vec<RuleId>,
+}
+
+/// The surroundings with the runs that were counted.
+struct Counted<'a> {
+    inner: &'a (dyn Surroundings + Sync),
+    counts: HashMap<RuleId, RunCounts>,
+}
+
+impl Surroundings for Counted<'_> {
+    fn is_open(&self, policy: Option<Uuid>, at: DateTime<Utc>) -> Option<bool> {
+        self.inner.is_open(policy, at)
+    }
+
+    fn person(&self, id: UserId) -> Option<PersonFacts> {
+        self.inner.person(id)
+    }
+
+    fn team_name(&self, id: TeamId) -> Option<String> {
+        self.inner.team_name(id)
+    }
+
+    fn runs(&self, rule: RuleId, _ticket: Option<TicketId>) -> RunCounts {
+        self.counts.get(&rule).copied().unwrap_or_default()
+    }
+}
+
+impl Automation {
+    /// Runs the rules of this store.
+    #[must_use]
+    pub fn new(
+        rules: Arc<dyn RuleStore>,
+        runs: Arc<dyn RunStore>,
+        effects: Arc<dyn Effects>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            rules,
+            runs,
+            effects,
+            clock,
+            known: Mutex::new(None),
+        }
+    }
+
+    /// The rules as they run now; at most [`RULES_KNOWN_FOR`] old.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn rules(&self) -> Result<Arc<RuleSet>, PortError> {
+        let now = self.clock.now();
+        let known = self.known().clone();
+        if let Some(known) = &known
+            && (TimeDelta::zero()..RULES_KNOWN_FOR).contains(&(now - known.asked_at))
+        {
+            return Ok(known.set.clone());
+        }
+        let revision = known.as_ref().map(|known| known.revision);
+        let changed = self.rules.changed_since(revision).await?;
+        let (revision, set) = match (changed, known) {
+            (Some((revision, rows)), _) => (revision, Arc::new(RuleSet::read(&rows))),
+            (None, Some(known)) => (known.revision, known.set),
+            (None, None) => (Revision::default(), Arc::default()),
+        };
+        *self.known() = Some(Known {
+            revision,
+            asked_at: now,
+            set: set.clone(),
+        });
+        Ok(set)
+    }
+
+    /// Forgets what it knows of the rules, so that a change on this node counts at once.
+    pub fn forget(&self) {
+        *self.known() = None;
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether any rule listens to events of these kinds: if not, nobody needs to load the ticket.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn listens_to(&self, kinds: &[TriggerKind]) -> Result<bool, PortError> {
+        Ok(self.rules().await?.listens_to(kinds))
+    }
+
+    /// Runs the rules that an event sets off. `view` is its ticket as it stands now.
+    ///
+    /// # Errors
+    /// When a port failed: the event has to come again. Runs that could be carried out are, whatever became of the others.
+    pub async fn on_event(
+        &self,
+        happening: &Happening,
+        view: Option<&TicketView>,
+        surroundings: &(dyn Surroundings + Sync),
+    ) -> Result<EventOutcome, AutomationError> {
+        let set = self.rules().await?;
+        if !set.listens_to(&happening.kinds) {
+            return Ok(EventOutcome::default());
+        }
+        let mut outcome = EventOutcome::default();
+        let mut runs = self.runs.runs_of(happening.id).await?;
+        if runs.is_empty() {
+            let surroundings = self.counted(&set, happening, view, surroundings).await?;
+            let decided = decided(&set, happening, view, &surroundings);
+            outcome.skipped = decided.skipped;
+            runs = self.begun(happening, decided.runs, &decided.trips).await?;
+            outcome.disabled = self.tripped(&decided.trips).await?;
+        }
+        outcome.ran = runs.iter().map(|run| run.key.rule).collect();
+        self.carry_out(&runs).await?;
+        Ok(outcome)
+    }
+
+    /// Carries out runs that a node left over, [`RESUME_AFTER`] their event; how many there were. Idempotent; any number of
+    /// nodes may.
+    ///
+    /// # Errors
+    /// When a port failed.
+    pub async fn resume(&self, limit: PageLimit) -> Result<usize, AutomationError> {
+        let before = self.clock.now() - RESUME_AFTER;
+        let runs = self.runs.unsettled(before, limit).await?;
+        self.carry_out(&runs).await?;
+        Ok(runs.len())
+    }
+
+    async fn counted<'a>(
+        &self,
+        set: &RuleSet,
+        happening: &Happening,
+        view: Option<&TicketView>,
+        inner: &'a (dyn Surroundings + Sync),
+    ) -> Result<Counted<'a>, PortError> {
+        let limited = set.limited(&happening.kinds);
+        let counts = if limited.is_empty() {
+            HashMap::new()
+        } else {
+            let ticket = view.map(|view| view.ticket.id);
+            let since = happening.at - TimeDelta::hours(1);
+            self.runs.counts(&limited, ticket, since).await?
+        };
+        Ok(Counted { inner, counts })
+    }
+
+    /// Stores what was decided; what another node decided first counts instead.
+    async fn begun(
+        &self,
+        happening: &Happening,
+        runs: Vec<Run>,
+        trips: &[Trip],
+    ) -> Result<Vec<Run>, AutomationError> {
+        if runs.is_empty() && trips.is_empty() {
+            return Ok(runs);
+        }
+        match self.runs.begin(happening.id, &runs, trips).await {
+            Ok(()) => Ok(runs),
+            Err(CommitError::Repeated) => Ok(self.runs.runs_of(happening.id).await?),
+            Err(CommitError::Stale | CommitError::TooMany) => Err(AutomationError::Stale { current: None }),
+            Err(CommitError::Port(error)) => Err(error.into()),
+        }
+    }
+
+    /// One failing run keeps no other from being carried out; the first failure is told.
+    async fn carry_out(&self, runs: &[Run]) -> Result<(), PortError> {
+        let mut failure = None;
+        for run in runs {
+            match run.state {
+                RunState::Planned => {}
+                RunState::Settled { .. } => continue,
+            }
+            let settled = match self.effects.apply(run).await {
+                Ok(results) => self.runs.settle(run.key, self.clock.now(), &results).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = settled {
+                failure.get_or_insert(error);
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Disables the rules that tripped too often.
+    async fn tripped(&self, trips: &[Trip]) -> Result<Vec<RuleId>, AutomationError> {
+        let mut disabled = Vec::new();
+        for trip in trips {
+            let count = self.runs.trips(trip.rule, trip.at - TRIPS_WINDOW).await?;
+            if must_disable(count) && self.disabled(trip.rule).await? {
+                disabled.push(trip.rule);
+            }
+        }
+        Ok(disabled)
+    }
+
+    /// Whether it was this that disabled it.
+    async fn disabled(&self, id: RuleId) -> Result<bool, AutomationError> {
+        for _ in 0..STALE_TRIES_MAX {
+            let Some(rule) = self.rules.rule(id).await?.and_then(|row| Rule::read(&row).ok()) else {
+                return Ok(false);
+            };
+            if !rule.content.enabled {
+                return Ok(false);
+            }
+            let expected = rule.version;
+            let mut off = rule;
+            off.content.enabled = false;
+            off.disabled = Some(Disabled::Loop);
+            off.updated_at = self.clock.now();
+            off.version = expected.next();
+            let write = RuleWrite::Update {
+                rule: Box::new(off),
+                expected,
+            };
+            match self.rules.commit(RuleCommit { write, receipt: None }).await {
+                Ok(()) => {
+                    self.forget();
+                    return Ok(true);
+                }
+                Err(CommitError::Stale) => {}
+                Err(CommitError::Port(error)) => return Err(error.into()),
+                Err(CommitError::Repeated | CommitError::TooMany) => return Ok(false),
+            }
+        }
+        Err(AutomationError::Stale { current: None })
+    }
+}
+
+struct Decided {
+    runs: Vec<Run>,
+    skipped: Vec<Skipped>,
+    trips: Vec<Trip>,
+}
+
+/// What is decided about an event, as it is stored.
+fn decided(
+    set: &RuleSet,
+    happening: &Happening,
+    view: Option<&TicketView>,
+    surroundings: &dyn Surroundings,
+) -> Decided {
+    let decision = set.decide(happening, view, surroundings, Detail::Fired);
+    let chain = decision.chain;
+    let fired = decision.fired.into_iter().zip(0..);
+    let runs = fired.map(|(fired, place)| Run {
+        key: RunKey {
+            rule: fired.rule,
+            event: happening.id,
+        },
+        version: fired.version,
+        name: fired.name,
+        ticket: view.map(|view| view.ticket.id),
+        at: happening.at,
+        place,
+        explanation: fired.explanation,
+        steps: fired.steps,
+        chain: chain.clone(),
+        state: RunState::Planned,
+    });
+    Decided {
+        runs: runs.collect(),
+        skipped: decision.skipped,
+        trips: decision.trips,
+    }
+}
