@@ -65,6 +65,7 @@ const KERNEL: &[&str] = &[
     "serde",
     "serde_json",
     "thiserror",
+    "unicode-normalization",
     "uuid",
 ];
 
@@ -447,8 +448,8 @@ mod tests {
             told.contains("insightdesk-worker depends on insightdesk-postgres"),
             "{told}"
         );
-        let told = said("insightdesk-sla", outside("chrono"));
-        assert!(told.contains("insightdesk-sla is not in the table"), "{told}");
+        let told = said("insightdesk-chat", outside("chrono"));
+        assert!(told.contains("insightdesk-chat is not in the table"), "{told}");
     }
 
     #[test]

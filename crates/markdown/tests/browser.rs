@@ -2,6 +2,8 @@
 //!
 //! Where there is no Chromium the test is left out, unless `INSIGHTDESK_TEST_BROWSER` is set, which CI does.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -133,3 +133,38 @@ impl Report {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_looks_like_a_formula_is_made_harmless() {
+        for cell in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(harmless(cell), format!("'{cell}"));
+        }
+        for cell in ["", "a=1", "T-17", "'=1"] {
+            assert_eq!(harmless(cell), cell);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("refused.csv");
+        let mut report = Report::create(&path).unwrap();
+        let fault = Fault {
+            field: "subject".into(),
+            rule: "too_short".into(),
+            message: "must not be empty".into(),
+        };
+        let refusal = Refusal {
+            line: 2,
+            external_id: "=cmd|' /C calc'!A0".into(),
+            faults: vec![fault],
+        };
+        report.add(&[refusal]).unwrap();
+        assert_eq!(report.finish().unwrap(), Some(path.clone()));
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(
+            text.lines().nth(1),
+            Some("2,'=cmd|' /C calc'!A0,subject,too_short,must not be empty")
+        );
+    }
+}

@@ -120,6 +120,8 @@ async fn ten_kills_under_thirty_two_writers_lose_nothing_and_repeat_nothing() {
         "0",
         "--rate-register",
         "0",
+        "--rate-login",
+        "0",
         "--rate-tickets",
         "0",
     ];
