@@ -13,7 +13,7 @@
 //!   [`testing::MemoryPolicies`] does, in memory).
 //!
 //! Clocks and calendars are values and functions without ports: time comes in as an argument, and what is to be stored
-//! comes out. `examples/deadline.rs` computes a deadline, `examples/timing.rs` says how long that takes.
+//! comes out. `examples/deadline.rs` computes a deadline, `examples/deadline_timing.rs` says how long that takes.
 
 pub mod calendar;
 pub mod clocks;

@@ -1,4 +1,4 @@
-//! How long the arithmetic takes: `cargo run --release -p insightdesk-sla --example timing`.
+//! How long the arithmetic takes: `cargo run --release -p insightdesk-sla --example deadline_timing`.
 //!
 //! The figures to hold are 5 µs for a target within a week and 50 µs for one of a year of working time.
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]

@@ -1,7 +1,7 @@
 //! How many events a second go through 1, 100 and 1 000 enabled rules, on one core.
 //!
 //! ```sh
-//! cargo run --release -p insightdesk-automation --example timing --features testing
+//! cargo run --release -p insightdesk-automation --example rule_timing --features testing
 //! ```
 
 #![expect(
