@@ -9,7 +9,7 @@ const NAME_SHOWN_MAX_CHARS: usize = 64;
 /// The pointer to a member of what lies at `pointer`.
 pub(crate) fn child(pointer: &str, name: &str) -> String {
     let name: String = name.chars().take(NAME_SHOWN_MAX_CHARS).collect();
-    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+    kernel::member_pointer(pointer, &name)
 }
 
 /// The members of an object; each that is not among `known` is a fault.

@@ -56,6 +56,12 @@ impl Violation {
     }
 }
 
+/// The pointer to the member `name` of the object at `pointer`, with what means something in pointers escaped (RFC 6901).
+#[must_use]
+pub fn member_pointer(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// Collects every fault of an input, so that a client learns them all at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Violations(Vec<Violation>);

@@ -20,7 +20,7 @@ pub mod text;
 
 pub use actor::{Actor, Membership, Person, Role, SystemActor, TeamRole};
 pub use clock::{Clock, ManualClock};
-pub use failure::{Classify, FailureKind, PortError, Violation, Violations};
+pub use failure::{Classify, FailureKind, PortError, Violation, Violations, member_pointer};
 pub use id::{EventId, IdSource, MessageId, SequentialIds, TeamId, TicketId, UserId};
 pub use origin::{Client, Origin};
 pub use page::{Page, PageLimit, Position};

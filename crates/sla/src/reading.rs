@@ -125,7 +125,7 @@ impl Reader {
 /// The pointer to a member of the object at `pointer` (RFC 6901), its name cut where it is longer than anybody's.
 pub(crate) fn member(pointer: &str, name: &str) -> String {
     let name: String = name.chars().take(NAME_CHARS_MAX).collect();
-    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+    kernel::member_pointer(pointer, &name)
 }
 
 /// A member that counts as absent where it is null.

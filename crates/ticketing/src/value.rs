@@ -193,7 +193,7 @@ impl CustomFields {
         }
         let mut fields = Map::new();
         for (name, value) in raw {
-            let at = member_pointer(pointer, &name);
+            let at = kernel::member_pointer(pointer, &name);
             TextRule::line(1, 50).parse(&at, &name)?;
             let fits = match &value {
                 Value::Null => continue,
@@ -252,11 +252,6 @@ impl CustomFields {
     pub fn to_json(&self) -> Value {
         Value::Object(self.0.clone())
     }
-}
-
-/// The JSON pointer (RFC 6901) of the member `name` of what is at `pointer`.
-pub(crate) fn member_pointer(pointer: &str, name: &str) -> String {
-    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// Checks that a document has at most [`DOCUMENT_MAX_BYTES`] as JSON text.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Condition, FieldKind, Literal, Scalar, Term, Test, Vocabulary};
-use crate::failure::{Violation, Violations};
+use crate::failure::{Violation, Violations, member_pointer};
 
 /// The most terms of a condition.
 pub const TERMS_MAX: usize = 20;
@@ -210,7 +210,7 @@ impl<V: Vocabulary> Reader<'_, V> {
             if !["field", "operator", "value"].contains(&name.as_str()) {
                 let name: String = name.chars().take(64).collect();
                 self.refuse::<()>(
-                    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")),
+                    member_pointer(pointer, &name),
                     "unknown_member",
                     "must be all, any or none, or field, operator and value",
                 );

@@ -12,7 +12,7 @@ use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use crate::ticket::Audience;
-use crate::value::{CUSTOM_FIELDS_MAX, CustomFields, member_pointer, text_value};
+use crate::value::{CUSTOM_FIELDS_MAX, CustomFields, text_value};
 
 /// The most definitions of a desk: as many as a ticket can have fields.
 pub const FIELDS_MAX: usize = CUSTOM_FIELDS_MAX;
@@ -454,7 +454,7 @@ impl FieldSet {
 }
 
 fn at(name: &str) -> String {
-    member_pointer("/customFields", name)
+    kernel::member_pointer("/customFields", name)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::import_past::Past;
 use crate::machine::{ClosedBy, Standing};
 use crate::port::Markup;
 use crate::ticket::{Activity, ActivityId, Face, Message, Ticket, TicketNumber, action};
-use crate::value::{CustomFields, Description, Subject, Tags, member_pointer};
+use crate::value::{CustomFields, Description, Subject, Tags};
 
 /// The most characters of a row's id where it comes from.
 const EXTERNAL_ID_MAX_CHARS: usize = 200;
@@ -312,7 +312,7 @@ fn given_fields(mut fields: Map<String, Value>) -> Result<CustomFields, Violatio
     };
     match fields.as_map().iter().find(|(_, value)| has_nul(value)) {
         Some((name, _)) => {
-            let pointer = member_pointer("/customFields", name);
+            let pointer = kernel::member_pointer("/customFields", name);
             Err(Violation::new(
                 pointer,
                 "bad_character",
