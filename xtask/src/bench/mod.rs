@@ -265,6 +265,18 @@ impl Ground {
     }
 }
 
+/// Waits until every text that was written can be found.
+async fn searchable(client: &Client) -> Outcome<()> {
+    let start = Instant::now();
+    while one_number(client, "SELECT count(*) FROM ticket_search_queue").await? > 0 {
+        if start.elapsed() > TAKE_UP_TIME_MAX {
+            return Err(format!("texts are not searchable after {TAKE_UP_TIME_MAX:?}"));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
 async fn one_number(client: &Client, sql: &str) -> Outcome<i64> {
     let row = client.query_one(sql, &[]).await;
     row.and_then(|row| row.try_get(0))
@@ -784,14 +796,7 @@ impl Bench<'_> {
     /// Waits until nothing is done in the background any more: no event to deliver, no text to make searchable.
     async fn rest(&self, pids: Pids) -> Outcome<()> {
         self.delivery(pids).await?;
-        let start = Instant::now();
-        while one_number(&self.client, "SELECT count(*) FROM ticket_search_queue").await? > 0 {
-            if start.elapsed() > TAKE_UP_TIME_MAX {
-                return Err(format!("texts are not searchable after {TAKE_UP_TIME_MAX:?}"));
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        Ok(())
+        searchable(&self.client).await
     }
 
     /// Waits until the events of the work before are delivered.

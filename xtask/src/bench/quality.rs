@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use super::desk::{Desk, text_of};
-use super::one_number;
 use super::population::{BENCH_TEAM, Population};
 use super::report::{Budget, Sense, ms, short};
+use super::searchable;
 use crate::Outcome;
 
 /// Every n-th query is asked.
@@ -24,8 +24,6 @@ const TAG: &str = "quality";
 const DESCRIPTION_MAX_BYTES: usize = 64 * 1024;
 /// A search has 16 terms at the most, and the tag is one.
 const WORDS_MAX: usize = 14;
-/// How long the index may take to take up the articles.
-const TAKE_UP_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// What was found, over all queries.
 #[derive(Default)]
@@ -67,15 +65,7 @@ pub(super) async fn measure(
         let made = desk.call("POST", "/api/v1/tickets", Some(&token), Some(&body))?;
         slugs.insert(text_of(&made, "/id")?, slug);
     }
-    let start = Instant::now();
-    while one_number(client, "SELECT count(*) FROM ticket_search_queue").await? > 0 {
-        if start.elapsed() > TAKE_UP_TIME_MAX {
-            return Err(format!(
-                "the articles are not searchable after {TAKE_UP_TIME_MAX:?}"
-            ));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    searchable(client).await?;
     let mut quality = Quality::default();
     for query in lines(&folder.join("queries.en-US.jsonl.gz"))?
         .iter()
