@@ -58,21 +58,6 @@ impl World {
             .collect()
     }
 
-    /// The types of someone's notifications, the newest first.
-    async fn told(&self, who: &Caller) -> Vec<String> {
-        let _ = self.desk.mails().await;
-        let list = self
-            .desk
-            .get(who, "/api/v1/notifications")
-            .await
-            .expect(200)
-            .json();
-        let rows = list["data"].as_array().unwrap();
-        rows.iter()
-            .map(|row| row["type"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
     fn id(&self) -> String {
         self.ticket.rsplit('/').next().unwrap().to_owned()
     }
@@ -140,7 +125,7 @@ async fn whoever_a_ticket_is_copied_to_has_part_in_it_until_it_no_longer_is() {
 async fn they_write_as_customers_and_are_told_of_replies_but_do_not_rate() {
     let world = World::new().await;
     let _ = world.copy_to(&world.friend).await.expect(200);
-    assert_eq!(world.told(&world.friend).await, ["copied"]);
+    assert_eq!(world.desk.told(&world.friend).await, ["copied"]);
     let _ = world
         .post(&world.agent, "messages", json!({ "message": "one" }))
         .await
@@ -149,8 +134,8 @@ async fn they_write_as_customers_and_are_told_of_replies_but_do_not_rate() {
         .post(&world.agent, "notes", json!({ "message": "inside" }))
         .await
         .expect(201);
-    assert_eq!(world.told(&world.friend).await, ["replied", "copied"]);
-    assert_eq!(world.told(&world.customer).await, ["replied"]);
+    assert_eq!(world.desk.told(&world.friend).await, ["replied", "copied"]);
+    assert_eq!(world.desk.told(&world.customer).await, ["replied"]);
     let shown = world
         .desk
         .get(&world.friend, &world.ticket)
@@ -185,7 +170,7 @@ async fn they_write_as_customers_and_are_told_of_replies_but_do_not_rate() {
         .expect(200)
         .json();
     assert_eq!(open["status"], json!("open"));
-    assert_eq!(world.told(&world.customer).await, ["replied", "replied"]);
+    assert_eq!(world.desk.told(&world.customer).await, ["replied", "replied"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

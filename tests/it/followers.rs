@@ -41,21 +41,6 @@ impl World {
             .post(by, &format!("{}/{path}", self.ticket), &body)
             .await
     }
-
-    /// The types of someone's notifications, the newest first.
-    async fn told(&self, who: &Caller) -> Vec<String> {
-        let _ = self.desk.mails().await;
-        let list = self
-            .desk
-            .get(who, "/api/v1/notifications")
-            .await
-            .expect(200)
-            .json();
-        let rows = list["data"].as_array().unwrap();
-        rows.iter()
-            .map(|row| row["type"].as_str().unwrap().to_owned())
-            .collect()
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +74,7 @@ async fn followers_are_told_as_long_as_they_work_on_the_ticket() {
         .expect(201);
     let _ = world.post(&world.agent, "resolve", json!({})).await.expect(200);
     assert_eq!(
-        world.told(&world.colleague).await,
+        world.desk.told(&world.colleague).await,
         ["followed", "followed", "followed"]
     );
     // The customer sees nothing of it, in no figure.
@@ -112,7 +97,7 @@ async fn followers_are_told_as_long_as_they_work_on_the_ticket() {
         .post(&world.customer, "messages", json!({ "message": "again" }))
         .await
         .expect(201);
-    assert_eq!(world.told(&world.colleague).await.len(), 3);
+    assert_eq!(world.desk.told(&world.colleague).await.len(), 3);
     let gone = world
         .desk
         .request("DELETE", &format!("{}/followers", world.ticket))
@@ -130,12 +115,15 @@ async fn whoever_is_called_is_told_and_follows() {
     let world = World::new().await;
     let calls = json!({ "message": "please look", "mentionIds": [world.colleague.id, world.colleague.id] });
     let _ = world.post(&world.agent, "notes", calls).await.expect(201);
-    assert_eq!(world.told(&world.colleague).await, ["mentioned"]);
+    assert_eq!(world.desk.told(&world.colleague).await, ["mentioned"]);
     let ticket = world.desk.get(&world.agent, &world.ticket).await.json();
     assert_eq!(ticket["followerIds"], json!([world.colleague.id]));
     let internal = json!({ "message": "and here", "isInternal": true, "mentionIds": [world.colleague.id] });
     let _ = world.post(&world.agent, "messages", internal).await.expect(201);
-    assert_eq!(world.told(&world.colleague).await, ["mentioned", "mentioned"]);
+    assert_eq!(
+        world.desk.told(&world.colleague).await,
+        ["mentioned", "mentioned"]
+    );
     for (body, pointer, code) in [
         (
             json!({ "message": "m", "mentionIds": [world.colleague.id] }),
@@ -164,5 +152,5 @@ async fn whoever_is_called_is_told_and_follows() {
             (&json!(pointer), &json!(code))
         );
     }
-    assert_eq!(world.told(&world.customer).await, Vec::<String>::new());
+    assert_eq!(world.desk.told(&world.customer).await, Vec::<String>::new());
 }

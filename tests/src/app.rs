@@ -376,6 +376,21 @@ impl TestDesk {
         self.sent.take()
     }
 
+    /// Hands every event that waits to its subscribers, and gives the types of someone's notifications, the newest first; their
+    /// mails are gone then.
+    ///
+    /// # Panics
+    /// When an event cannot be handed on, or they have no inbox.
+    #[expect(clippy::unwrap_used, reason = "a test ends where there is no inbox")]
+    pub async fn told(&self, who: &Caller) -> Vec<String> {
+        let _ = self.mails().await;
+        let list = self.get(who, "/api/v1/notifications").await.expect(200).json();
+        let rows = list["data"].as_array().unwrap();
+        rows.iter()
+            .map(|row| row["type"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
     /// The token that the link of the one mail to `address` carries, among those that were sent since the last time.
     ///
     /// # Panics

@@ -35,8 +35,7 @@ pub fn decide(event: &Event) -> Vec<Draft> {
     }
     if let Some((what, message)) = followed(what) {
         for follower in &ticket.followers {
-            let is_theirs =
-                event.cause.person() == Some(*follower) || customers(ticket).any(|user| user == *follower);
+            let is_theirs = event.cause.person() == Some(*follower) || is_customer(ticket, *follower);
             if !is_theirs && !is_told(&drafts, *follower) {
                 drafts.push(draft(ticket, *follower, Kind::Followed, &what, message.clone()));
             }
@@ -66,7 +65,7 @@ fn called(ticket: &TicketSummary, what: &TicketFact) -> Vec<Draft> {
     };
     let others = mentioned
         .iter()
-        .filter(|user| *user != author && customers(ticket).all(|customer| customer != **user));
+        .filter(|user| *user != author && !is_customer(ticket, **user));
     others
         .map(|user| draft(ticket, *user, Kind::Mentioned, "mentions you", message.clone()))
         .collect()
@@ -106,6 +105,10 @@ fn concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Vec<Dr
 /// The requester and everyone else who has part in the ticket as a customer has.
 fn customers(ticket: &TicketSummary) -> impl Iterator<Item = UserId> {
     std::iter::once(ticket.requester).chain(ticket.cc.iter().copied())
+}
+
+fn is_customer(ticket: &TicketSummary, user: UserId) -> bool {
+    customers(ticket).any(|customer| customer == user)
 }
 
 /// The one whom a fact other than a reply concerns.
@@ -180,7 +183,7 @@ fn one_concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Op
 fn internal_reader(ticket: &TicketSummary, author: UserId) -> Option<UserId> {
     ticket
         .assignee
-        .filter(|assignee| *assignee != author && customers(ticket).all(|customer| customer != *assignee))
+        .filter(|assignee| *assignee != author && !is_customer(ticket, *assignee))
 }
 
 fn draft(ticket: &TicketSummary, user: UserId, kind: Kind, what: &str, message: Value) -> Draft {
