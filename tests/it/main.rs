@@ -32,6 +32,7 @@ mod satisfaction;
 mod search;
 mod sessions;
 mod sign_on;
+mod sla;
 mod smuggling;
 mod statements;
 mod strictness;

@@ -40,6 +40,7 @@ fn actions(
     vec![
         ("getTicket", "read", "GET", String::new(), Value::Null),
         ("listNotes", "read_notes", "GET", "/notes".into(), Value::Null),
+        ("getTicketSla", "read_clocks", "GET", "/sla".into(), Value::Null),
         (
             "createMessage",
             "reply",

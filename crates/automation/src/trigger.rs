@@ -131,7 +131,11 @@ impl TriggerKind {
                 vec![Self::MessageAdded]
             }
             TicketFact::Rated { .. } => vec![Self::Rated],
-            TicketFact::MessageEdited { .. }
+            TicketFact::SlaWarning { .. } => vec![Self::SlaWarning],
+            TicketFact::SlaBreached { .. } => vec![Self::SlaBreached],
+            // The policy's own actions answer it.
+            TicketFact::SlaEscalated { .. }
+            | TicketFact::MessageEdited { .. }
             | TicketFact::AttachmentRemoved { .. }
             | TicketFact::NoteAdded { .. }
             | TicketFact::Followed { .. }

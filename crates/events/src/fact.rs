@@ -305,6 +305,52 @@ pub enum TicketFact {
         /// From 1, not at all, to 5, entirely.
         score: u8,
     },
+    /// One of its clocks came to a point before its deadline of which the policy warns.
+    #[serde(rename = "ticket.sla_warning")]
+    SlaWarning {
+        /// Which clock: `first_response`, `next_response` or `resolution`.
+        metric: String,
+        /// Which of its runs, from 1.
+        run: u32,
+        /// The point as the policy writes it: `80%`, `-30m`.
+        at: String,
+        /// The deadline.
+        due_at: Option<DateTime<Utc>>,
+        /// The policy.
+        policy: Uuid,
+        /// The version of its terms.
+        policy_version: i32,
+    },
+    /// One of its clocks missed its deadline.
+    #[serde(rename = "ticket.sla_breached")]
+    SlaBreached {
+        /// Which clock.
+        metric: String,
+        /// Which of its runs, from 1.
+        run: u32,
+        /// The deadline.
+        due_at: Option<DateTime<Utc>>,
+        /// The policy.
+        policy: Uuid,
+        /// The version of its terms.
+        policy_version: i32,
+    },
+    /// One of its clocks came to a point at or behind its deadline for which the policy has a step.
+    #[serde(rename = "ticket.sla_escalated")]
+    SlaEscalated {
+        /// Which clock.
+        metric: String,
+        /// Which of its runs, from 1.
+        run: u32,
+        /// The point as the policy writes it: `breach`, `+60m`.
+        at: String,
+        /// The deadline.
+        due_at: Option<DateTime<Utc>>,
+        /// The policy.
+        policy: Uuid,
+        /// The version of its terms.
+        policy_version: i32,
+    },
     /// It was deleted, and can be restored.
     #[serde(rename = "ticket.deleted")]
     Deleted {},
@@ -499,6 +545,16 @@ pub enum IdentityFact {
     SecuritySettingsChanged {
         /// The names of the changed ones with what they are now.
         settings: Vec<(String, String)>,
+    },
+    /// Something became of what the desk promises.
+    #[serde(rename = "sla_policy.changed")]
+    SlaPolicyChanged {
+        /// The policy.
+        policy: Uuid,
+        /// Its name then.
+        name: String,
+        /// What: `created`, `changed`, `promise_changed`, `made_default`, `no_longer_default`, `moved`, `deleted`.
+        change: String,
     },
     /// A team was made.
     #[serde(rename = "team.created")]
@@ -703,6 +759,7 @@ impl Fact {
                 }
                 IdentityFact::MailAsked { token } => *token,
                 IdentityFact::SecuritySettingsChanged { .. } => Uuid::max(),
+                IdentityFact::SlaPolicyChanged { policy, .. } => *policy,
                 IdentityFact::TeamCreated { team }
                 | IdentityFact::TeamUpdated { team }
                 | IdentityFact::TeamRoutingChanged { team, .. }

@@ -18,6 +18,7 @@ use identity::{
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
+use sla::{DocumentChecks, SlaPolicies, TicketSla};
 use ticketing::{Attachments, Drafts, FieldDefinitions, Jobs, Ratings, Routing, SavedViews, Search, Tickets};
 
 use crate::address::AddressBlock;
@@ -141,6 +142,12 @@ pub struct AppParts {
     pub fields: Arc<FieldDefinitions>,
     /// What people began to write.
     pub drafts: Arc<Drafts>,
+    /// What is promised about tickets.
+    pub sla_policies: Arc<SlaPolicies>,
+    /// What is checked of policies besides.
+    pub policy_checks: Arc<dyn DocumentChecks>,
+    /// Tickets' clocks.
+    pub ticket_sla: Arc<TicketSla>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// What hangs on their messages.

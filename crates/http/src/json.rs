@@ -477,6 +477,26 @@ where
     Option::<T>::deserialize(deserializer).map(|value| value.map_or(Patch::Clear, Patch::Set))
 }
 
+/// A document after a JSON merge patch (RFC 7396, section 2).
+pub(crate) fn merged(document: Value, patch: &Value) -> Value {
+    let Value::Object(changes) = patch else {
+        return patch.clone();
+    };
+    let mut members = match document {
+        Value::Object(members) => members,
+        _ => serde_json::Map::new(),
+    };
+    for (name, change) in changes {
+        if change.is_null() {
+            members.remove(name);
+        } else {
+            let before = members.remove(name).unwrap_or(Value::Null);
+            members.insert(name.clone(), merged(before, change));
+        }
+    }
+    Value::Object(members)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

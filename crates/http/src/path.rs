@@ -9,6 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
+use sla::PolicyId;
 use ticketing::{AttachmentId, FieldId, JobId, SavedViewId};
 use uuid::Uuid;
 
@@ -89,6 +90,7 @@ uuid_keys! {
     ApiKeyId, "api_key.not_found", "There is no such API key.";
     SavedViewId, "view.not_found", "There is no such view.";
     FieldId, "ticket_field.not_found", "There is no such custom field.";
+    PolicyId, "sla_policy.not_found", "There is no such policy.";
     JobId, "job.not_found", "There is no such job.";
     AttachmentId, "attachment.not_found", "There is no such attachment.";
     MessageId, "message.not_found", "There is no such message in this ticket.";

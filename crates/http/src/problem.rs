@@ -228,6 +228,10 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("ticket.not_found", 404, "No such ticket"),
     entry("ticket.not_resolved", 409, "The ticket is not resolved"),
     entry("ticket.rating_final", 409, "The rating can no longer be changed"),
+    entry("sla_policy.in_use", 409, "Tickets use the policy"),
+    entry("sla_policy.is_default", 409, "The policy is the default"),
+    entry("sla_policy.not_found", 404, "No such policy"),
+    entry("sla_policy.too_many", 409, "No more policies"),
     entry(
         "ticket_field.name_taken",
         409,

@@ -267,6 +267,12 @@ fn act_of(fact: &IdentityFact) -> Option<Act> {
                 .collect();
             Act::on("settings.security_changed", AuditTarget::Settings).with("settings", settings)
         }
+        IdentityFact::SlaPolicyChanged { policy, name, change } => {
+            Act::on("sla_policy.changed", AuditTarget::Settings)
+                .with("policyId", policy.to_string())
+                .with("name", name.clone())
+                .with("change", change.clone())
+        }
         IdentityFact::TeamCreated { team } => Act::on("team.created", AuditTarget::Team(*team)),
         IdentityFact::TeamUpdated { team } => Act::on("team.updated", AuditTarget::Team(*team)),
         IdentityFact::TeamRoutingChanged { team, mode, capacity } => {
@@ -368,6 +374,11 @@ mod tests {
             },
             IdentityFact::SecuritySettingsChanged {
                 settings: vec![("twoFactorRoles".into(), "admin".into())],
+            },
+            IdentityFact::SlaPolicyChanged {
+                policy: Uuid::from_u128(4),
+                name: "Standard".into(),
+                change: "created".into(),
             },
             IdentityFact::TeamCreated { team },
             IdentityFact::TeamUpdated { team },

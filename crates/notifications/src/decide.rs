@@ -80,6 +80,9 @@ fn followed(what: &TicketFact) -> Option<(String, Value)> {
         }
         TicketFact::NoteAdded { .. } => Some(("has a new note".to_owned(), Value::Null)),
         TicketFact::StatusChanged { from: _, to } => Some((format!("is now {}", to.as_str()), Value::Null)),
+        TicketFact::SlaBreached { metric, .. } => {
+            Some((format!("is overdue: {}", clock(metric)), Value::Null))
+        }
         _ => None,
     }
 }
@@ -150,11 +153,19 @@ fn one_concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Op
             mentioned: _,
         } => internal_reader(ticket, *author)
             .map(|reader| draft(ticket, reader, Kind::InternalNote, "has a new note", Value::Null)),
-        TicketFact::Rated { score: _ } => ticket
-            .assignee
-            .filter(|assignee| *assignee != ticket.requester)
-            .map(|assignee| draft(ticket, assignee, Kind::Rated, "was rated", Value::Null)),
-        TicketFact::Assigned { .. }
+        TicketFact::Rated { score: _ } => {
+            answerer(ticket).map(|assignee| draft(ticket, assignee, Kind::Rated, "was rated", Value::Null))
+        }
+        TicketFact::SlaWarning { metric, .. } => {
+            let what = format!("is soon due: {}", clock(metric));
+            answerer(ticket).map(|reader| draft(ticket, reader, Kind::SlaWarning, &what, Value::Null))
+        }
+        TicketFact::SlaBreached { metric, .. } => {
+            let what = format!("is overdue: {}", clock(metric));
+            answerer(ticket).map(|reader| draft(ticket, reader, Kind::SlaBreached, &what, Value::Null))
+        }
+        TicketFact::SlaEscalated { .. }
+        | TicketFact::Assigned { .. }
         | TicketFact::MessageAdded { .. }
         | TicketFact::CcAdded { .. }
         | TicketFact::CcRemoved { .. }
@@ -176,6 +187,16 @@ fn one_concerned(event: &Event, ticket: &TicketSummary, what: &TicketFact) -> Op
         | TicketFact::Deleted {}
         | TicketFact::Restored {} => None,
     }
+}
+
+/// Who answers the ticket, unless they asked it as well.
+fn answerer(ticket: &TicketSummary) -> Option<UserId> {
+    ticket.assignee.filter(|assignee| *assignee != ticket.requester)
+}
+
+/// A clock's name for people.
+fn clock(metric: &str) -> String {
+    metric.replace('_', " ")
 }
 
 /// Who is told of text for staff alone: the assignee, unless it is the author, and never the requester, not even one

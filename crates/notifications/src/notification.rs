@@ -26,11 +26,15 @@ pub enum Kind {
     Copied,
     /// The requester rated a ticket that is the reader's.
     Rated,
+    /// A ticket that is the reader's to answer is soon due.
+    SlaWarning,
+    /// A ticket that is the reader's to answer is overdue.
+    SlaBreached,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Assigned,
         Kind::Replied,
         Kind::InternalNote,
@@ -38,13 +42,21 @@ impl Kind {
         Kind::Followed,
         Kind::Copied,
         Kind::Rated,
+        Kind::SlaWarning,
+        Kind::SlaBreached,
     ];
 
     /// Whether it tells of what only staff may know of. Someone who is no longer staff is not told.
     #[must_use]
     pub fn is_for_staff(self) -> bool {
         match self {
-            Kind::Assigned | Kind::InternalNote | Kind::Mentioned | Kind::Followed | Kind::Rated => true,
+            Kind::Assigned
+            | Kind::InternalNote
+            | Kind::Mentioned
+            | Kind::Followed
+            | Kind::Rated
+            | Kind::SlaWarning
+            | Kind::SlaBreached => true,
             Kind::Replied | Kind::Copied => false,
         }
     }
@@ -54,7 +66,13 @@ impl Kind {
     pub fn asks_for_sight(self) -> bool {
         match self {
             Kind::Mentioned | Kind::Followed => true,
-            Kind::Assigned | Kind::Replied | Kind::Copied | Kind::InternalNote | Kind::Rated => false,
+            Kind::Assigned
+            | Kind::Replied
+            | Kind::Copied
+            | Kind::InternalNote
+            | Kind::Rated
+            | Kind::SlaWarning
+            | Kind::SlaBreached => false,
         }
     }
 
@@ -69,6 +87,8 @@ impl Kind {
             Kind::Followed => "followed",
             Kind::Copied => "copied",
             Kind::Rated => "rated",
+            Kind::SlaWarning => "sla_warning",
+            Kind::SlaBreached => "sla_breached",
         }
     }
 

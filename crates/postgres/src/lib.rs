@@ -22,6 +22,7 @@ mod receipts;
 mod roles;
 mod schema;
 mod settings;
+mod sla;
 mod sql;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -42,5 +43,6 @@ pub use rates::PgRateLimits;
 pub use receipts::PgAnswers;
 pub use roles::{Role, RolesError};
 pub use settings::{Settings, SettingsError};
+pub use sla::{PgClocks, PgPolicies};
 pub use ticketing::{PgDirectory, PgDrafts, PgFields, PgJobs, PgRouting, PgSearch, PgTickets, PgViews};
 pub use wake_ups::WakeUps;

@@ -451,6 +451,25 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    sla_ledger (ticket_id, metric, run, from_at) {
+        ticket_id -> Uuid,
+        metric -> Text,
+        run -> Int4,
+        from_at -> Timestamptz,
+        to_at -> Timestamptz,
+        counted_us -> Nullable<Int8>,
+        standstill -> Nullable<Text>,
+        policy_id -> Nullable<Uuid>,
+        policy_version -> Nullable<Int4>,
+        calendar_version -> Nullable<Int4>,
+        priority -> Text,
+        target_us -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     sla_policies (id) {
         id -> Uuid,
         #[max_length = 100]
@@ -465,6 +484,32 @@ diesel::table! {
         is_default -> Bool,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        next_response_time -> Nullable<Int4>,
+        paused_while_pending -> Nullable<Jsonb>,
+        filter -> Nullable<Jsonb>,
+        place -> Int4,
+        version -> Int4,
+        terms_version -> Int4,
+        calendar_version -> Int4,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    sla_policy_terms (policy_id, version) {
+        policy_id -> Uuid,
+        version -> Int4,
+        calendar_version -> Int4,
+        first_response_time -> Int4,
+        next_response_time -> Nullable<Int4>,
+        resolution_time -> Int4,
+        business_hours_only -> Bool,
+        business_hours -> Nullable<Jsonb>,
+        escalation_rules -> Jsonb,
+        priority_multipliers -> Jsonb,
+        paused_while_pending -> Nullable<Jsonb>,
+        created_at -> Timestamptz,
     }
 }
 
@@ -534,6 +579,20 @@ diesel::table! {
         new_value -> Nullable<Jsonb>,
         metadata -> Jsonb,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    ticket_clocks (ticket_id) {
+        ticket_id -> Uuid,
+        policy_id -> Nullable<Uuid>,
+        policy_version -> Nullable<Int4>,
+        is_explicit -> Bool,
+        is_live -> Bool,
+        wake_at -> Nullable<Timestamptz>,
+        state -> Jsonb,
     }
 }
 
@@ -788,6 +847,7 @@ diesel::joinable!(one_time_tokens -> users (user_id));
 diesel::joinable!(recovery_codes -> users (user_id));
 diesel::joinable!(session_rotated_tokens -> sessions (session_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(sla_ledger -> tickets (ticket_id));
 diesel::joinable!(staff_availability -> users (user_id));
 diesel::joinable!(team_members -> teams (team_id));
 diesel::joinable!(team_members -> users (user_id));
@@ -795,6 +855,7 @@ diesel::joinable!(team_routing -> teams (team_id));
 diesel::joinable!(team_routing -> users (last_assignee));
 diesel::joinable!(ticket_activities -> tickets (ticket_id));
 diesel::joinable!(ticket_activities -> users (actor_id));
+diesel::joinable!(ticket_clocks -> tickets (ticket_id));
 diesel::joinable!(ticket_drafts -> tickets (ticket_id));
 diesel::joinable!(ticket_drafts -> users (user_id));
 diesel::joinable!(ticket_imports -> tickets (ticket_id));
@@ -835,12 +896,15 @@ diesel::allow_tables_to_appear_in_same_query!(
     recovery_codes,
     session_rotated_tokens,
     sessions,
+    sla_ledger,
     sla_policies,
+    sla_policy_terms,
     staff_availability,
     team_members,
     team_routing,
     teams,
     ticket_activities,
+    ticket_clocks,
     ticket_drafts,
     ticket_fields,
     ticket_imports,

@@ -32,11 +32,12 @@ use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgDirectory, PgDrafts, PgFacts,
-    PgFields, PgJobs, PgNotifications, PgOutbox, PgPeople, PgRateLimits, PgRouting, PgSearch, PgSecurity,
-    PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, Role,
-    RolesError,
+    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgClocks, PgDirectory, PgDrafts,
+    PgFacts, PgFields, PgJobs, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits, PgRouting,
+    PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers,
+    PgViews, Role, RolesError,
 };
+use sla::{KnownPolicies, PolicyStore, SlaPolicies, TicketSla};
 use ticketing::{
     AttachmentStore, Attachments, AutoClose, Blobs, Directory, Drafts, FieldDefinitions, FieldStore, Import,
     ImportStore, Jobs, Markup, RatingLinks, Ratings, Routing, SatisfactionSurvey, SavedViewStore, SavedViews,
@@ -49,6 +50,7 @@ use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
 use crate::files;
 use crate::mail;
+use crate::promises::{PolicyChecks, Promises};
 use crate::secret::{self, SecretError};
 use crate::sign_on;
 
@@ -71,6 +73,8 @@ const AUTO_CLOSE_EVERY: Duration = Duration::from_secs(60);
 const ROUTE_EVERY: Duration = Duration::from_secs(1);
 /// How long what was written waits at the most until it can be found.
 const TAKE_UP_EVERY: Duration = Duration::from_secs(1);
+/// How long a warning or a breach waits at the most until a node looks for it.
+const SLA_EVERY: Duration = Duration::from_secs(1);
 /// How long a job waits at the most until a node looks for it.
 const JOBS_EVERY: Duration = Duration::from_secs(1);
 /// How many finished jobs are forgotten at a time; each has up to 10 000 items.
@@ -178,6 +182,10 @@ pub struct Desk {
     pub fields: Arc<FieldDefinitions>,
     /// What people began to write.
     pub drafts: Arc<Drafts>,
+    /// What is promised about tickets.
+    pub sla_policies: Arc<SlaPolicies>,
+    /// Tickets' clocks.
+    pub ticket_sla: Arc<TicketSla>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// Giving out teams' tickets.
@@ -500,7 +508,18 @@ impl Desk {
             Arc::clone(&ids),
             config.tickets.clone(),
         );
-        let tickets = Arc::new(tickets.checking(Arc::clone(&fields)));
+        let policies: Arc<dyn PolicyStore> = Arc::new(PgPolicies::new(database.clone()));
+        let policies = Arc::new(KnownPolicies::new(policies, Arc::clone(&clock)));
+        let sla_policies = SlaPolicies::new(Arc::clone(&policies) as _, Arc::clone(&clock), Arc::clone(&ids));
+        let ticket_sla = Arc::new(TicketSla::new(
+            policies,
+            Arc::new(PgClocks::new(database.clone())),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        ));
+        let promises = Arc::new(Promises(Arc::clone(&ticket_sla)));
+        let tickets = tickets.checking(Arc::clone(&fields)).promising(promises);
+        let tickets = Arc::new(tickets);
         let rating_secrets = secret.all();
         let rating_secrets = rating_secrets.map(|secret| secret.derive(KeyUse::RatingLink).sign(b"ratings"));
         let rating_links: Arc<dyn RatingLinks> = Arc::new(RatingKeys::new(rating_secrets));
@@ -558,6 +577,8 @@ impl Desk {
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
             drafts: Arc::new(drafts),
+            sla_policies: Arc::new(sla_policies),
+            ticket_sla,
             fields,
             routing: Arc::new(routing),
             ratings: Arc::new(ratings),
@@ -614,6 +635,9 @@ impl Desk {
             saved_views: Arc::clone(&self.saved_views),
             jobs: Arc::clone(&self.jobs),
             drafts: Arc::clone(&self.drafts),
+            sla_policies: Arc::clone(&self.sla_policies),
+            policy_checks: Arc::new(PolicyChecks),
+            ticket_sla: Arc::clone(&self.ticket_sla),
             fields: Arc::clone(&self.fields),
             attachments: Arc::clone(&self.attachments),
             routing: Arc::clone(&self.routing),
@@ -660,6 +684,7 @@ impl Desk {
         let drafts = Arc::clone(&self.drafts);
         let (jobs, finished_jobs) = (Arc::clone(&self.jobs), Arc::clone(&self.jobs));
         let routing = Arc::clone(&self.routing);
+        let ticket_sla = Arc::clone(&self.ticket_sla);
         Worker::new()
             .with_relay(relay)
             .with_backlog_of(outbox)
@@ -675,6 +700,10 @@ impl Desk {
             .with_sweep(Sweep::new("search_index", TAKE_UP_EVERY, move || {
                 let search = Arc::clone(&search);
                 async move { search.take_up().await }
+            }))
+            .with_sweep(Sweep::new("sla", SLA_EVERY, move || {
+                let ticket_sla = Arc::clone(&ticket_sla);
+                async move { ticket_sla.sweep().await }
             }))
             .with_sweep(Sweep::new("jobs", JOBS_EVERY, move || {
                 let jobs = Arc::clone(&jobs);

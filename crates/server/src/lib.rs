@@ -17,6 +17,7 @@ pub mod files;
 pub mod import;
 pub mod logging;
 pub mod mail;
+mod promises;
 pub mod rotate;
 pub mod secret;
 pub mod serve;

@@ -9,8 +9,9 @@
 //!   and tells every fault at once, [`select`] finds the one of a ticket.
 //! - [`clocks`]: the state machine of a ticket's three clocks; [`ledger`]: what each moment of them was.
 //! - [`preview`] and [`impact`]: what would be.
-//! - [`SlaPolicies`]: the use cases, over whatever implements [`PolicyStore`] (with the feature `testing`,
+//! - [`SlaPolicies`]: the use cases of policies, over whatever implements [`PolicyStore`] (with the feature `testing`,
 //!   [`testing::MemoryPolicies`] does, in memory).
+//! - [`TicketSla`]: keeps tickets' clocks in a [`ClockStore`]: they follow each change, speak when they are due, and are explained.
 //!
 //! Clocks and calendars are values and functions without ports: time comes in as an argument, and what is to be stored
 //! comes out. `examples/deadline.rs` computes a deadline, `examples/deadline_timing.rs` says how long that takes.
@@ -26,6 +27,7 @@ mod reading;
 mod service;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tracking;
 
 pub use calendar::{Calendar, TimeError};
 pub use clocks::TicketClocks;
@@ -36,9 +38,15 @@ pub use policy::{
     PolicyDraft, PolicyFilter, PolicyId, PolicyName, PolicyRef, Priority, Promise, STEPS_MAX, SlaPolicy,
     Step, StepAt, StoredPolicy, TARGET_MAX_MINUTES, Targets, Terms, TermsBook, Timing, Unchecked, select,
 };
-pub use port::{PolicyCommit, PolicyCommitError, PolicyEvent, PolicyFact, PolicyStore, PolicyWrite};
+pub use port::{
+    ClockStore, PolicyCommit, PolicyCommitError, PolicyEvent, PolicyFact, PolicyStore, PolicyWrite,
+};
 pub use preview::{
     IMPACT_NAMED_TICKETS_MAX, Impact, Moved, PREVIEW_DAYS_MAX, PREVIEW_PAUSES_MAX, Preview, PreviewError,
     PreviewWish, impact, preview,
 };
-pub use service::{Guard, NewPolicy, PolicyChange, PolicyError, PolicyRight, SlaPolicies};
+pub use service::{
+    Change, Explained, FollowError, Followed, Guard, KnownPolicies, LEDGER_ROWS_MAX, NewPolicy, PolicyChange,
+    PolicyError, PolicyRight, STRETCHES_MAX, SWEEP_TICKETS_MAX, SlaPolicies, Stretch, TicketSla,
+};
+pub use tracking::{Due, DueTicket, KeptClocks, KeptSpan, NotKept, Spoken, Tracked};

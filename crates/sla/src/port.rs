@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{EventId, PortError, Receipt, UserId, Version};
+use kernel::{EventId, PortError, Receipt, TicketId, UserId, Version};
 
+use crate::ledger::LedgerRow;
 use crate::policy::{PolicyId, PolicyName, PolicyRef, SlaPolicy, Terms};
+use crate::tracking::{Due, Spoken, Tracked};
 
 /// Keeps policies, and every version of what they promised.
 #[cfg_attr(any(test, feature = "testing"), mockall::automock)]
@@ -149,4 +151,49 @@ pub enum PolicyCommitError {
     /// The store failed.
     #[error(transparent)]
     Port(#[from] PortError),
+}
+
+/// Keeps tickets' clocks and their ledger. What follows a ticket's change is stored by whoever stores the change, in the same
+/// step; the rest is asked of this port.
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
+#[async_trait]
+pub trait ClockStore: Send + Sync {
+    /// The clocks of a ticket, if it has any.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or what is kept are no clocks ([`PortError::Corrupt`]).
+    async fn clocks(&self, ticket: TicketId) -> Result<Option<Tracked>, PortError>;
+
+    /// The latest `rows_max` rows of a ticket's ledger, the oldest of them first.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or a row is none.
+    async fn ledger(&self, ticket: TicketId, rows_max: i64) -> Result<Vec<LedgerRow>, PortError>;
+
+    /// Up to `rows_max` tickets whose clocks had something to say when the store's own clock read [`Due::now`], those that wait
+    /// longest first. Must not give deleted tickets, and must tell the time itself, so that nodes whose clocks differ agree.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn due(&self, rows_max: i64) -> Result<Due, PortError>;
+
+    /// Up to `rows_max` tickets with a clock that is not stopped, whose terms are none of `present`: their policy promises something
+    /// else by now, or is gone.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn behind(&self, present: &[PolicyRef], rows_max: i64) -> Result<Due, PortError>;
+
+    /// Stores what clocks said, ticket by ticket, each whole or not at all: a ticket that moved on since it was read, or that
+    /// somebody holds, is passed over. Gives the number of tickets stored.
+    ///
+    /// # Errors
+    /// When the store cannot be reached; nothing is stored then.
+    async fn save(&self, spoken: Vec<Spoken>) -> Result<u64, PortError>;
+
+    /// Lets tickets be, whose clocks cannot be moved on, for so many seconds.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn put_off(&self, tickets: &[TicketId], seconds: i64) -> Result<(), PortError>;
 }

@@ -812,6 +812,7 @@ impl<'a> Draft<'a> {
             receipt: None,
             item: None,
             assigns,
+            clocks: None,
         };
         (commit, ticket)
     }

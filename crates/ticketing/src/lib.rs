@@ -28,6 +28,7 @@ mod satisfaction;
 mod saved_view;
 mod search;
 mod service;
+mod service_level;
 mod survey;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -95,6 +96,7 @@ pub use service::{
     Search, TicketView, Tickets, Unsent, UnsentStore, Upload, Uploaded, VIEW_COUNT_MAX_TICKETS,
     VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
 };
+pub use service_level::{ClockWrite, NoServiceLevels, ServiceLevels, TicketChange, history_of};
 pub use survey::{RATING_LINK_LIFE, RatingClaim, RatingLinks, SurveyMail, SurveyMailError, SurveyMailer};
 pub use ticket::{
     Activity, ActivityId, Audience, CC_MAX, FOLLOWERS_MAX, Face, MENTIONS_MAX, Message, Note, NoteId, Ticket,

@@ -13,6 +13,7 @@ use crate::attachment::{Attachment, AttachmentId};
 use crate::bulk::DoneItem;
 use crate::joint::{JointCommit, JointError, LinkedTicket, MergeFacts, Tally};
 use crate::query::{Count, Scope, TicketFilter, TicketQuery};
+use crate::service_level::ClockWrite;
 use crate::ticket::{Activity, Audience, Message, Note, Ticket, TicketKey, TicketNumber};
 
 /// Everything that one decision makes durable: stored whole or not at all.
@@ -41,6 +42,8 @@ pub struct TicketCommit {
     /// Who becomes the assignee: the store must call it [`CommitError::Stale`] when that is no active agent or administrator
     /// at the moment of the commit.
     pub assigns: Option<UserId>,
+    /// The clocks that follow the change.
+    pub clocks: Option<ClockWrite>,
 }
 
 /// What a commit does to the ticket's own row.
@@ -91,6 +94,9 @@ pub enum Reference {
     /// Its team.
     #[error("the team")]
     Team,
+    /// What is promised about it.
+    #[error("the SLA policy")]
+    SlaPolicy,
 }
 
 /// Keeps tickets and their conversations.

@@ -23,6 +23,8 @@ pub enum Action {
     Read,
     /// Read its notes.
     ReadNotes,
+    /// Read why it is due when it is due.
+    ReadClocks,
     /// Write what the customer reads.
     Reply,
     /// Write an internal message.
@@ -128,9 +130,10 @@ pub enum Reason {
 
 impl Action {
     /// Every action, each status by itself.
-    pub const ALL: [Action; 30] = [
+    pub const ALL: [Action; 31] = [
         Action::Read,
         Action::ReadNotes,
+        Action::ReadClocks,
         Action::Reply,
         Action::Edit,
         Action::EditCustomFields,
@@ -167,6 +170,7 @@ impl Action {
         match self {
             Action::Read => "read",
             Action::ReadNotes => "read_notes",
+            Action::ReadClocks => "read_clocks",
             Action::Reply => "reply",
             Action::MessageInternally => "message_internally",
             Action::AddNote => "add_note",
@@ -203,6 +207,7 @@ impl Action {
         match self {
             Action::Read => "read this ticket",
             Action::ReadNotes => "read the notes of this ticket",
+            Action::ReadClocks => "read the clocks of this ticket",
             Action::Reply => "reply to this ticket",
             Action::MessageInternally | Action::AddNote => "write for staff alone in this ticket",
             Action::Edit => "edit the subject or description of this ticket",
@@ -236,6 +241,7 @@ impl Action {
         match self {
             Action::Read => Operation::Read,
             Action::ReadNotes
+            | Action::ReadClocks
             | Action::MessageInternally
             | Action::AddNote
             | Action::Follow
@@ -280,8 +286,8 @@ impl Action {
             return Ok(());
         }
         let reason = match self {
-            // Notes do not exist for the requester.
-            Action::Read | Action::ReadNotes | Action::AddNote => Reason::Hidden,
+            // Notes and clocks do not exist for the requester.
+            Action::Read | Action::ReadNotes | Action::ReadClocks | Action::AddNote => Reason::Hidden,
             Action::MessageInternally => Reason::StaffOnly,
             Action::Reply
             | Action::Edit
@@ -336,7 +342,10 @@ impl Action {
                 }
             }
             (_, Some(_)) => Err(self.refused(Reason::Deleted)),
-            (Action::Read | Action::ReadNotes | Action::EditMetadata | Action::Delete, None) => Ok(()),
+            (
+                Action::Read | Action::ReadNotes | Action::ReadClocks | Action::EditMetadata | Action::Delete,
+                None,
+            ) => Ok(()),
             (_, None) if ticket.merged_into.is_some() => {
                 let target = ticket.merged_into.unwrap_or(ticket.id);
                 Err(self.refused(Reason::Merged(target)))
@@ -395,6 +404,7 @@ impl Action {
             Action::Reopen => status != TicketStatus::Pending,
             Action::Read
             | Action::ReadNotes
+            | Action::ReadClocks
             | Action::EditCustomFields
             | Action::EditMetadata
             | Action::AssignSelf

@@ -337,6 +337,12 @@ pub mod action {
     pub const MESSAGE_MOVED: &str = "message_moved";
     /// The requester rated its resolution, or changed the rating.
     pub const RATED: &str = "rated";
+    /// A clock came to a point before its deadline of which the policy warns.
+    pub const SLA_WARNING: &str = "sla_warning";
+    /// A clock missed its deadline.
+    pub const SLA_BREACHED: &str = "sla_breached";
+    /// A clock came to a point at or behind its deadline for which the policy has a step.
+    pub const SLA_ESCALATED: &str = "sla_escalated";
     /// The ticket was deleted.
     pub const DELETED: &str = "deleted";
     /// The ticket was restored.

@@ -246,6 +246,17 @@ impl World {
                     places.insert("id".to_owned(), Self::id(&made));
                 }
             }
+            // One that is not the default, and the default.
+            "policy" => {
+                self.desk.database.batch("DELETE FROM sla_policies").await;
+                self.desk.desk.ticket_sla.forget();
+                for name in ["other", "id"] {
+                    let body = json!({ "name": name, "firstResponseTime": 60, "resolutionTime": 480,
+                        "businessHoursOnly": false });
+                    let made = self.done("POST", "/api/v1/sla-policies", body).await;
+                    places.insert(name.to_owned(), Self::id(&made));
+                }
+            }
             "job" => {
                 places.insert("id".to_owned(), self.job(state).await);
             }

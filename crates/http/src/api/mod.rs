@@ -13,6 +13,7 @@ mod routing;
 mod sessions;
 mod settings;
 mod sign_on;
+mod sla_policies;
 mod teams;
 mod ticket_fields;
 mod tickets;
@@ -33,6 +34,7 @@ pub fn operations() -> Vec<Operation> {
         tickets::operations(),
         views::operations(),
         ticket_fields::operations(),
+        sla_policies::operations(),
         attachments::operations(),
         notifications::operations(),
         ratings::operations(),

@@ -57,6 +57,10 @@ enum KindName {
     Copied,
     /// The requester rated a ticket of yours.
     Rated,
+    /// A ticket that is yours to answer is soon due.
+    SlaWarning,
+    /// A ticket that is yours to answer, or that you follow, is overdue.
+    SlaBreached,
 }
 
 impl From<Kind> for KindName {
@@ -69,6 +73,8 @@ impl From<Kind> for KindName {
             Kind::Followed => Self::Followed,
             Kind::Copied => Self::Copied,
             Kind::Rated => Self::Rated,
+            Kind::SlaWarning => Self::SlaWarning,
+            Kind::SlaBreached => Self::SlaBreached,
         }
     }
 }

@@ -55,6 +55,7 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
     Some(match operation_id {
         "getTicket" | "listMessages" | "getMessage" | "listActivity" => Topic::Ticket(&[Action::Read]),
         "listNotes" => Topic::Ticket(&[Action::ReadNotes]),
+        "getTicketSla" => Topic::Ticket(&[Action::ReadClocks]),
         "createNote" => Topic::Ticket(&[Action::AddNote]),
         "createMessage" => Topic::Ticket(&[Action::Reply, Action::MessageInternally]),
         "updateTicket" => Topic::Ticket(&[
@@ -100,6 +101,14 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "createTicketField" | "updateTicketField" | "deleteTicketField" => {
             Topic::Role(Role::Admin, "Administrators define custom fields.")
         }
+        "listSlaPolicies" | "getSlaPolicy" | "previewSlaPolicy" => {
+            Topic::Role(Role::Agent, "Staff see what is promised.")
+        }
+        "createSlaPolicy"
+        | "updateSlaPolicy"
+        | "deleteSlaPolicy"
+        | "setDefaultSlaPolicy"
+        | "reorderSlaPolicies" => Topic::Role(Role::Admin, "Administrators say what is promised."),
         "listViews" | "countViews" => Topic::Role(Role::Agent, "Staff see the views that are theirs."),
         "createView" => Topic::Role(
             Role::Agent,

@@ -29,6 +29,8 @@ use kernel::{
 use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
+use sla::testing::{MemoryClocks, MemoryPolicies};
+use sla::{KnownPolicies, PolicyStore, SlaPolicies, TicketSla, Unchecked};
 use ticketing::testing::{
     MemoryBlobs, MemoryDirectory, MemoryFields, MemoryTickets, MemoryViews, PlainMarkup,
 };
@@ -101,6 +103,11 @@ impl World {
             ..
         } = desk;
         let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
+        let policies: Arc<dyn PolicyStore> = Arc::new(MemoryPolicies::default());
+        let policies = Arc::new(KnownPolicies::new(policies, clock.clone()));
+        let sla_policies = SlaPolicies::new(policies.clone(), clock.clone(), Arc::clone(&ids));
+        let clocks = Arc::new(MemoryClocks::default());
+        let ticket_sla = TicketSla::new(policies, clocks, clock.clone(), Arc::clone(&ids));
         let ticket_store = Arc::new(MemoryTickets::default());
         let fields =
             FieldDefinitions::new(Arc::new(MemoryFields::default()), clock.clone(), Arc::clone(&ids));
@@ -149,6 +156,9 @@ impl World {
             saved_views: Arc::new(saved_views),
             jobs: Arc::new(jobs),
             drafts: Arc::new(drafts),
+            sla_policies: Arc::new(sla_policies),
+            policy_checks: Arc::new(Unchecked),
+            ticket_sla: Arc::new(ticket_sla),
             fields,
             routing: Arc::new(routing),
             ratings: Arc::new(ratings),

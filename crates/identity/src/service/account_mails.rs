@@ -192,6 +192,7 @@ impl Subscriber for AccountMails {
             | IdentityFact::RecoveryCodesReplaced { .. }
             | IdentityFact::ApiKeyRevoked { .. }
             | IdentityFact::SecuritySettingsChanged { .. }
+            | IdentityFact::SlaPolicyChanged { .. }
             | IdentityFact::TeamCreated { .. }
             | IdentityFact::TeamUpdated { .. }
             | IdentityFact::TeamRoutingChanged { .. }

@@ -367,6 +367,7 @@ mod tests {
             receipt: None,
             item: None,
             assigns: None,
+            clocks: None,
         }
     }
 

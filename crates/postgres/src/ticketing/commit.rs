@@ -6,13 +6,14 @@
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use serde_json::Value;
-use ticketing::{CommitError, Reference, TicketCommit, TicketWrite};
+use ticketing::{ClockWrite, CommitError, Reference, TicketCommit, TicketWrite};
 use uuid::Uuid;
 
 use crate::Database;
 use crate::error::Failure;
 use crate::outbox::insert_events;
 use crate::receipts::{insert_receipt, is_repeated};
+use crate::sla::keep_clocks;
 use crate::sql::Sql;
 
 use super::PORT;
@@ -70,6 +71,7 @@ pub(super) fn statement_beside(commit: TicketCommit, beside: Option<Beside>) -> 
         receipt,
         item,
         assigns,
+        clocks,
     } = commit;
     // Without a condition where no message has uploads, so that the usual statement stays as it was.
     let held = attachments::held_for(&messages)?;
@@ -93,6 +95,10 @@ pub(super) fn statement_beside(commit: TicketCommit, beside: Option<Beside>) -> 
         moves = Some(beside.moves);
     }
     let begin = begin.push("changed AS (");
+    let clocks = clocks.and_then(|write| match &ticket {
+        TicketWrite::Insert(ticket) | TicketWrite::Update { ticket, .. } => Some((ticket.id, write)),
+        TicketWrite::Unchanged => None,
+    });
     let on = |sql: Sql, word: &'static str| {
         let mut sql = sql;
         for (index, condition) in conditions.iter().enumerate() {
@@ -173,6 +179,13 @@ pub(super) fn statement_beside(commit: TicketCommit, beside: Option<Beside>) -> 
             insert_events(&events, Some("changed")).map_err(|error| Failure::from(error).at(PORT))?;
         sql = sql.push(", new_events AS (").append(insert).push(")");
     }
+    if let Some((ticket, write)) = clocks {
+        let ClockWrite { clocks, spans, .. } = write;
+        sql = sql.append(keep_clocks(
+            [(ticket, clocks)],
+            spans.into_iter().map(|span| (ticket, span)),
+        ));
+    }
     if let Some(moves) = moves {
         sql = sql.push(", ").append(moves);
     }
@@ -228,7 +241,7 @@ pub(super) fn insert_messages(sql: Sql, rows: Value) -> Sql {
 }
 
 /// Adds the insertion of activities; a condition on the record `r` may follow.
-pub(super) fn insert_activities(sql: Sql, rows: Value) -> Sql {
+pub(crate) fn insert_activities(sql: Sql, rows: Value) -> Sql {
     sql.push(
         "INSERT INTO ticket_activities (id, ticket_id, actor_id, action_type, old_value, new_value, metadata, \
          created_at) SELECT id, ticket_id, actor_id, action_type, old_value, new_value, metadata, created_at \
@@ -257,6 +270,7 @@ pub(super) fn refusal(failure: Failure) -> CommitError {
         Some("tickets_created_by_fkey") => CommitError::Dangling(Reference::Requester),
         Some("tickets_assigned_to_fkey") => CommitError::Dangling(Reference::Assignee),
         Some("tickets_team_id_fkey") => CommitError::Dangling(Reference::Team),
+        Some("tickets_sla_policy_id_fkey") => CommitError::Dangling(Reference::SlaPolicy),
         Some(jobs::RESULT_KEY) => CommitError::Repeated,
         Some(_) if is_repeated(&failure) => CommitError::Repeated,
         Some(_) | None => CommitError::Port(failure.at(PORT)),

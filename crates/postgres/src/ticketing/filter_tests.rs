@@ -336,6 +336,7 @@ async fn a_condition_selects_the_same_tickets_in_sql_as_in_memory() {
             receipt: None,
             item: None,
             assigns: None,
+            clocks: None,
         };
         store.commit(commit).await.unwrap();
         stored.push(ticket);

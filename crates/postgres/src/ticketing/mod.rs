@@ -35,13 +35,15 @@ use crate::Database;
 use crate::receipts::delete_event_receipt;
 use crate::schema::{ticket_messages, tickets};
 use crate::sql::Sql;
-use rows::{ActivityRow, IdRow, MessageRow, NoteRow, NumberRow, TicketRow};
+use rows::{ActivityRow, IdRow, MessageRow, NoteRow, TicketRow};
 
+pub(crate) use commit::insert_activities;
 pub use directory::PgDirectory;
 pub use drafts::PgDrafts;
 pub use fields::PgFields;
 pub use jobs::PgJobs;
 pub use routing::PgRouting;
+pub(crate) use rows::NumberRow;
 pub use search::PgSearch;
 pub use views::PgViews;
 

@@ -479,7 +479,7 @@ pub(super) struct IdRow {
 
 /// A number alone.
 #[derive(Debug, QueryableByName)]
-pub(super) struct NumberRow {
+pub(crate) struct NumberRow {
     #[diesel(sql_type = BigInt)]
-    pub(super) number: i64,
+    pub(crate) number: i64,
 }

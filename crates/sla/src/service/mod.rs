@@ -1,4 +1,4 @@
-//! Policies: making, showing, changing, ordering and deleting them.
+//! Policies: making, showing, changing, ordering and deleting them; and by [`TicketSla`], the clocks that run by them.
 //!
 //! Staff read policies, administrators write them; that is one function, [`PolicyRight::of`]. A decision is one
 //! [`PolicyCommit`], stored whole. While there are policies, exactly one is the default: the first one becomes it, another takes
@@ -8,6 +8,8 @@
 //! which tries again where somebody was faster.
 
 mod error;
+mod known;
+mod tickets;
 
 use std::sync::Arc;
 
@@ -16,6 +18,11 @@ use kernel::receipt::{ReceiptFor, no_receipt};
 use kernel::{Actor, Clock, EventId, IdSource, Patch, Role, Version, Violation};
 
 pub use error::PolicyError;
+pub use known::KnownPolicies;
+pub use tickets::{
+    Change, Explained, FollowError, Followed, LEDGER_ROWS_MAX, STRETCHES_MAX, SWEEP_TICKETS_MAX, Stretch,
+    TicketSla,
+};
 
 use crate::policy::{
     POLICIES_MAX, PolicyDraft, PolicyFilter, PolicyId, PolicyName, PolicyRef, Promise, SlaPolicy, Terms,
@@ -115,6 +122,14 @@ impl SlaPolicies {
     #[must_use]
     pub fn new(store: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
         Self { store, clock, ids }
+    }
+
+    /// Refuses who may not know what is promised.
+    ///
+    /// # Errors
+    /// [`PolicyError::Forbidden`] for customers.
+    pub fn may_read(&self, actor: &Actor) -> Result<(), PolicyError> {
+        allowed(actor, PolicyRight::Read)
     }
 
     /// All policies, in the order in which they are asked.

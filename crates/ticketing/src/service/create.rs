@@ -96,13 +96,16 @@ impl Tickets {
             let draft = Draft::create(&circumstances, ticket);
             // One may open a ticket into a team that one has no part in: the answer shows it once, as to a requester.
             let relation = draft.relation().max(Relation::Requester);
-            let (mut commit, ticket) = draft.finish();
+            let (mut commit, mut ticket) = draft.finish();
+            self.let_clocks_follow(&mut commit, &mut ticket, &circumstances)
+                .await?;
             let view = TicketView::new(ticket, relation, actor, circumstances.now, &self.settings);
             let written = Written { view, detail: () };
             commit.receipt = receipt(&written);
             match self.store.commit(commit).await {
                 Ok(()) => return Ok(written),
                 Err(CommitError::NumberTaken) => {}
+                Err(error) if self.is_overtaken(&error) => {}
                 Err(error) => return Err(refused(error)),
             }
         }

@@ -41,7 +41,7 @@ impl Tickets {
         action: Action,
     ) -> Result<Explanation, TicketError> {
         let (ticket, relation) = match action {
-            Action::Read | Action::ReadNotes => self.shown(actor, key).await?,
+            Action::Read | Action::ReadNotes | Action::ReadClocks => self.shown(actor, key).await?,
             Action::Restore => self.visible(actor, key).await?,
             Action::Reply
             | Action::MessageInternally

@@ -27,7 +27,7 @@ use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::field_definition::FieldSet;
 use crate::policy::Relation;
-use crate::port::{AssigneeFacts, CommitError, Reference};
+use crate::port::{AssigneeFacts, Reference};
 use crate::query::{Count, Scope, TicketFilter, TicketQuery};
 use crate::ruling::Action;
 use crate::ticket::{Ticket, TicketKey};
@@ -454,7 +454,10 @@ impl Jobs {
             let circumstances = self.tickets.circumstances(actor);
             let mut draft = Draft::change(&circumstances, ticket);
             let reached = reach(&mut draft, actor, aim, facts.as_ref(), waits)?;
-            let (mut commit, _) = draft.finish();
+            let (mut commit, mut ticket) = draft.finish();
+            self.tickets
+                .let_clocks_follow(&mut commit, &mut ticket, &circumstances)
+                .await?;
             commit.item = Some(DoneItem {
                 job: job.id,
                 number: item.number,
@@ -463,7 +466,7 @@ impl Jobs {
             });
             match self.tickets.store.commit(commit).await {
                 Ok(()) => return Ok(()),
-                Err(CommitError::Stale) => {}
+                Err(error) if self.tickets.is_overtaken(&error) => {}
                 Err(error) => return Err(refused(error)),
             }
         }

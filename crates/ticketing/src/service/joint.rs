@@ -328,6 +328,7 @@ impl Tickets {
                     subject: subject.clone(),
                     description: Description::stored(format!("Split off from {}.", origin.number.as_str())),
                     standing: Standing::Open,
+                    sla_policy: None,
                     first_response_at: None,
                     sla_due_at: None,
                     sla_breached: false,
@@ -348,8 +349,12 @@ impl Tickets {
             old.link(LinkKind::Relates, &split_off);
             new.link(LinkKind::Relates, &origin);
             let link = Link::new(origin.id, LinkKind::Relates, split_off.id, actor.user_id(), now);
-            let (old, _) = old.finish();
-            let (new, made) = new.finish();
+            let (mut old, mut left_behind) = old.finish();
+            let (mut new, mut made) = new.finish();
+            self.let_clocks_follow(&mut old, &mut left_behind, &circumstances)
+                .await?;
+            self.let_clocks_follow(&mut new, &mut made, &circumstances)
+                .await?;
             let view = TicketView::new(made, relation, actor, now, &self.settings);
             let written = Written { view, detail: () };
             let commit = JointCommit {
@@ -365,7 +370,8 @@ impl Tickets {
             };
             match self.store.commit_together(commit).await {
                 Ok(()) => return Ok(written),
-                Err(JointError::Commit(CommitError::Stale | CommitError::NumberTaken)) => {}
+                Err(JointError::Commit(CommitError::NumberTaken)) => {}
+                Err(JointError::Commit(error)) if self.is_overtaken(&error) => {}
                 Err(error) => return Err(refused_together(error)),
             }
         }
@@ -436,8 +442,12 @@ impl Tickets {
         let mut first = Draft::change(&circumstances, this);
         let mut second = Draft::change(&circumstances, other.0);
         let Besides { moves, link, merge } = decide(&mut first, &mut second)?;
-        let (first, this): (TicketCommit, Ticket) = first.finish();
-        let (second, _) = second.finish();
+        let (mut first, mut this): (TicketCommit, Ticket) = first.finish();
+        let (mut second, mut that) = second.finish();
+        self.let_clocks_follow(&mut first, &mut this, &circumstances)
+            .await?;
+        self.let_clocks_follow(&mut second, &mut that, &circumstances)
+            .await?;
         let view = TicketView::new(this, relation, actor, circumstances.now, &self.settings);
         let written = Written { view, detail: () };
         let commit = JointCommit {
@@ -449,7 +459,7 @@ impl Tickets {
         };
         match self.store.commit_together(commit).await {
             Ok(()) => Ok(Some(written)),
-            Err(JointError::Commit(CommitError::Stale)) => Ok(None),
+            Err(JointError::Commit(error)) if self.is_overtaken(&error) => Ok(None),
             Err(error) => Err(refused_together(error)),
         }
     }

@@ -33,16 +33,19 @@ mod workflow;
 
 use std::sync::Arc;
 
+use events::{Cause, Event, Fact, TicketFact};
 use kernel::receipt::ReceiptFor;
-use kernel::{Actor, Clock, IdSource, Version, Violation};
+use kernel::{Actor, Clock, IdSource, PortError, Version, Violation};
+use serde_json::json;
 
 use crate::Settings;
 use crate::draft::{Circumstances, Draft};
 use crate::error::TicketError;
 use crate::field_definition::FieldSet;
 use crate::policy::{Operation, Relation, permits};
-use crate::port::{CommitError, Directory, Markup, Reference, TicketStore, TicketWrite};
-use crate::ticket::{Ticket, TicketKey};
+use crate::port::{CommitError, Directory, Markup, Reference, TicketCommit, TicketStore, TicketWrite};
+use crate::service_level::{NoServiceLevels, ServiceLevels, TicketChange, history_of};
+use crate::ticket::{Activity, ActivityId, Ticket, TicketKey};
 
 pub use attachments::{AttachmentError, AttachmentSettings, Attachments, Download, Upload, Uploaded};
 pub use auto_close::AutoClose;
@@ -72,6 +75,8 @@ pub use view::{Related, RelatedWish, TicketView, Written};
 
 /// How often a decision is made anew when others keep changing the ticket first.
 const STALE_TRIES_MAX: u32 = 8;
+/// Who tells of clocks, in events and in the history.
+const SLA: &str = "sla";
 /// How often a new ticket takes the next number when another writer used one of ours.
 const NUMBER_TRIES_MAX: u32 = 5;
 
@@ -84,6 +89,7 @@ pub struct Tickets {
     ids: Arc<dyn IdSource>,
     settings: Settings,
     fields: Option<Arc<FieldDefinitions>>,
+    levels: Arc<dyn ServiceLevels>,
 }
 
 /// What comes with a command besides its content.
@@ -133,7 +139,15 @@ impl Tickets {
             ids,
             settings,
             fields: None,
+            levels: Arc::new(NoServiceLevels),
         }
+    }
+
+    /// The same, with clocks that follow each change.
+    #[must_use]
+    pub fn promising(mut self, levels: Arc<dyn ServiceLevels>) -> Self {
+        self.levels = levels;
+        self
     }
 
     /// The same, with custom fields checked by these definitions.
@@ -154,6 +168,78 @@ impl Tickets {
         match &self.fields {
             Some(fields) => Ok(fields.known().await?),
             None => Ok(Arc::default()),
+        }
+    }
+
+    /// Lets the clocks follow what was decided, which then is stored with it and shown by the ticket.
+    async fn let_clocks_follow(
+        &self,
+        commit: &mut TicketCommit,
+        ticket: &mut Ticket,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<(), PortError> {
+        let is_new = match &commit.ticket {
+            TicketWrite::Insert(_) => true,
+            TicketWrite::Update { .. } => false,
+            TicketWrite::Unchanged => return Ok(()),
+        };
+        let facts: Vec<_> = commit.events.iter().filter_map(what).cloned().collect();
+        let now = circumstances.now;
+        let change = TicketChange {
+            ticket,
+            is_new,
+            at: now,
+            facts: &facts,
+        };
+        let Some(mut write) = self.levels.follow(&change).await? else {
+            return Ok(());
+        };
+        ticket.sla_policy = write.policy;
+        ticket.sla_due_at = write.due_at;
+        ticket.sla_breached = write.is_breached;
+        if let TicketWrite::Insert(stored) | TicketWrite::Update { ticket: stored, .. } = &mut commit.ticket {
+            **stored = ticket.clone();
+        }
+        let said = std::mem::take(&mut write.said);
+        for fact in &said {
+            if let Some((kind, value)) = history_of(fact) {
+                commit.activities.push(Activity {
+                    id: ActivityId::new(circumstances.ids),
+                    ticket: ticket.id,
+                    actor: None,
+                    action: kind.to_owned(),
+                    old_value: None,
+                    new_value: Some(value),
+                    metadata: json!({ "system": SLA }),
+                    created_at: now,
+                });
+            }
+        }
+        // It came due before what happened now.
+        let earlier = said.into_iter().map(|what| {
+            let ticket = ticket.summary();
+            let fact = Fact::Ticket { ticket, what };
+            Event::caused(circumstances.ids, now, Cause::System(SLA.to_owned()), None, fact)
+        });
+        let earlier: Vec<_> = earlier.collect();
+        commit.events.splice(..0, earlier);
+        commit.clocks = Some(write);
+        Ok(())
+    }
+
+    /// Whether a refused commit is to be decided anew.
+    fn is_overtaken(&self, error: &CommitError) -> bool {
+        match error {
+            CommitError::Stale => true,
+            // It was known from before: another node deleted it.
+            CommitError::Dangling(Reference::SlaPolicy) => {
+                self.levels.forget();
+                true
+            }
+            CommitError::Dangling(Reference::Requester | Reference::Assignee | Reference::Team)
+            | CommitError::Repeated
+            | CommitError::NumberTaken
+            | CommitError::Port(_) => false,
         }
     }
 
@@ -280,7 +366,9 @@ impl Tickets {
         let circumstances = self.circumstances(actor);
         let mut draft = Draft::change(&circumstances, ticket);
         let detail = decide(&mut draft)?;
-        let (mut commit, ticket) = draft.finish();
+        let (mut commit, mut ticket) = draft.finish();
+        self.let_clocks_follow(&mut commit, &mut ticket, &circumstances)
+            .await?;
         let view = TicketView::new(ticket, relation, actor, circumstances.now, &self.settings);
         let written = Written { view, detail };
         commit.receipt = (guard.receipt)(&written);
@@ -290,9 +378,17 @@ impl Tickets {
         }
         match self.store.commit(commit).await {
             Ok(()) => Ok(Some(written)),
-            Err(CommitError::Stale) => Ok(None),
+            Err(error) if self.is_overtaken(&error) => Ok(None),
             Err(error) => Err(refused(error)),
         }
+    }
+}
+
+/// What an event says of a ticket.
+fn what(event: &Event) -> Option<&TicketFact> {
+    match &event.fact {
+        Fact::Ticket { ticket: _, what } => Some(what),
+        Fact::Identity(_) => None,
     }
 }
 
@@ -318,6 +414,7 @@ fn dangling(reference: Reference) -> Violation {
         Reference::Requester => "/createdById",
         Reference::Assignee => "/agentId",
         Reference::Team => "/teamId",
+        Reference::SlaPolicy => "/slaPolicyId",
     };
     Violation::new(pointer, "unknown", format!("{reference} does not exist"))
 }

@@ -12,6 +12,7 @@ use crate::fields::TicketFields;
 use crate::policy::Relation;
 use crate::port::PersonCard;
 use crate::query::{Count, Maybe, Scope, TicketFilter, TicketQuery};
+use crate::ruling::Action;
 use crate::service::view::{Related, RelatedWish, TicketView};
 use crate::ticket::{Ticket, TicketKey};
 
@@ -37,6 +38,16 @@ impl Tickets {
             self.clock.now(),
             &self.settings,
         ))
+    }
+
+    /// A ticket whose clocks the caller may read.
+    ///
+    /// # Errors
+    /// [`TicketError::NotFound`] for a ticket that the caller may not see, and for customers: clocks do not exist for them.
+    pub async fn with_clocks(&self, actor: &Actor, key: &TicketKey) -> Result<Ticket, TicketError> {
+        let (ticket, relation) = self.shown(actor, key).await?;
+        Action::ReadClocks.judge(&self.case(actor, relation, &ticket))?;
+        Ok(ticket)
     }
 
     /// A filter and a condition of the [filter language](kernel::filter) besides, as the caller may ask for it.

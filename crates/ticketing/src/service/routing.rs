@@ -310,9 +310,13 @@ impl Routing {
         let circumstances = self.tickets.circumstances(&actor);
         let mut draft = Draft::change(&circumstances, ticket);
         draft.set_assignee(Some(agent.availability.user));
-        let (commit, _) = draft.finish();
+        let (mut commit, mut ticket) = draft.finish();
+        self.tickets
+            .let_clocks_follow(&mut commit, &mut ticket, &circumstances)
+            .await?;
         match self.store.assign(commit, TurnTaken::of(turn, agent)).await {
             Ok(()) => Ok(Attempt::Assigned),
+            Err(error) if self.tickets.is_overtaken(&error) => Ok(Attempt::Stale),
             Err(CommitError::Stale | CommitError::Dangling(_)) => Ok(Attempt::Stale),
             // Of a new ticket or a request only.
             Err(CommitError::NumberTaken | CommitError::Repeated) => Ok(Attempt::Passed),

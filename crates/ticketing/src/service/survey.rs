@@ -131,5 +131,6 @@ fn only(receipt: Receipt) -> TicketCommit {
         receipt: Some(receipt),
         item: None,
         assigns: None,
+        clocks: None,
     }
 }

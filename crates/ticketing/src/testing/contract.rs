@@ -97,6 +97,7 @@ pub(super) fn only(ticket: TicketWrite) -> TicketCommit {
         receipt: None,
         item: None,
         assigns: None,
+        clocks: None,
     }
 }
 

@@ -72,6 +72,7 @@ impl Desk<'_> {
             receipt: None,
             item: None,
             assigns: None,
+            clocks: None,
         };
         self.store.commit(commit).await.unwrap();
         ticket
@@ -171,6 +172,7 @@ pub async fn search_index(
         receipt: None,
         item: None,
         assigns: None,
+        clocks: None,
     };
     desk.store.commit(deletion).await.unwrap();
     while desk.index.take_up(3).await.unwrap() > 0 {}

@@ -340,6 +340,7 @@ pub async fn ticket_counts(store: Arc<dyn TicketStore>, ids: Arc<dyn IdSource>, 
             receipt: None,
             item: None,
             assigns: None,
+            clocks: None,
         };
         store.commit(commit).await.unwrap();
     }

@@ -170,6 +170,7 @@ impl State {
             item,
             // The people are elsewhere: see `MemoryDirectory`.
             assigns: _,
+            clocks: _,
         } = commit;
         if !messages.iter().all(|message| self.can_hang_on(message)) {
             return Err(CommitError::Stale);

@@ -4,6 +4,7 @@
 mod actions;
 mod body;
 mod cc;
+mod clocks;
 mod conversation;
 mod drafts;
 mod followers;
@@ -18,6 +19,8 @@ use crate::command::Rendered;
 use crate::path::PathKey;
 use crate::problem::Problem;
 use crate::routes::Operation;
+
+pub(crate) use clocks::StretchPart;
 
 use body::Shape;
 
@@ -35,6 +38,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         actions::operations(),
         cc::operations(),
         followers::operations(),
+        clocks::operations(),
         drafts::operations(),
         joint::operations(),
     ]

@@ -1,0 +1,2 @@
+DROP TABLE sla_ledger;
+DROP TABLE ticket_clocks;

@@ -1,0 +1,478 @@
+//! Service levels over HTTP: what is promised, what follows each change of a ticket, what is told when, and why.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use desk::app::{Caller, TestDesk};
+use kernel::Role;
+use serde_json::{Value, json};
+
+const POLICIES: &str = "/api/v1/sla-policies";
+const TICKETS: &str = "/api/v1/tickets";
+
+struct World {
+    desk: TestDesk,
+    admin: Caller,
+    agent: Caller,
+    customer: Caller,
+}
+
+/// Around the clock: an answer in an hour, a resolution in eight.
+fn standard() -> Value {
+    json!({ "name": "Standard", "firstResponseTime": 60, "resolutionTime": 480, "businessHoursOnly": false,
+        "priorityMultipliers": { "urgent": 0.5 } })
+}
+
+fn at(value: &Value) -> DateTime<Utc> {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+impl World {
+    async fn new() -> Self {
+        let desk = TestDesk::start().await;
+        Self {
+            admin: desk.person("ada", Role::Admin).await,
+            agent: desk.person("age", Role::Agent).await,
+            customer: desk.person("kim", Role::User).await,
+            desk,
+        }
+    }
+
+    async fn policy(&self, body: Value) -> Value {
+        self.desk
+            .post(&self.admin, POLICIES, &body)
+            .await
+            .expect(201)
+            .json()
+    }
+
+    /// A ticket of the customer, as staff see it.
+    async fn ticket(&self, more: Value) -> Value {
+        let mut body = json!({ "subject": "s", "description": "d" });
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let made = self.desk.post(&self.customer, TICKETS, &body).await;
+        let id = made.expect(201).text_of("/id");
+        self.shown(&id).await
+    }
+
+    async fn shown(&self, id: &str) -> Value {
+        let path = format!("{TICKETS}/{id}");
+        self.desk.get(&self.admin, &path).await.expect(200).json()
+    }
+
+    async fn act(&self, by: &Caller, ticket: &Value, action: &str, body: Value) -> Value {
+        let path = format!("{TICKETS}/{}/{action}", ticket["id"].as_str().unwrap());
+        let reply = self.desk.post(by, &path, &body).await;
+        assert!(reply.status < 300, "{action}: {}", reply.text);
+        self.shown(ticket["id"].as_str().unwrap()).await
+    }
+
+    async fn explained(&self, ticket: &Value) -> Value {
+        let path = format!("{TICKETS}/{}/sla", ticket["id"].as_str().unwrap());
+        let explained = self.desk.get(&self.agent, &path).await.expect(200).json();
+        hold_the_law(&explained);
+        explained
+    }
+
+    /// Lets everything that the clocks know have been so much earlier.
+    async fn age_clocks(&self, time: TimeDelta) {
+        let micros = time.num_microseconds().unwrap();
+        let rows = "SELECT ticket_id::text, state::text FROM ticket_clocks";
+        for row in self.desk.database.rows(rows).await {
+            let [Some(ticket), Some(state)] = row.as_slice() else {
+                panic!("a row has two columns: {row:?}");
+            };
+            let mut state: Value = serde_json::from_str(state).unwrap();
+            shift(&mut state, micros);
+            let update = format!(
+                "UPDATE ticket_clocks SET wake_at = wake_at - interval '{micros} microseconds', state = '{state}' \
+                 WHERE ticket_id = '{ticket}'"
+            );
+            self.desk.database.batch(&update).await;
+        }
+    }
+}
+
+/// Moves each moment of a document back.
+fn shift(document: &mut Value, micros: i64) {
+    match document {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let is_moment = ["at", "startedAt", "since", "dueAt", "breachedAt"].contains(&name.as_str());
+                match value.as_i64() {
+                    Some(at) if is_moment => *value = json!(at - micros),
+                    Some(_) | None => shift(value, micros),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| shift(value, micros)),
+        _ => {}
+    }
+}
+
+/// Counted + paused + closed = elapsed, of each clock, and of the ledger's stretches, which lie side by side.
+fn hold_the_law(explained: &Value) {
+    let now = at(&explained["at"]);
+    for clock in explained["clocks"].as_array().unwrap() {
+        let until = if clock["stoppedAt"].is_null() {
+            now
+        } else {
+            at(&clock["stoppedAt"])
+        };
+        let elapsed = until - at(&clock["startedAt"]);
+        let sum: f64 = ["countedSeconds", "pausedSeconds", "closedSeconds"]
+            .map(|name| clock[name].as_f64().unwrap())
+            .iter()
+            .sum();
+        let micros = (sum * 1e6).round() as i64;
+        assert_eq!(Some(micros), elapsed.num_microseconds(), "{clock:#}");
+        let stretches = explained["ledger"].as_array().unwrap().iter();
+        let mine: Vec<_> = stretches
+            .filter(|stretch| stretch["metric"] == clock["metric"] && stretch["run"] == clock["run"])
+            .collect();
+        for pair in mine.windows(2) {
+            assert_eq!(pair[0]["to"], pair[1]["from"], "{explained:#}");
+        }
+    }
+}
+
+fn clock<'a>(explained: &'a Value, metric: &str) -> &'a Value {
+    let clocks = explained["clocks"].as_array().unwrap();
+    clocks.iter().find(|clock| clock["metric"] == metric).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_shows_what_is_promised_from_its_first_moment_and_its_clocks_follow_each_change() {
+    let world = World::new().await;
+    let policy = world.policy(standard()).await;
+    assert_eq!(policy["isDefault"], true);
+
+    let ticket = world.ticket(json!({})).await;
+    let created = at(&ticket["createdAt"]);
+    assert_eq!(ticket["slaPolicyId"], policy["id"]);
+    assert_eq!(ticket["slaBreached"], false);
+    assert_eq!(at(&ticket["slaDueAt"]), created + TimeDelta::minutes(60));
+
+    // A customer sees nothing of it.
+    let path = format!("{TICKETS}/{}", ticket["id"].as_str().unwrap());
+    let theirs = world.desk.get(&world.customer, &path).await.expect(200).json();
+    assert!(theirs.get("slaDueAt").is_none());
+    world
+        .desk
+        .get(&world.customer, &format!("{path}/sla"))
+        .await
+        .problem(404, "ticket.not_found");
+
+    // Once answered, the resolution is next.
+    let answered = world
+        .act(
+            &world.agent,
+            &ticket,
+            "messages",
+            json!({ "message": "We look." }),
+        )
+        .await;
+    assert_eq!(at(&answered["slaDueAt"]), created + TimeDelta::minutes(480));
+    let explained = world.explained(&ticket).await;
+    assert_eq!(clock(&explained, "first_response")["state"], "met");
+    assert_eq!(clock(&explained, "resolution")["state"], "running");
+
+    // Half the time from now on; the customer's next message begins another response.
+    let path = format!("{TICKETS}/{}", ticket["id"].as_str().unwrap());
+    let urgent = json!({ "priority": "urgent" });
+    let _ = world.desk.patch(&world.agent, &path, &urgent).await.expect(200);
+    let more = world
+        .act(&world.customer, &ticket, "messages", json!({ "message": "And?" }))
+        .await;
+    let explained = world.explained(&ticket).await;
+    let next = clock(&explained, "next_response");
+    assert_eq!(next["targetSeconds"], 1800.0);
+    assert_eq!(more["slaDueAt"], next["dueAt"]);
+    let resolution = at(&clock(&explained, "resolution")["dueAt"]);
+    assert_eq!(resolution, created + TimeDelta::minutes(240));
+
+    // Pending: nothing is due. Resolved: it is stopped.
+    let pending = json!({ "status": "pending" });
+    let _ = world.desk.patch(&world.agent, &path, &pending).await.expect(200);
+    let shown = world.shown(ticket["id"].as_str().unwrap()).await;
+    assert_eq!(shown["slaDueAt"], Value::Null);
+    let explained = world.explained(&ticket).await;
+    assert_eq!(clock(&explained, "resolution")["state"], "paused");
+    assert_eq!(clock(&explained, "resolution")["cause"], "pending");
+    let _ = world.act(&world.agent, &ticket, "resolve", json!({})).await;
+    let explained = world.explained(&ticket).await;
+    assert_eq!(clock(&explained, "resolution")["state"], "met");
+    let kinds: Vec<_> = explained["ledger"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|stretch| stretch["metric"] == "resolution")
+        .map(|stretch| stretch["kind"].as_str().unwrap())
+        .collect();
+    // Medium, urgent, pending.
+    assert_eq!(kinds, ["counted", "counted", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_the_first_whose_filter_fits_and_is_asked_for_again_when_the_ticket_becomes_another() {
+    let world = World::new().await;
+    let default = world.policy(standard()).await;
+    let mut body = standard();
+    body["name"] = json!("Urgent");
+    body["firstResponseTime"] = json!(10);
+    body["filter"] = json!({ "field": "priority", "operator": "equals", "value": "urgent" });
+    let urgent = world.policy(body).await;
+
+    let ticket = world.ticket(json!({})).await;
+    assert_eq!(ticket["slaPolicyId"], default["id"]);
+    let other = world.ticket(json!({ "priority": "urgent" })).await;
+    assert_eq!(other["slaPolicyId"], urgent["id"]);
+    let due = at(&other["createdAt"]) + TimeDelta::minutes(5);
+    assert_eq!(at(&other["slaDueAt"]), due);
+
+    let path = format!("{TICKETS}/{}", ticket["id"].as_str().unwrap());
+    let change = json!({ "priority": "urgent" });
+    let _ = world.desk.patch(&world.agent, &path, &change).await.expect(200);
+    let shown = world.shown(ticket["id"].as_str().unwrap()).await;
+    assert_eq!(shown["slaPolicyId"], urgent["id"]);
+    let due = at(&shown["createdAt"]) + TimeDelta::minutes(5);
+    assert_eq!(at(&shown["slaDueAt"]), due);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_what_is_promised_reaches_the_tickets_and_a_deleted_policy_is_followed_by_another() {
+    let world = World::new().await;
+    let first = world.policy(standard()).await;
+    let ticket = world.ticket(json!({})).await;
+    let id = ticket["id"].as_str().unwrap();
+    let created = at(&ticket["createdAt"]);
+
+    let path = format!("{POLICIES}/{}", first["id"].as_str().unwrap());
+    let change = json!({ "firstResponseTime": 30 });
+    let changed = world
+        .desk
+        .patch(&world.admin, &path, &change)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(changed["termsVersion"], 2);
+    assert_eq!(changed["calendarVersion"], 1);
+    assert_eq!(world.desk.desk.ticket_sla.sweep().await.unwrap(), 1);
+    assert_eq!(world.desk.desk.ticket_sla.sweep().await.unwrap(), 0);
+    let shown = world.shown(id).await;
+    assert_eq!(at(&shown["slaDueAt"]), created + TimeDelta::minutes(30));
+    // Nobody changed the ticket itself.
+    assert_eq!(shown["updatedAt"], ticket["updatedAt"]);
+    let explained = world.explained(&ticket).await;
+    assert_eq!(explained["policyVersion"], 2);
+    let versions: Vec<_> = explained["ledger"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|stretch| stretch["metric"] == "resolution")
+        .map(|stretch| stretch["policyVersion"].as_i64().unwrap())
+        .collect();
+    assert_eq!(versions, [1, 2]);
+
+    // It cannot go without a successor; with one, the ticket goes on by that.
+    let refused = world.desk.request("DELETE", &path).by(&world.admin).send().await;
+    refused.problem(409, "sla_policy.in_use");
+    let mut body = standard();
+    body["name"] = json!("Other");
+    body["firstResponseTime"] = json!(90);
+    let second = world.policy(body).await;
+    let with = format!("{path}?successorId={}", second["id"].as_str().unwrap());
+    let gone = world.desk.request("DELETE", &with).by(&world.admin).send().await;
+    let _ = gone.expect(204);
+    assert_eq!(world.shown(id).await["slaPolicyId"], second["id"]);
+    assert_eq!(world.desk.desk.ticket_sla.sweep().await.unwrap(), 1);
+    let shown = world.shown(id).await;
+    assert_eq!(at(&shown["slaDueAt"]), created + TimeDelta::minutes(90));
+    let list = world.desk.get(&world.agent, POLICIES).await.expect(200).json();
+    assert_eq!(list["data"][0]["isDefault"], true);
+    let _ = world.explained(&ticket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warnings_breaches_and_steps_are_told_once_and_in_order_by_whichever_node_comes_first() {
+    let world = World::new().await;
+    let mut body = standard();
+    body["escalationRules"] = json!([
+        { "metric": "first_response", "at": "50%", "actions": [] },
+        { "metric": "first_response", "at": "+10m", "actions": [] },
+    ]);
+    let _ = world.policy(body).await;
+    let mut tickets = Vec::new();
+    for _ in 0..8 {
+        let ticket = world.ticket(json!({})).await;
+        let _ = world
+            .act(
+                &world.admin,
+                &ticket,
+                "assign",
+                json!({ "agentId": world.agent.id }),
+            )
+            .await;
+        tickets.push(ticket);
+    }
+    let worker = &world.desk.desk.ticket_sla;
+    assert_eq!(worker.sweep().await.unwrap(), 0);
+
+    // A day passes while nobody looks; then several nodes look at once.
+    world.age_clocks(TimeDelta::hours(2)).await;
+    let swept = futures_util::future::join_all((0..4).map(|_| worker.sweep())).await;
+    let swept: u64 = swept.into_iter().map(Result::unwrap).sum();
+    assert_eq!(swept, 8);
+    assert_eq!(worker.sweep().await.unwrap(), 0);
+    for ticket in &tickets {
+        let shown = world.shown(ticket["id"].as_str().unwrap()).await;
+        assert_eq!(shown["slaBreached"], true);
+        let id = ticket["id"].as_str().unwrap();
+        let told =
+            "SELECT kind FROM outbox WHERE aggregate_id = '{}' AND kind LIKE 'ticket.sla%' ORDER BY seq";
+        let told = world.desk.database.rows(&told.replace("{}", id)).await.concat();
+        let told: Vec<_> = told.into_iter().flatten().collect();
+        assert_eq!(
+            told,
+            [
+                "ticket.sla_warning",
+                "ticket.sla_breached",
+                "ticket.sla_escalated"
+            ]
+        );
+        let activity = format!("{TICKETS}/{id}/activity?limit=100");
+        let activity = world.desk.get(&world.agent, &activity).await.expect(200).json();
+        let breaches = activity["data"].as_array().unwrap().iter();
+        let breaches = breaches.filter(|entry| entry["actionType"] == "sla_breached");
+        assert_eq!(breaches.count(), 1);
+        let theirs = format!("{TICKETS}/{id}/activity?limit=100");
+        let theirs = world.desk.get(&world.customer, &theirs).await.expect(200);
+        assert!(!theirs.text.contains("sla"), "{}", theirs.text);
+    }
+
+    // The assignee hears of each.
+    let told = world.desk.told(&world.agent).await;
+    let of = |kind: &str| told.iter().filter(|told| told.as_str() == kind).count();
+    assert_eq!((of("sla_warning"), of("sla_breached")), (8, 8), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_tells_deadlines_and_ledger_and_stores_nothing() {
+    let world = World::new().await;
+    let hours = |from: &str, to: &str| json!([{ "from": from, "to": to }]);
+    let policy = json!({
+        "firstResponseTime": 60, "resolutionTime": 600, "businessHoursOnly": true,
+        "businessHours": { "timezone": "Europe/Berlin", "weekly": {
+            "monday": hours("09:00", "17:00"), "tuesday": hours("09:00", "17:00"),
+            "wednesday": hours("09:00", "17:00"), "thursday": hours("09:00", "17:00"),
+            "friday": hours("09:00", "17:00") }, "holidays": [] },
+    });
+    // A Monday, half an hour before closing time.
+    let wish = json!({
+        "policy": policy, "priority": "medium", "startedAt": "2026-06-01T14:30:00Z",
+        "pauses": [{ "from": "2026-06-02T08:00:00Z", "to": "2026-06-02T09:00:00Z" }], "at": "2026-06-02T08:30:00Z",
+    });
+    let path = format!("{POLICIES}/preview");
+    let told = world
+        .desk
+        .post(&world.agent, &path, &wish)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(told["firstResponseDueAt"], "2026-06-02T07:30:00.000000Z");
+    assert_eq!(told["resolutionDueAt"], "2026-06-03T09:30:00.000000Z");
+    assert_eq!(told["countedMinutes"], 90);
+    let ledger = told["ledger"].as_array().unwrap().iter();
+    let resolution: Vec<_> = ledger
+        .filter(|stretch| stretch["metric"] == "resolution")
+        .map(|stretch| {
+            (
+                stretch["kind"].as_str().unwrap(),
+                stretch["seconds"].as_f64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        resolution,
+        [
+            ("counted", 1800.0),
+            ("closed", 57_600.0),
+            ("counted", 3600.0),
+            ("paused", 1800.0)
+        ]
+    );
+    let list = world.desk.get(&world.admin, POLICIES).await.expect(200).json();
+    assert_eq!(list["data"], json!([]));
+    // All that is wrong is told, with its place.
+    let wrong = json!({ "policy": { "firstResponseTime": 0, "businessHours": { "timezone": "Mars/Olympus" } },
+        "startedAt": "2026-06-01T14:30:00Z" });
+    let refused = world
+        .desk
+        .post(&world.agent, &path, &wrong)
+        .await
+        .expect(422)
+        .json();
+    let places: Vec<_> = refused["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault["pointer"].as_str().unwrap())
+        .collect();
+    for place in [
+        "/policy/firstResponseTime",
+        "/policy/resolutionTime",
+        "/policy/businessHours/timezone",
+    ] {
+        assert!(places.contains(&place), "{places:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merged_or_deleted_ticket_stands_and_what_another_client_wrote_breaks_no_ticket() {
+    let world = World::new().await;
+    let _ = world.policy(standard()).await;
+    let (target, source) = (world.ticket(json!({})).await, world.ticket(json!({})).await);
+    let merge = json!({ "sourceTicketId": source["id"] });
+    let _ = world.act(&world.admin, &target, "merge", merge.clone()).await;
+    let stands = "SELECT state #>> '{clocks,isMerged}' FROM ticket_clocks WHERE wake_at IS NULL";
+    let stands = world.desk.database.rows(stands).await.concat();
+    assert_eq!(stands, [Some("true".to_owned())]);
+    let _ = world.act(&world.admin, &target, "unmerge", merge).await;
+    let back = world.shown(source["id"].as_str().unwrap()).await;
+    assert!(at(&back["slaDueAt"]) > at(&source["slaDueAt"]));
+    let explained = world.explained(&source).await;
+    let causes = explained["ledger"].as_array().unwrap().iter();
+    assert!(causes.clone().any(|stretch| stretch["cause"] == "merged"));
+
+    let path = format!("{TICKETS}/{}", source["id"].as_str().unwrap());
+    let gone = world.desk.request("DELETE", &path).by(&world.admin).send().await;
+    let _ = gone.expect(204);
+    world.age_clocks(TimeDelta::days(3)).await;
+    // Only the other one is told of.
+    assert_eq!(world.desk.desk.ticket_sla.sweep().await.unwrap(), 1);
+
+    // A client that knows only the contract's columns: its policy has its place and its terms.
+    let insert = "INSERT INTO sla_policies (name, first_response_time, resolution_time, business_hours_only, updated_at) \
+        VALUES ('Theirs', 5, 10, false, now()), ('Broken', 5, 10, true, now())";
+    world.desk.database.batch(insert).await;
+    world.desk.desk.ticket_sla.forget();
+    let list = world.desk.get(&world.agent, POLICIES).await.expect(200).json();
+    let names: Vec<_> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|policy| {
+            (
+                policy["name"].as_str().unwrap(),
+                policy["place"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(names, [("Standard", 1), ("Theirs", 2)]);
+    let terms = "SELECT count(*)::text FROM sla_policy_terms";
+    assert_eq!(
+        world.desk.database.rows(terms).await.concat(),
+        [Some("3".to_owned())]
+    );
+    let _ = world.ticket(json!({})).await;
+}
