@@ -329,7 +329,7 @@ async fn warnings_breaches_and_steps_are_told_once_and_in_order_by_whichever_nod
         assert_eq!(shown["slaBreached"], true);
         let id = ticket["id"].as_str().unwrap();
         let told =
-            "SELECT kind FROM outbox WHERE aggregate_id = '{}' AND kind LIKE 'ticket.sla%' ORDER BY seq";
+            "SELECT kind FROM outbox WHERE aggregate_id = '{}' AND kind LIKE 'ticket.sla%' ORDER BY position";
         let told = world.desk.database.rows(&told.replace("{}", id)).await.concat();
         let told: Vec<_> = told.into_iter().flatten().collect();
         assert_eq!(
@@ -475,4 +475,58 @@ async fn a_merged_or_deleted_ticket_stands_and_what_another_client_wrote_breaks_
         [Some("3".to_owned())]
     );
     let _ = world.ticket(json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_overdue_tickets_each_is_told_once_by_sweepers_on_two_nodes_of_which_some_die() {
+    const TICKETS_DUE: u64 = 3_000;
+    let world = World::new().await;
+    let _ = world.policy(standard()).await;
+    let ticket = world.ticket(json!({})).await;
+    world.age_clocks(TimeDelta::minutes(61)).await;
+    // As many like it as the sweep takes in several rounds.
+    let (id, more) = (ticket["id"].as_str().unwrap(), TICKETS_DUE - 1);
+    let copies = format!(
+        "CREATE TEMP TABLE copies AS SELECT gen_random_uuid() AS id, 'COPY-' || n AS number \
+           FROM generate_series(1, {more}) AS n; \
+         INSERT INTO tickets (id, ticket_number, subject, description, created_by, sla_policy_id, updated_at) \
+           SELECT c.id, c.number, t.subject, t.description, t.created_by, t.sla_policy_id, t.updated_at \
+           FROM copies c, tickets t WHERE t.id = '{id}'; \
+         INSERT INTO ticket_clocks SELECT c.id, k.policy_id, k.policy_version, k.is_explicit, k.is_live, k.wake_at, k.state \
+           FROM copies c, ticket_clocks k WHERE k.ticket_id = '{id}'"
+    );
+    world.desk.database.batch(&copies).await;
+    let other = TestDesk::start_on(std::sync::Arc::clone(&world.desk.database)).await;
+    // Some of them die in the middle of a round.
+    for pause in 0..12 {
+        let sla = std::sync::Arc::clone(&other.desk.ticket_sla);
+        let dying = tokio::spawn(async move { sla.sweep().await });
+        tokio::time::sleep(std::time::Duration::from_millis(pause * 7)).await;
+        dying.abort();
+        let _ = dying.await;
+    }
+    let left = "SELECT count(*)::text FROM ticket_clocks WHERE wake_at <= now()";
+    let left: u64 = world.desk.database.rows(left).await.concat()[0]
+        .as_ref()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(left > 0, "the dying did everything");
+    let nodes = [&world.desk, &other, &world.desk, &other];
+    let swept = nodes.map(|node| async move {
+        let mut sum = 0;
+        // A round that finds everything in others' hands stores nothing, and is not the last.
+        for _ in 0..100 {
+            sum += node.desk.ticket_sla.sweep().await.unwrap();
+        }
+        sum
+    });
+    let swept: u64 = futures_util::future::join_all(swept).await.into_iter().sum();
+    assert_eq!(swept, left);
+    let told = "SELECT count(*)::text, count(DISTINCT aggregate_id)::text FROM outbox WHERE kind = 'ticket.sla_breached'";
+    let all = Some(TICKETS_DUE.to_string());
+    assert_eq!(world.desk.database.rows(told).await, [[all.clone(), all.clone()]]);
+    let marked = "SELECT count(*)::text FROM tickets t WHERE sla_breached AND 1 = (SELECT count(*) \
+        FROM ticket_activities a WHERE a.ticket_id = t.id AND a.action_type = 'sla_breached')";
+    assert_eq!(world.desk.database.rows(marked).await, [[all]]);
 }

@@ -59,6 +59,10 @@ const TAGS: &[(&str, &str)] = &[
         "ticket-fields",
         "The custom fields of tickets, as administrators define them.",
     ),
+    (
+        "sla-policies",
+        "What the desk promises, to which tickets, and what it would come to.",
+    ),
     ("views", "Saved views of tickets: one's own, a team's, shared."),
     ("notifications", "What the desk tells its people."),
     ("audit", "The record of who did what to whom from where."),

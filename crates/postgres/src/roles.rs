@@ -43,7 +43,7 @@ BEGIN
       EXECUTE format('GRANT %s ON TABLE %s TO %I',
         CASE
           WHEN thing.kind IN ('v', 'm') OR thing.bare = '__diesel_schema_migrations' THEN 'SELECT'
-          WHEN thing.bare = 'audit_log' THEN 'SELECT, INSERT'
+          WHEN thing.bare IN ('audit_log', 'sla_ledger', 'sla_policy_terms') THEN 'SELECT, INSERT'
           ELSE 'SELECT, INSERT, UPDATE, DELETE'
         END, thing.name, server);
     END IF;
@@ -322,7 +322,7 @@ mod tests {
         let excess = "SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a \
                       WHERE a.grantee = 'insightdesk_app'::regrole AND c.relnamespace = 'public'::regnamespace \
                         AND (a.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER') \
-                          OR c.relname = 'audit_log' AND a.privilege_type NOT IN ('SELECT', 'INSERT'))";
+                          OR c.relname IN ('audit_log', 'sla_ledger', 'sla_policy_terms') AND a.privilege_type NOT IN ('SELECT', 'INSERT'))";
         assert_eq!(test.number(excess).await, 0);
         test.batch("CREATE TABLE later (n serial PRIMARY KEY)").await;
         owner.grant_to_role(SERVER_ROLE).await.unwrap();

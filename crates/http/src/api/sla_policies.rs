@@ -296,6 +296,7 @@ async fn update(
 ) -> Result<HttpResponse, Problem> {
     let (actor, expected) = (call.actor(), call.expected(KIND));
     let patch = Value::Object(patch);
+    PolicyDraft::check_members(&patch, "").map_err(PolicyError::Invalid)?;
     call.run(
         async |receipt| {
             for _ in 0..STALE_TRIES_MAX {

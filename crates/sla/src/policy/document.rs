@@ -56,6 +56,16 @@ impl PolicyDraft {
         reader.finish(draft)
     }
 
+    /// Whether a document, or a patch of one, has no members but those that [`PolicyDraft::read`] knows.
+    ///
+    /// # Errors
+    /// `wrong_type` and `unknown_member`.
+    pub fn check_members(json: &Value, pointer: &str) -> Result<(), Violations> {
+        let mut reader = Reader::new();
+        let members = reader.object(json, pointer, &MEMBERS);
+        reader.finish(members.map(drop))
+    }
+
     /// The document, as [`PolicyDraft::read`] takes it.
     #[must_use]
     pub fn to_json(&self) -> Value {

@@ -554,3 +554,148 @@ fn published(event: &ClockEvent) -> TicketFact {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use events::{TicketPriority, TicketStatus, TicketSummary};
+    use kernel::id::Uuid;
+    use kernel::{ManualClock, SequentialIds, UserId};
+
+    use super::*;
+    use crate::testing::build::{at, document};
+    use crate::testing::{MemoryClocks, MemoryPolicies, MockClockStore};
+    use crate::{NewPolicy, PolicyDraft, SlaPolicies, Unchecked};
+
+    const START: &str = "2026-06-01T09:00:00Z";
+
+    struct World {
+        sla: TicketSla,
+        clocks: Arc<MemoryClocks>,
+        known: Arc<KnownPolicies>,
+    }
+
+    impl World {
+        /// With a policy that warns at 50 % of an hour to the first response.
+        async fn new() -> Self {
+            let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(at(START)));
+            let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
+            let store = Arc::new(MemoryPolicies::default());
+            let known = Arc::new(KnownPolicies::new(store, Arc::clone(&clock)));
+            let policies = SlaPolicies::new(Arc::clone(&known) as _, Arc::clone(&clock), Arc::clone(&ids));
+            let mut document = document();
+            document["firstResponseTime"] = 60.into();
+            document["businessHoursOnly"] = false.into();
+            document["filter"] = serde_json::Value::Null;
+            document["priorityMultipliers"] = serde_json::json!({});
+            document["escalationRules"] =
+                serde_json::json!([{ "metric": "first_response", "at": "50%", "actions": [] }]);
+            let draft = PolicyDraft::read(&document, "", &Unchecked).unwrap();
+            let new = NewPolicy {
+                draft,
+                is_default: true,
+            };
+            let admin = crate::testing::build::actor(kernel::Role::Admin);
+            let _ = policies
+                .create(&admin, &new, &kernel::receipt::no_receipt)
+                .await
+                .unwrap();
+            let clocks = Arc::new(MemoryClocks::default());
+            let sla = TicketSla::new(Arc::clone(&known), Arc::clone(&clocks) as _, clock, ids);
+            Self { sla, clocks, known }
+        }
+
+        async fn create(&self, number: u128) -> TicketSummary {
+            let ticket = summary(number);
+            let followed = self.sla.follow(&change(&ticket, true, &[])).await.unwrap();
+            self.clocks.store(ticket.clone(), followed.unwrap());
+            ticket
+        }
+
+        fn told(&self) -> Vec<(TicketId, &'static str)> {
+            let told = |event: &Event| match &event.fact {
+                PublishedFact::Ticket { ticket, what } => match what {
+                    TicketFact::SlaWarning { .. } => (ticket.id, "warning"),
+                    TicketFact::SlaBreached { .. } => (ticket.id, "breach"),
+                    other => panic!("told of {other:?}"),
+                },
+                PublishedFact::Identity(other) => panic!("told of {other:?}"),
+            };
+            self.clocks.events().iter().map(told).collect()
+        }
+    }
+
+    fn summary(number: u128) -> TicketSummary {
+        TicketSummary {
+            id: TicketId(Uuid::from_u128(number)),
+            number: format!("TKT-{number:05}"),
+            subject: "s".into(),
+            requester: UserId(Uuid::from_u128(1)),
+            assignee: None,
+            team: None,
+            status: TicketStatus::Open,
+            priority: TicketPriority::Medium,
+            version: 1,
+            cc: Vec::new(),
+            followers: Vec::new(),
+        }
+    }
+
+    fn change<'a>(ticket: &TicketSummary, is_new: bool, what: &'a [What]) -> Change<'a> {
+        Change {
+            ticket: ticket.id,
+            is_new,
+            at: at(START),
+            status: Status::Open,
+            priority: Priority::Medium,
+            is_answered: false,
+            named: None,
+            what,
+            may_select: is_new,
+            matches: &|_| false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_warning_and_a_breach_are_said_once_and_in_order_however_late_the_sweep_comes() {
+        let world = World::new().await;
+        let ticket = world.create(7).await;
+        world.clocks.set_now(at(START) + TimeDelta::minutes(29));
+        assert_eq!(world.sla.sweep().await.unwrap(), 0);
+        world.clocks.set_now(at(START) + TimeDelta::minutes(61));
+        assert_eq!(world.sla.sweep().await.unwrap(), 1);
+        assert_eq!(world.sla.sweep().await.unwrap(), 0);
+        assert_eq!(world.told(), [(ticket.id, "warning"), (ticket.id, "breach")]);
+    }
+
+    #[tokio::test]
+    async fn what_came_due_before_a_change_is_said_with_it_and_not_by_the_sweep() {
+        let world = World::new().await;
+        let ticket = world.create(7).await;
+        let mut answer = change(&ticket, false, &[What::AgentReply]);
+        answer.at = at(START) + TimeDelta::minutes(40);
+        let followed = world.sla.follow(&answer).await.unwrap().unwrap();
+        assert!(matches!(
+            followed.said.as_slice(),
+            [TicketFact::SlaWarning { .. }]
+        ));
+        assert!(!followed.is_breached);
+        world.clocks.store(ticket, followed);
+        world.clocks.set_now(at(START) + TimeDelta::minutes(61));
+        assert_eq!(world.sla.sweep().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_concerns_no_clock_asks_the_store_nothing() {
+        let world = World::new().await;
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(at(START)));
+        // A mock without expectations fails when it is asked.
+        let sla = TicketSla::new(
+            Arc::clone(&world.known),
+            Arc::new(MockClockStore::new()),
+            clock,
+            Arc::new(SequentialIds::default()),
+        );
+        assert_eq!(sla.follow(&change(&summary(7), false, &[])).await.unwrap(), None);
+    }
+}
