@@ -314,11 +314,22 @@ async fn nobody_is_assigned_a_ticket_once_they_are_suspended() {
             let (desk, admin, body) = (&desk, &admin, &body);
             async move { desk.post(admin, &path, body).await }
         });
-        let suspend = format!("/api/v1/users/{}/suspend", agent.id);
-        let nothing = json!({});
+        // Suspended, deleted, made a customer: in turns.
+        let account = format!("/api/v1/users/{}", agent.id);
+        let (suspend, demoted, nothing) =
+            (format!("{account}/suspend"), json!({ "role": "user" }), json!({}));
         let shut_out = async {
             tokio::time::sleep(std::time::Duration::from_millis(round * 3)).await;
-            desk.post(&admin, &suspend, &nothing).await.expect(200)
+            match round % 3 {
+                0 => desk.post(&admin, &suspend, &nothing).await.expect(200),
+                1 => desk
+                    .request("DELETE", &account)
+                    .by(&admin)
+                    .send()
+                    .await
+                    .expect(204),
+                _ => desk.patch(&admin, &account, &demoted).await.expect(200),
+            }
         };
         let (replies, _) = tokio::join!(join_all(assigns), shut_out);
         for reply in &replies {
@@ -326,7 +337,7 @@ async fn nobody_is_assigned_a_ticket_once_they_are_suspended() {
         }
         // Both wait for the account's row, and the outbox numbers what happened behind it.
         let late = format!(
-            "SELECT count(*) FROM outbox a JOIN outbox s ON s.kind = 'user.updated' AND s.aggregate_id = '{id}' \
+            "SELECT count(*) FROM outbox a JOIN outbox s ON s.kind IN ('user.updated', 'user.deleted') AND s.aggregate_id = '{id}' \
              WHERE a.kind = 'ticket.assigned' AND a.payload::text LIKE '%\"to\": \"{id}\"%' AND a.position > s.position",
             id = agent.id
         );

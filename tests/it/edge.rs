@@ -108,6 +108,24 @@ async fn every_answer_protects_its_reader_whatever_its_status() {
             "{method} {path}: {head} {body}"
         );
         protects(&head, path);
+        let told = head.lines().find_map(|line| line.strip_prefix("content-type: "));
+        match (status, told) {
+            ("204" | "304", told) => assert_eq!(told, None, "{method} {path}"),
+            ("308", _) => {}
+            (refused, told) if refused >= "400" => {
+                assert_eq!(told, Some("application/problem+json"), "{method} {path}");
+            }
+            (_, told) if path.starts_with("/api/v1") => {
+                assert_eq!(told, Some("application/json"), "{method} {path}");
+            }
+            (_, told) => {
+                let told = told.unwrap_or_default();
+                assert!(
+                    told.starts_with("text/") && told.contains("charset=utf-8"),
+                    "{method} {path}: {told}"
+                );
+            }
+        }
         assert!(
             head.contains("\r\nstrict-transport-security: max-age=31536000; includesubdomains"),
             "{method} {path}: {head}"

@@ -276,6 +276,64 @@ async fn both_tickets_are_asked_for_their_rights() {
         hidden_ones, unknown_ones,
         "a hidden ticket is answered like one that is not there"
     );
+    // So are people and messages that are not of this ticket or desk.
+    let (gone, shut) = (
+        f.desk.person("gone", Role::Agent).await,
+        f.desk.person("shut", Role::Agent).await,
+    );
+    let removed = f
+        .desk
+        .request("DELETE", &format!("/api/v1/users/{}", gone.id))
+        .by(&f.ada);
+    let _ = removed.send().await.expect(204);
+    let suspend = format!("/api/v1/users/{}/suspend", shut.id);
+    let _ = f.desk.post(&f.ada, &suspend, &json!({})).await.expect(200);
+    f.say(&f.kim, &hidden, "elsewhere", false).await;
+    let elsewhere = f.seen(&f.ada, &hidden).await["messages"][0]["id"].clone();
+    let visible = f.open("Mine too").await;
+    let people = [gone.id.to_string(), shut.id.to_string()];
+    let cases = [
+        ("assign", "agentId", &people[..]),
+        ("followers", "userId", &people[..]),
+        ("cc", "userId", &people[..]),
+    ];
+    for (path, member, others) in cases {
+        let answer = async |other: &str| {
+            let body = json!({ member: other });
+            let reply = f
+                .desk
+                .post(&f.ada, &format!("{mine}/{path}"), &body)
+                .await
+                .expect(422);
+            reply.json()["errors"].clone()
+        };
+        let absent = answer(unknown).await;
+        for other in others {
+            assert_eq!(answer(other).await, absent, "{path}");
+        }
+    }
+    for (path, body) in [
+        (
+            "move-message",
+            json!({ "messageId": null, "ticketId": id(&visible) }),
+        ),
+        ("split", json!({ "messageIds": [null], "subject": "s" })),
+    ] {
+        let answer = async |message: &serde_json::Value| {
+            let mut body = body.clone();
+            match body.get_mut("messageId") {
+                Some(one) => *one = message.clone(),
+                None => body["messageIds"] = json!([message]),
+            }
+            let reply = f.desk.post(&f.age, &format!("{mine}/{path}"), &body).await;
+            (
+                reply.status,
+                reply.json()["code"].clone(),
+                reply.json()["errors"].clone(),
+            )
+        };
+        assert_eq!(answer(&elsewhere).await, answer(&json!(unknown)).await, "{path}");
+    }
     // Who sees both may; who sees one sees no link, and hears that something blocks without hearing what.
     let link = json!({ "ticketId": id(&mine), "kind": "blocks" });
     let _ = f

@@ -499,11 +499,8 @@ async fn of_many_overdue_tickets_each_is_told_once_by_sweepers_on_two_nodes_of_w
     let other = TestDesk::start_on(std::sync::Arc::clone(&world.desk.database)).await;
     // Some of them die in the middle of a round.
     for pause in 0..12 {
-        let sla = std::sync::Arc::clone(&other.desk.ticket_sla);
-        let dying = tokio::spawn(async move { sla.sweep().await });
-        tokio::time::sleep(std::time::Duration::from_millis(pause * 7)).await;
-        dying.abort();
-        let _ = dying.await;
+        let life = std::time::Duration::from_millis(pause * 7);
+        let _ = tokio::time::timeout(life, other.desk.ticket_sla.sweep()).await;
     }
     let left = "SELECT count(*)::text FROM ticket_clocks WHERE wake_at <= now()";
     let left: u64 = world.desk.database.rows(left).await.concat()[0]

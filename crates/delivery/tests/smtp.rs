@@ -633,6 +633,12 @@ async fn no_text_of_a_stranger_becomes_a_header() {
         MailContent::SignOnLinked {
             provider: evil.to_owned(),
         },
+        MailContent::RateTicket {
+            token: SecretToken::parse(TOKEN).unwrap(),
+            life: chrono::TimeDelta::days(7),
+            number: evil.to_owned(),
+            subject: evil.to_owned(),
+        },
     ];
     for content in contents {
         // A person's name with line breaks cannot be made; this one tries with signs that mean something in

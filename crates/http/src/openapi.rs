@@ -241,9 +241,12 @@ async fn docs(
     if file.gzpipped {
         response.insert_header(header::ContentEncoding::Gzip);
     }
-    Ok(response
-        .content_type(file.content_type)
-        .body(file.bytes.into_owned()))
+    // A text without its charset is guessed at by some browsers.
+    let content_type = match file.content_type {
+        text if text.starts_with("text/") && !text.contains("charset") => format!("{text}; charset=utf-8"),
+        other => other,
+    };
+    Ok(response.content_type(content_type).body(file.bytes.into_owned()))
 }
 
 /// The document of `operations`.

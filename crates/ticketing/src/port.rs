@@ -273,7 +273,8 @@ pub trait Directory: Send + Sync {
     /// When the directory cannot be reached.
     async fn rater(&self, user: UserId) -> Result<Option<RaterFacts>, PortError>;
 
-    /// Whether an account can be a requester: it exists and is not deleted.
+    /// Whether an account can be named as a requester, or to take part as one: it exists, and is neither deleted nor suspended. Its
+    /// address need not be proved yet.
     ///
     /// # Errors
     /// When the directory cannot be reached.

@@ -14,6 +14,8 @@ use crate::identity::principal;
 use crate::schema::{teams, users};
 use crate::sql::Sql;
 
+use super::rows::NumberRow;
+
 const PORT: &str = "directory";
 
 /// People and teams in PostgreSQL, as ticketing sees them.
@@ -84,14 +86,10 @@ impl Directory for PgDirectory {
     }
 
     async fn is_requester(&self, user: UserId) -> Result<bool, PortError> {
-        let read = self
-            .database
-            .run(async |connection| {
-                let found = users::table.find(user.0).filter(users::deleted_at.is_null());
-                diesel::select(exists(found)).get_result(connection).await
-            })
-            .await;
-        read.map_err(|failure| failure.at(PORT))
+        let sql = Sql::new("SELECT 1::bigint AS number FROM users WHERE id = ")
+            .bind(user)
+            .push(" AND deleted_at IS NULL AND status <> 'suspended'");
+        Ok(self.database.row::<NumberRow>(PORT, sql).await?.is_some())
     }
 
     async fn team_exists(&self, team: TeamId) -> Result<bool, PortError> {

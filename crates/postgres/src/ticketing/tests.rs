@@ -84,6 +84,16 @@ async fn the_directory_knows_who_can_be_given_work() {
     assert_eq!(directory.assignee(customer).await.unwrap(), None);
     assert!(directory.is_requester(customer).await.unwrap());
     assert!(!directory.is_requester(stranger).await.unwrap());
+    test.batch(&format!(
+        "UPDATE users SET status = 'suspended' WHERE id = '{customer}'"
+    ))
+    .await;
+    assert!(!directory.is_requester(customer).await.unwrap());
+    test.batch(&format!(
+        "UPDATE users SET status = 'pending' WHERE id = '{customer}'"
+    ))
+    .await;
+    assert!(directory.is_requester(customer).await.unwrap());
     assert!(directory.team_exists(team).await.unwrap());
     assert!(!directory.team_exists(TeamId(ids.next())).await.unwrap());
     let people = directory.people(&[agent, stranger]).await.unwrap();
