@@ -186,7 +186,7 @@ async fn the_reference_loads_nothing_from_elsewhere() {
     let page = world.send(request(Method::GET, "//api/docs/")).await;
     assert_eq!(
         (page.status.as_u16(), page.header("content-type")),
-        (200, "text/html"),
+        (200, "text/html; charset=utf-8"),
         "{page:?}"
     );
     assert!(
