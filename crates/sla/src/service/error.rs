@@ -89,7 +89,7 @@ impl Classify for PolicyError {
                 format!("There are {POLICIES_MAX} policies already; delete one before you add another.")
             }
             PolicyError::InUse { tickets } => {
-                format!("Tickets use this policy ({tickets}); name a successor for them.")
+                format!("{tickets} tickets use this policy; name a successor for them.")
             }
             PolicyError::IsDefault => {
                 "This policy is for all tickets that no other is for; name a successor, or make another the default."
