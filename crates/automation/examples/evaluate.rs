@@ -9,7 +9,7 @@
 use std::error::Error;
 
 use automation::testing::build;
-use automation::{AlwaysOpen, Detail, Rule, RuleContent, RuleId, RuleSet, TriggerKind};
+use automation::{AlwaysOpen, Detail, Ran, Rule, RuleContent, RuleId, RuleSet, TriggerKind};
 use insightdesk_automation as automation;
 use kernel::{IdSource as _, SequentialIds, Version};
 use serde_json::json;
@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         created_at: build::noon(),
         updated_at: build::noon(),
         version: Version::FIRST,
+        ran: Ran::default(),
     };
     let set = RuleSet::new([rule]);
     let (event, ticket) = (build::event(TriggerKind::Created), build::view());

@@ -14,6 +14,7 @@ mod error;
 mod facts;
 mod feed;
 pub mod field;
+mod heard;
 mod macros;
 mod plan;
 mod pointer;
@@ -43,19 +44,22 @@ pub use facts::{
 };
 pub use feed::feeds;
 pub use field::{Audience, Field};
+pub use heard::Heard;
 pub use macros::{Macro, MacroContent, MacroHolder, MacroId, MacroReach, MacroRight};
 pub use plan::{Effect, Impossible, Outcome, PLAN_VERSION, Step};
 pub use port::{
     Carried, CommitError, Directory, Effects, MACROS_LISTED_MAX, MACROS_MAX, MacroCommit, MacroStore,
     MacroWrite, Place, RULES_MAX, Revision, RuleCommit, RuleStore, RuleWrite, Run, RunKey, RunState,
-    RunStore, SUBSCRIBER, StepResult,
+    RunStore, SUBSCRIBER, Scenes, ScheduleLease, StepResult,
 };
 pub use reference::{EndpointId, Reference, Target, World};
 pub use rights::RuleRight;
-pub use rule::{Disabled, RateLimit, RowFault, Rule, RuleContent, RuleId, RuleReading, RuleRow, RunCounts};
+pub use rule::{
+    Disabled, Ran, RateLimit, RowFault, Rule, RuleContent, RuleId, RuleReading, RuleRow, RunCounts,
+};
 pub use schedule::{CRON_MAX_CHARS, FILTER_MAX_BYTES, SILENCE_MAX_DAYS, Schedule};
 pub use service::{
-    Applied, Automation, EventOutcome, Guard, Listed, Macros, RESUME_AFTER, RULES_KNOWN_FOR, Rules,
-    SIMULATED_MAX_EVENTS, Saved,
+    Applied, Automation, EventOutcome, Guard, Listed, Macros, RESUME_AFTER, RULES_KNOWN_FOR, RUNS_KEPT_DAYS,
+    Rules, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS, SIMULATED_MAX_EVENTS, Saved,
 };
 pub use trigger::{Occasion, Trigger, TriggerKind};

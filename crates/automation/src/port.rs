@@ -5,14 +5,20 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{EventId, EventReceipt, Page, PageLimit, PortError, Position, Receipt, TicketId, Version};
+use events::Event;
+use kernel::{
+    EventId, EventReceipt, MessageId, Page, PageLimit, PortError, Position, Receipt, TicketId, UserId,
+    Version,
+};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::chain::Chain;
 use crate::condition::Explanation;
 use crate::engine::Trip;
+use crate::facts::{MessageFacts, PersonFacts, Surroundings, TicketView};
 use crate::macros::{Macro, MacroId, MacroReach};
 use crate::plan::Step;
 use crate::reference::{Target, World};
@@ -70,6 +76,8 @@ pub trait RuleStore: Send + Sync {
 pub struct RuleCommit {
     /// What becomes of the rules.
     pub write: RuleWrite,
+    /// What others are told; `None` for a write that changes nothing.
+    pub event: Option<Event>,
     /// What makes the command safe to repeat.
     pub receipt: Option<Receipt>,
 }
@@ -283,6 +291,43 @@ pub trait RunStore: Send + Sync {
     /// When the store cannot be reached.
     async fn trips(&self, rule: RuleId, since: DateTime<Utc>) -> Result<u32, PortError>;
 
+    /// Up to when a rule's schedule was worked off; `None` where it never was.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn worked_off(&self, rule: RuleId) -> Result<Option<DateTime<Utc>>, PortError>;
+
+    /// Takes a time of a rule's schedule; false where another node has it, or it was worked off, or the rule is gone.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn lease(&self, lease: ScheduleLease) -> Result<bool, PortError>;
+
+    /// Makes a lease last until `until`.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn prolong(&self, rule: RuleId, until: DateTime<Utc>) -> Result<(), PortError>;
+
+    /// Says that a time of a rule's schedule was worked off, and ends the lease.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn finish(&self, rule: RuleId, due: DateTime<Utc>) -> Result<(), PortError>;
+
+    /// Adds up to `rows_max` runs to what their rules show of how often and when they last ran, each once; gives their
+    /// number.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn count(&self, rows_max: i64) -> Result<u64, PortError>;
+
+    /// Forgets up to `rows_max` settled runs of events before `before`, and trips; gives the number forgotten.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn forget(&self, before: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError>;
+
     /// One page of the run log, the newest first, of a rule, of a ticket, or of all.
     ///
     /// # Errors
@@ -294,6 +339,58 @@ pub trait RunStore: Send + Sync {
         after: Option<Position>,
         limit: PageLimit,
     ) -> Result<Page<Run>, PortError>;
+}
+
+/// A time of a schedule, in the hands of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScheduleLease {
+    /// Of which rule.
+    pub rule: RuleId,
+    /// The time.
+    pub due: DateTime<Utc>,
+    /// The moment at which it is taken.
+    pub now: DateTime<Utc>,
+    /// Until when no other node takes it.
+    pub until: DateTime<Utc>,
+}
+
+/// Looks up what rules look at.
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
+#[async_trait]
+pub trait Scenes: Send + Sync {
+    /// A live ticket as it stands now, as staff see it.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or the row is no ticket.
+    async fn ticket(&self, id: TicketId) -> Result<Option<TicketView>, PortError>;
+
+    /// A message of a ticket.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn message(&self, ticket: TicketId, id: MessageId) -> Result<Option<MessageFacts>, PortError>;
+
+    /// An account that is not deleted.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn person(&self, id: UserId) -> Result<Option<PersonFacts>, PortError>;
+
+    /// The hours of the desk and of its policies.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn surroundings(&self) -> Result<Box<dyn Surroundings + Send + Sync>, PortError>;
+
+    /// Up to `tickets_max` live tickets that a condition of ticket lists selects, each once; all without one.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn select<'a>(
+        &self,
+        filter: Option<&'a Value>,
+        tickets_max: usize,
+    ) -> Result<Vec<TicketId>, PortError>;
 }
 
 /// Carries out what rules decided.

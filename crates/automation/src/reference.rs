@@ -26,6 +26,8 @@ pub enum Target {
     SlaPolicy(Uuid),
     /// A webhook endpoint.
     Endpoint(EndpointId),
+    /// Mails whose texts rules make.
+    Mail,
     /// One behind which there is staff alone: it is sent what only staff may read.
     StaffEndpoint(EndpointId),
 }
@@ -50,6 +52,8 @@ pub struct World {
     pub sla_policies: HashSet<Uuid>,
     /// Webhook endpoints, and who may stand behind each.
     pub endpoints: HashMap<EndpointId, Audience>,
+    /// Whether mails with texts of rules are sent.
+    pub sends_mail: bool,
 }
 
 impl World {
@@ -92,6 +96,15 @@ impl World {
                 None => unknown("webhook endpoint"),
             },
             Target::Endpoint(_) => unknown("webhook endpoint"),
+            Target::Mail if self.sends_mail => Ok(()),
+            Target::Mail => {
+                let message = "must be another action: this server sends no mails for rules";
+                Err(Violation::new(
+                    reference.pointer.clone(),
+                    "not_supported",
+                    message,
+                ))
+            }
         }
     }
 }

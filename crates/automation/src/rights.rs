@@ -11,6 +11,8 @@
 
 use kernel::{Actor, Role, TeamRole};
 
+use crate::error::AutomationError;
+
 /// What someone may do with rules. The order is the rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RuleRight {
@@ -25,6 +27,21 @@ pub enum RuleRight {
 }
 
 impl RuleRight {
+    /// Refuses who may do less.
+    ///
+    /// # Errors
+    /// [`AutomationError::Forbidden`].
+    pub fn require(self, actor: &Actor) -> Result<(), AutomationError> {
+        if RuleRight::of(actor) >= self {
+            return Ok(());
+        }
+        Err(AutomationError::Forbidden(match self {
+            RuleRight::Closed | RuleRight::Read => "see automation rules",
+            RuleRight::Try => "try automation rules",
+            RuleRight::Write => "write automation rules",
+        }))
+    }
+
     /// What `actor` may do.
     #[must_use]
     pub fn of(actor: &Actor) -> Self {

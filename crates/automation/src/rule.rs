@@ -55,6 +55,17 @@ pub struct Rule {
     pub updated_at: DateTime<Utc>,
     /// Moves with every change.
     pub version: Version,
+    /// How often it ran. The store counts; a write leaves it alone.
+    pub ran: Ran,
+}
+
+/// How often a rule ran, a few seconds late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ran {
+    /// The contract's `triggerCount`.
+    pub count: u32,
+    /// The moment of the last event; the contract's `lastTriggeredAt`.
+    pub last_at: Option<DateTime<Utc>>,
 }
 
 /// Why the server disabled a rule. Enabling it again clears this.
@@ -195,6 +206,12 @@ impl RuleReading {
     #[must_use]
     pub fn references(&self) -> &[Reference] {
         &self.references
+    }
+
+    /// What sets it off; `None` where the document is faulty anyway.
+    #[must_use]
+    pub fn trigger(&self) -> Option<&Trigger> {
+        self.content.as_ref().map(|content| &content.trigger)
     }
 
     /// The rule's content, where all of it is well.
@@ -415,7 +432,7 @@ impl RuleContent {
 }
 
 /// A rule as a table holds it. Others may have written any of its JSON.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleRow {
     /// `id`
     pub id: Uuid,
@@ -449,6 +466,21 @@ pub struct RuleRow {
     pub updated_at: DateTime<Utc>,
     /// Counts its changes; ours.
     pub version: i32,
+    /// `trigger_count`; the store counts.
+    pub trigger_count: i32,
+    /// `last_triggered_at`; the store counts.
+    pub last_triggered_at: Option<DateTime<Utc>>,
+}
+
+impl RuleRow {
+    /// How often it ran.
+    #[must_use]
+    pub fn ran(&self) -> Ran {
+        Ran {
+            count: u32::try_from(self.trigger_count).unwrap_or(0),
+            last_at: self.last_triggered_at,
+        }
+    }
 }
 
 /// Why a row is no rule. It never runs, and is shown with this until someone mends it.
@@ -465,6 +497,8 @@ pub struct RowFault {
     pub enabled: bool,
     /// What is wrong, each with its place.
     pub faults: Violations,
+    /// The row.
+    pub row: Box<RuleRow>,
 }
 
 impl Rule {
@@ -490,6 +524,7 @@ impl Rule {
                 version: Version(row.version),
                 enabled: row.enabled,
                 faults,
+                row: Box::new(row.clone()),
             });
         };
         Ok(Rule {
@@ -510,6 +545,7 @@ impl Rule {
             created_at: row.created_at,
             updated_at: row.updated_at,
             version: Version(row.version),
+            ran: row.ran(),
         })
     }
 
@@ -544,6 +580,8 @@ impl Rule {
             created_at: self.created_at,
             updated_at: self.updated_at,
             version: self.version.0,
+            trigger_count: i32::try_from(self.ran.count).unwrap_or(i32::MAX),
+            last_triggered_at: self.ran.last_at,
         }
     }
 

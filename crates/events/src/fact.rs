@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use kernel::{Actor, EventId, IdSource, MessageId, Origin, SystemActor, TeamId, TicketId, UserId, Version};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::vocabulary::{TicketPriority, TicketStatus};
@@ -22,6 +22,9 @@ pub struct Event {
     /// Where the request came from that made it happen. Kept for what happens to accounts and teams alone, for the
     /// audit log; no feed shows it.
     pub origin: Option<Arc<Origin>>,
+    /// The rules that led to it, as whoever runs rules writes them; `None` for what no rule led to. Kept for what happens to
+    /// tickets alone; no feed shows it.
+    pub chain: Option<Arc<Value>>,
     /// What happened.
     pub fact: Fact,
 }
@@ -45,6 +48,7 @@ impl Event {
             at,
             cause,
             origin,
+            chain: None,
             fact,
         }
     }
@@ -75,9 +79,12 @@ impl From<&Actor> for Cause {
     fn from(actor: &Actor) -> Self {
         match actor {
             Actor::Person(person) => Cause::Person(person.id),
-            Actor::System(system @ (SystemActor::AutoClose | SystemActor::Import | SystemActor::Routing)) => {
-                Cause::System(system.as_str().to_owned())
-            }
+            Actor::System(
+                system @ (SystemActor::AutoClose
+                | SystemActor::Import
+                | SystemActor::Routing
+                | SystemActor::Automation),
+            ) => Cause::System(system.as_str().to_owned()),
         }
     }
 }
@@ -146,6 +153,10 @@ pub enum TicketFact {
     Updated {
         /// The contract's names of the changed fields.
         fields: Vec<String>,
+        /// What the short ones of them were before: `subject`, `tags`, `slaPolicyId`, and each custom field that changed by its full name,
+        /// `customFields.region`; null where it had no value. Absent in rows of earlier releases.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        before: Map<String, Value>,
     },
     /// It moved in the state machine.
     #[serde(rename = "ticket.status_changed")]
@@ -556,6 +567,18 @@ pub enum IdentityFact {
         /// What: `created`, `changed`, `promise_changed`, `made_default`, `no_longer_default`, `moved`, `deleted`.
         change: String,
     },
+    /// Something became of a rule.
+    #[serde(rename = "automation_rule.changed")]
+    AutomationRuleChanged {
+        /// The rule; `None` where all of them were put in another order.
+        rule: Option<Uuid>,
+        /// Its name then; empty for all of them.
+        name: String,
+        /// Who made it; `None` for all of them.
+        owner: Option<UserId>,
+        /// What: `created`, `changed`, `enabled`, `disabled`, `disabled_as_loop`, `reordered`, `deleted`.
+        change: String,
+    },
     /// A team was made.
     #[serde(rename = "team.created")]
     TeamCreated {
@@ -634,6 +657,8 @@ pub enum DecodeError {
 #[derive(Serialize, Deserialize)]
 struct TicketPayload {
     cause: Cause,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chain: Option<Value>,
     ticket: TicketSummary,
     data: Value,
 }
@@ -666,6 +691,7 @@ impl Event {
                 let (kind, data) = split(serde_json::to_value(what)?);
                 let payload = TicketPayload {
                     cause,
+                    chain: self.chain.as_deref().cloned(),
                     ticket: ticket.clone(),
                     data,
                 };
@@ -699,13 +725,19 @@ impl Event {
             source,
         };
         if kind.starts_with("ticket.") {
-            let TicketPayload { cause, ticket, data } = serde_json::from_value(payload).map_err(shape)?;
+            let TicketPayload {
+                cause,
+                chain,
+                ticket,
+                data,
+            } = serde_json::from_value(payload).map_err(shape)?;
             let what = serde_json::from_value(join(kind, data)).map_err(shape)?;
             return Ok(Self {
                 id,
                 at,
                 cause,
                 origin: None,
+                chain: chain.map(Arc::new),
                 fact: Fact::Ticket { ticket, what },
             });
         }
@@ -716,6 +748,7 @@ impl Event {
             at,
             cause,
             origin: origin.map(Arc::new),
+            chain: None,
             fact: Fact::Identity(fact),
         })
     }
@@ -760,6 +793,7 @@ impl Fact {
                 IdentityFact::MailAsked { token } => *token,
                 IdentityFact::SecuritySettingsChanged { .. } => Uuid::max(),
                 IdentityFact::SlaPolicyChanged { policy, .. } => *policy,
+                IdentityFact::AutomationRuleChanged { rule, .. } => rule.unwrap_or(Uuid::max()),
                 IdentityFact::TeamCreated { team }
                 | IdentityFact::TeamUpdated { team }
                 | IdentityFact::TeamRoutingChanged { team, .. }
@@ -800,6 +834,7 @@ mod tests {
             at,
             cause: Cause::Person(UserId(Uuid::from_u128(2))),
             origin: None,
+            chain: None,
             fact,
         }
     }
@@ -846,6 +881,18 @@ mod tests {
             let read = Event::decode(event.id, event.at, &kind, Fact::PAYLOAD_VERSION, payload).unwrap();
             assert_eq!(read, event);
         }
+    }
+
+    #[test]
+    fn the_rules_that_led_to_it_are_kept_with_it() {
+        let mut event = event(Fact::Ticket {
+            ticket: summary(),
+            what: TicketFact::Created {},
+        });
+        event.chain = Some(Arc::new(serde_json::json!({ "depth": 1, "runs": [] })));
+        let (kind, payload) = event.encode().unwrap();
+        let read = Event::decode(event.id, event.at, &kind, Fact::PAYLOAD_VERSION, payload).unwrap();
+        assert_eq!(read, event);
     }
 
     /// Rows of an earlier release must stay readable: this text is what version 1 stored.

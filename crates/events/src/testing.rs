@@ -42,6 +42,7 @@ pub fn ticket_event(id: u128, ticket: u128, what: TicketFact) -> Event {
             what,
         },
         origin: None,
+        chain: None,
     }
 }
 
@@ -285,6 +286,7 @@ mod cases {
             ticket,
             TicketFact::Updated {
                 fields: vec![format!("field {id}")],
+                before: serde_json::Map::new(),
             },
         )
     }

@@ -63,6 +63,10 @@ const TAGS: &[(&str, &str)] = &[
         "sla-policies",
         "What the desk promises, to which tickets, and what it would come to.",
     ),
+    (
+        "automation",
+        "Rules that change tickets by themselves: what sets them off, what they did and why, and what they would do.",
+    ),
     ("views", "Saved views of tickets: one's own, a team's, shared."),
     ("notifications", "What the desk tells its people."),
     ("audit", "The record of who did what to whom from where."),

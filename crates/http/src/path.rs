@@ -7,6 +7,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use automation::RuleId;
 use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
 use sla::PolicyId;
@@ -90,6 +91,7 @@ uuid_keys! {
     ApiKeyId, "api_key.not_found", "There is no such API key.";
     SavedViewId, "view.not_found", "There is no such view.";
     FieldId, "ticket_field.not_found", "There is no such custom field.";
+    RuleId, "rule.not_found", "There is no such rule.";
     PolicyId, "sla_policy.not_found", "There is no such policy.";
     JobId, "job.not_found", "There is no such job.";
     AttachmentId, "attachment.not_found", "There is no such attachment.";

@@ -131,6 +131,7 @@ pub fn entry_of(event: &Event) -> Option<AuditEntry> {
         at,
         cause,
         origin,
+        chain: _,
         fact,
     } = event;
     let Act {
@@ -273,6 +274,15 @@ fn act_of(fact: &IdentityFact) -> Option<Act> {
                 .with("name", name.clone())
                 .with("change", change.clone())
         }
+        IdentityFact::AutomationRuleChanged {
+            rule,
+            name,
+            owner: _,
+            change,
+        } => Act::on("automation_rule.changed", AuditTarget::Settings)
+            .with("ruleId", rule.map(|rule| rule.to_string()))
+            .with("name", name.clone())
+            .with("change", change.clone()),
         IdentityFact::TeamCreated { team } => Act::on("team.created", AuditTarget::Team(*team)),
         IdentityFact::TeamUpdated { team } => Act::on("team.updated", AuditTarget::Team(*team)),
         IdentityFact::TeamRoutingChanged { team, mode, capacity } => {
@@ -380,6 +390,12 @@ mod tests {
                 name: "Standard".into(),
                 change: "created".into(),
             },
+            IdentityFact::AutomationRuleChanged {
+                rule: Some(Uuid::from_u128(5)),
+                name: "VPN".into(),
+                owner: Some(user),
+                change: "created".into(),
+            },
             IdentityFact::TeamCreated { team },
             IdentityFact::TeamUpdated { team },
             IdentityFact::TeamRoutingChanged {
@@ -413,6 +429,7 @@ mod tests {
             at: start(),
             cause: Cause::Person(UserId(id(8))),
             origin: Some(Arc::new(origin)),
+            chain: None,
             fact: Fact::Identity(fact),
         }
     }

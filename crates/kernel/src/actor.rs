@@ -123,6 +123,8 @@ pub enum SystemActor {
     Import,
     /// Gives a team's waiting tickets to its agents.
     Routing,
+    /// Carries out what rules decided.
+    Automation,
 }
 
 impl SystemActor {
@@ -133,6 +135,7 @@ impl SystemActor {
             SystemActor::AutoClose => "auto_close",
             SystemActor::Import => "import",
             SystemActor::Routing => "routing",
+            SystemActor::Automation => "automation",
         }
     }
 }

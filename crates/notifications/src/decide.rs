@@ -1,6 +1,6 @@
 //! The decision whom a fact concerns. Pure: one event in, drafts out.
 
-use events::{Event, Fact, TicketFact, TicketSummary};
+use events::{Event, Fact, IdentityFact, TicketFact, TicketSummary};
 use kernel::UserId;
 use serde_json::{Value, json};
 
@@ -24,8 +24,9 @@ pub struct Draft {
 /// Whom `event` concerns, and what they are told: each person once.
 #[must_use]
 pub fn decide(event: &Event) -> Vec<Draft> {
-    let Fact::Ticket { ticket, what } = &event.fact else {
-        return Vec::new();
+    let (ticket, what) = match &event.fact {
+        Fact::Ticket { ticket, what } => (ticket, what),
+        Fact::Identity(fact) => return owner_of_looping_rule(fact).into_iter().collect(),
     };
     let mut drafts = called(ticket, what);
     for draft in concerned(event, ticket, what) {
@@ -42,6 +43,28 @@ pub fn decide(event: &Event) -> Vec<Draft> {
         }
     }
     drafts
+}
+
+/// Whoever made a rule hears that the server disabled it.
+fn owner_of_looping_rule(fact: &IdentityFact) -> Option<Draft> {
+    match fact {
+        IdentityFact::AutomationRuleChanged {
+            rule,
+            name,
+            owner: Some(owner),
+            change,
+        } if change == "disabled_as_loop" => {
+            let title = format!("Rule disabled: {name}");
+            Some(Draft {
+                user: *owner,
+                kind: Kind::RuleDisabled,
+                title: title.chars().take(Notification::TITLE_CHARS_MAX).collect(),
+                message: "It kept setting itself off, alone or with others.".to_owned(),
+                data: json!({ "ruleId": rule }),
+            })
+        }
+        _ => None,
+    }
 }
 
 fn is_told(drafts: &[Draft], user: UserId) -> bool {
@@ -333,7 +356,10 @@ mod tests {
         };
         let drafts = decide(&followed_by(by(ASSIGNEE, resolved), &[5]));
         assert_eq!(drafts[0].title, "TKT-00010 is now resolved");
-        let priority = TicketFact::Updated { fields: vec![] };
+        let priority = TicketFact::Updated {
+            fields: vec![],
+            before: serde_json::Map::new(),
+        };
         assert_eq!(told(&followed_by(by(ASSIGNEE, priority), &[5])), []);
     }
 

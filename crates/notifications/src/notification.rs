@@ -30,11 +30,17 @@ pub enum Kind {
     SlaWarning,
     /// A ticket that is the reader's to answer is overdue.
     SlaBreached,
+    /// A rule says something of a ticket.
+    Rule,
+    /// A rule says something that is of no ticket.
+    RuleNews,
+    /// A rule of the reader's was disabled, since it kept setting itself off.
+    RuleDisabled,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Assigned,
         Kind::Replied,
         Kind::InternalNote,
@@ -44,6 +50,9 @@ impl Kind {
         Kind::Rated,
         Kind::SlaWarning,
         Kind::SlaBreached,
+        Kind::Rule,
+        Kind::RuleNews,
+        Kind::RuleDisabled,
     ];
 
     /// Whether it tells of what only staff may know of. Someone who is no longer staff is not told.
@@ -56,7 +65,10 @@ impl Kind {
             | Kind::Followed
             | Kind::Rated
             | Kind::SlaWarning
-            | Kind::SlaBreached => true,
+            | Kind::SlaBreached
+            | Kind::Rule
+            | Kind::RuleNews
+            | Kind::RuleDisabled => true,
             Kind::Replied | Kind::Copied => false,
         }
     }
@@ -65,14 +77,16 @@ impl Kind {
     #[must_use]
     pub fn asks_for_sight(self) -> bool {
         match self {
-            Kind::Mentioned | Kind::Followed => true,
+            Kind::Mentioned | Kind::Followed | Kind::Rule => true,
             Kind::Assigned
             | Kind::Replied
             | Kind::Copied
             | Kind::InternalNote
             | Kind::Rated
             | Kind::SlaWarning
-            | Kind::SlaBreached => false,
+            | Kind::SlaBreached
+            | Kind::RuleNews
+            | Kind::RuleDisabled => false,
         }
     }
 
@@ -89,6 +103,9 @@ impl Kind {
             Kind::Rated => "rated",
             Kind::SlaWarning => "sla_warning",
             Kind::SlaBreached => "sla_breached",
+            Kind::Rule => "rule",
+            Kind::RuleNews => "rule_news",
+            Kind::RuleDisabled => "rule_disabled",
         }
     }
 

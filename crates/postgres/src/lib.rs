@@ -8,6 +8,7 @@
 //! transaction. A violated constraint that the domain knows becomes the domain's error by its name; everything else
 //! becomes a `kernel::PortError`.
 
+mod automation;
 mod enums;
 mod error;
 mod facts;
@@ -30,6 +31,7 @@ mod ticketing;
 mod tls;
 mod wake_ups;
 
+pub use automation::{PgMacros, PgRules, PgRuns};
 pub use facts::PgFacts;
 pub use identity::{
     AuditRow, PgApiKeys, PgAudit, PgPeople, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTokens,

@@ -351,7 +351,14 @@ mod tests {
     }
 
     fn updated(id: u128, ticket: u128) -> Event {
-        ticket_event(id, ticket, TicketFact::Updated { fields: vec![] })
+        ticket_event(
+            id,
+            ticket,
+            TicketFact::Updated {
+                fields: vec![],
+                before: serde_json::Map::new(),
+            },
+        )
     }
 
     #[tokio::test]

@@ -125,6 +125,15 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    automation_revision (id) {
+        id -> Bool,
+        revision -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     automation_rules (id) {
         id -> Uuid,
         #[max_length = 100]
@@ -141,6 +150,55 @@ diesel::table! {
         created_by -> Uuid,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        schedule -> Nullable<Jsonb>,
+        stop_after_match -> Bool,
+        rate_limit -> Nullable<Jsonb>,
+        #[max_length = 20]
+        disabled -> Nullable<Varchar>,
+        version -> Int4,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    automation_runs (rule_id, event_id) {
+        rule_id -> Uuid,
+        event_id -> Uuid,
+        log_id -> Uuid,
+        rule_version -> Int4,
+        #[max_length = 100]
+        name -> Varchar,
+        ticket_id -> Nullable<Uuid>,
+        happened_at -> Timestamptz,
+        place -> Int4,
+        explanation -> Jsonb,
+        plan_version -> Int2,
+        steps -> Jsonb,
+        chain -> Jsonb,
+        settled_at -> Nullable<Timestamptz>,
+        results -> Nullable<Jsonb>,
+        is_counted -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    automation_schedules (rule_id) {
+        rule_id -> Uuid,
+        done_at -> Nullable<Timestamptz>,
+        leased_until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    automation_trips (rule_id, event_id) {
+        rule_id -> Uuid,
+        event_id -> Uuid,
+        tripped_at -> Timestamptz,
     }
 }
 
@@ -326,6 +384,23 @@ diesel::table! {
         order -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    macros (id) {
+        id -> Uuid,
+        #[max_length = 100]
+        name -> Varchar,
+        description -> Nullable<Text>,
+        actions -> Jsonb,
+        user_id -> Nullable<Uuid>,
+        team_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        version -> Int4,
     }
 }
 
@@ -836,12 +911,18 @@ diesel::joinable!(api_keys -> users (user_id));
 diesel::joinable!(attachments -> ticket_messages (message_id));
 diesel::joinable!(attachments -> users (uploader_id));
 diesel::joinable!(automation_rules -> users (created_by));
+diesel::joinable!(automation_runs -> automation_rules (rule_id));
+diesel::joinable!(automation_runs -> tickets (ticket_id));
+diesel::joinable!(automation_schedules -> automation_rules (rule_id));
+diesel::joinable!(automation_trips -> automation_rules (rule_id));
 diesel::joinable!(external_identities -> users (user_id));
 diesel::joinable!(job_items -> jobs (job_id));
 diesel::joinable!(job_results -> jobs (job_id));
 diesel::joinable!(jobs -> users (owner_id));
 diesel::joinable!(kb_articles -> kb_categories (category_id));
 diesel::joinable!(kb_articles -> users (author_id));
+diesel::joinable!(macros -> teams (team_id));
+diesel::joinable!(macros -> users (user_id));
 diesel::joinable!(notifications -> users (user_id));
 diesel::joinable!(one_time_tokens -> users (user_id));
 diesel::joinable!(recovery_codes -> users (user_id));
@@ -877,7 +958,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     attachments,
     audit_log,
+    automation_revision,
     automation_rules,
+    automation_runs,
+    automation_schedules,
+    automation_trips,
     daily_ticket_metrics,
     desk_facts,
     desk_settings,
@@ -889,6 +974,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     jobs,
     kb_articles,
     kb_categories,
+    macros,
     notifications,
     one_time_tokens,
     outbox,

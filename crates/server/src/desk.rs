@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use automation::{Automation, Macros, RuleStore, Rules, RunRules, RunSchedules, RunStore, Scenes};
 use chrono::TimeDelta;
 use credentials::{
     AesVault, Argon2Hasher, Hs256AccessTokens, KeyRing, KeyUse, RingSecrets, RingTotp, SystemClock, UuidIds,
@@ -33,18 +34,19 @@ use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgClocks, PgDirectory, PgDrafts,
-    PgFacts, PgFields, PgJobs, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits, PgRouting,
-    PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers,
-    PgViews, Role, RolesError,
+    PgFacts, PgFields, PgJobs, PgMacros, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits,
+    PgRouting, PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets,
+    PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
 };
 use sla::{KnownPolicies, PolicyStore, SlaPolicies, TicketSla};
 use ticketing::{
-    AttachmentStore, Attachments, AutoClose, Blobs, Directory, Drafts, FieldDefinitions, FieldStore, Import,
-    ImportStore, Jobs, Markup, RatingLinks, Ratings, Routing, SatisfactionSurvey, SavedViewStore, SavedViews,
-    Search, SearchIndex, TicketStore, Tickets,
+    AttachmentStore, Attachments, AutoClose, Blobs, Deeds, Directory, Drafts, FieldDefinitions, FieldStore,
+    Import, ImportStore, Jobs, Markup, RatingLinks, Ratings, Routing, SatisfactionSurvey, SavedViewStore,
+    SavedViews, Search, SearchIndex, TeamRouting, TicketStore, Tickets,
 };
 use worker::{Relay, Sweep, Worker};
 
+use crate::automation::{DeskDirectory, DeskEffects, DeskScenes};
 use crate::bridges::{DatabaseHealth, Markdown, SurveyMails};
 use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
@@ -75,6 +77,10 @@ const ROUTE_EVERY: Duration = Duration::from_secs(1);
 const TAKE_UP_EVERY: Duration = Duration::from_secs(1);
 /// How long a warning or a breach waits at the most until a node looks for it.
 const SLA_EVERY: Duration = Duration::from_secs(1);
+/// How long a rule's time waits at the most until a node looks for it.
+const SCHEDULES_EVERY: Duration = Duration::from_secs(5);
+/// How often rules' runs are counted, and those that a node left over looked for.
+const RUNS_EVERY: Duration = Duration::from_secs(5);
 /// How long a job waits at the most until a node looks for it.
 const JOBS_EVERY: Duration = Duration::from_secs(1);
 /// How many finished jobs are forgotten at a time; each has up to 10 000 items.
@@ -186,6 +192,18 @@ pub struct Desk {
     pub sla_policies: Arc<SlaPolicies>,
     /// Tickets' clocks.
     pub ticket_sla: Arc<TicketSla>,
+    /// Rules.
+    pub rules: Arc<Rules>,
+    /// Runs them.
+    pub automation: Arc<Automation>,
+    /// What they look at.
+    pub scenes: Arc<dyn Scenes>,
+    /// Actions that staff apply by hand.
+    pub macros: Arc<Macros>,
+    /// Several changes of a ticket in one step.
+    pub deeds: Arc<Deeds>,
+    run_rules: Arc<RunRules>,
+    run_schedules: Arc<RunSchedules>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// Giving out teams' tickets.
@@ -476,7 +494,7 @@ impl Desk {
             cache: Arc::clone(&cache),
         });
         let teams = Teams::new(TeamPorts {
-            teams: team_store,
+            teams: Arc::clone(&team_store),
             users: Arc::clone(&users),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
@@ -502,7 +520,7 @@ impl Desk {
         let fields = Arc::new(fields);
         let tickets = Tickets::new(
             ticket_store,
-            directory,
+            Arc::clone(&directory),
             Arc::clone(&markup),
             Arc::clone(&clock),
             Arc::clone(&ids),
@@ -512,7 +530,7 @@ impl Desk {
         let policies = Arc::new(KnownPolicies::new(policies, Arc::clone(&clock)));
         let sla_policies = SlaPolicies::new(Arc::clone(&policies) as _, Arc::clone(&clock), Arc::clone(&ids));
         let ticket_sla = Arc::new(TicketSla::new(
-            policies,
+            Arc::clone(&policies),
             Arc::new(PgClocks::new(database.clone())),
             Arc::clone(&clock),
             Arc::clone(&ids),
@@ -523,7 +541,9 @@ impl Desk {
         let rating_secrets = secret.all();
         let rating_secrets = rating_secrets.map(|secret| secret.derive(KeyUse::RatingLink).sign(b"ratings"));
         let rating_links: Arc<dyn RatingLinks> = Arc::new(RatingKeys::new(rating_secrets));
-        let routing = Routing::new(Arc::new(PgRouting::new(database.clone())), Arc::clone(&tickets));
+        let team_routing: Arc<dyn TeamRouting> = Arc::new(PgRouting::new(database.clone()));
+        let routing = Routing::new(Arc::clone(&team_routing), Arc::clone(&tickets));
+        let deeds = Arc::new(Deeds::new(Arc::clone(&tickets), team_routing));
         let ratings = Ratings::new(Arc::clone(&tickets), Arc::clone(&rating_links));
         let survey = config.satisfaction_survey.then(|| {
             let survey_mails = Arc::new(SurveyMails(mailer));
@@ -545,11 +565,65 @@ impl Desk {
         let saved_views = SavedViews::new(view_store, Arc::clone(&tickets));
         let drafts = Drafts::new(Arc::new(PgDrafts::new(database.clone())), Arc::clone(&tickets));
         let jobs = Jobs::new(Arc::new(PgJobs::new(database.clone())), Arc::clone(&tickets));
+        let jobs = Arc::new(jobs);
         let import = Import::new(import_store, markup, Arc::clone(&clock), Arc::clone(&ids));
 
         let notification_store: Arc<dyn NotificationStore> = Arc::new(PgNotifications::new(database.clone()));
         let inbox = Inbox::new(Arc::clone(&notification_store), Arc::clone(&clock));
-        let notify_people = NotifyPeople::new(notification_store, Arc::clone(&ids));
+        let notify_people = NotifyPeople::new(Arc::clone(&notification_store), Arc::clone(&ids));
+
+        let rule_store: Arc<dyn RuleStore> = Arc::new(PgRules::new(database.clone()));
+        let run_store: Arc<dyn RunStore> = Arc::new(PgRuns::new(database.clone()));
+        let named: Arc<dyn automation::Directory> = Arc::new(DeskDirectory {
+            users: Arc::clone(&users),
+            teams: Arc::clone(&team_store),
+            policies: Arc::clone(&policies),
+        });
+        let scenes: Arc<dyn Scenes> = Arc::new(DeskScenes {
+            tickets: Arc::clone(&tickets),
+            jobs: Arc::clone(&jobs),
+            users: Arc::clone(&users),
+            teams: Arc::clone(&team_store),
+            policies: Arc::clone(&policies),
+            public_url: config.public_url.clone(),
+        });
+        let effects = Arc::new(DeskEffects {
+            deeds: Arc::clone(&deeds),
+            tickets: Arc::clone(&tickets),
+            rules: Arc::clone(&rule_store),
+            directory,
+            teams: team_store,
+            policies,
+            notifications: notification_store,
+            ids: Arc::clone(&ids),
+        });
+        let automation = Arc::new(Automation::new(
+            Arc::clone(&rule_store),
+            Arc::clone(&run_store),
+            effects,
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        ));
+        let rules = Rules::new(
+            rule_store,
+            Arc::clone(&run_store),
+            Arc::clone(&named),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        );
+        let macros = Macros::new(
+            Arc::new(PgMacros::new(database.clone())),
+            named,
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        );
+        let run_rules = RunRules::new(Arc::clone(&automation), Arc::clone(&scenes));
+        let run_schedules = RunSchedules::new(
+            Arc::clone(&automation),
+            run_store,
+            Arc::clone(&scenes),
+            Arc::clone(&clock),
+        );
 
         Ok(Self {
             config: config.clone(),
@@ -574,8 +648,15 @@ impl Desk {
             limits,
             tickets,
             search: Arc::new(search),
+            rules: Arc::new(rules),
+            automation,
+            scenes,
+            macros: Arc::new(macros),
+            deeds,
+            run_rules: Arc::new(run_rules),
+            run_schedules: Arc::new(run_schedules),
             saved_views: Arc::new(saved_views),
-            jobs: Arc::new(jobs),
+            jobs,
             drafts: Arc::new(drafts),
             sla_policies: Arc::new(sla_policies),
             ticket_sla,
@@ -636,6 +717,9 @@ impl Desk {
             jobs: Arc::clone(&self.jobs),
             drafts: Arc::clone(&self.drafts),
             sla_policies: Arc::clone(&self.sla_policies),
+            rules: Arc::clone(&self.rules),
+            automation: Arc::clone(&self.automation),
+            scenes: Arc::clone(&self.scenes),
             policy_checks: Arc::new(PolicyChecks),
             ticket_sla: Arc::clone(&self.ticket_sla),
             fields: Arc::clone(&self.fields),
@@ -661,6 +745,8 @@ impl Desk {
             Arc::clone(&self.routing) as _,
         ];
         subscribers.extend(self.survey.clone().map(|survey| survey as _));
+        // Last: what rules do can fail for reasons of their own.
+        subscribers.push(Arc::clone(&self.run_rules) as _);
         let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
         let wake_up = self.database.wake_ups().reader();
         Relay::new(outbox, subscribers, Arc::clone(&self.clock), wake_up)
@@ -685,6 +771,8 @@ impl Desk {
         let (jobs, finished_jobs) = (Arc::clone(&self.jobs), Arc::clone(&self.jobs));
         let routing = Arc::clone(&self.routing);
         let ticket_sla = Arc::clone(&self.ticket_sla);
+        let schedules = Arc::clone(&self.run_schedules);
+        let (runs, old_runs) = (Arc::clone(&schedules), Arc::clone(&schedules));
         Worker::new()
             .with_relay(relay)
             .with_backlog_of(outbox)
@@ -704,6 +792,18 @@ impl Desk {
             .with_sweep(Sweep::new("sla", SLA_EVERY, move || {
                 let ticket_sla = Arc::clone(&ticket_sla);
                 async move { ticket_sla.sweep().await }
+            }))
+            .with_sweep(Sweep::new("schedules", SCHEDULES_EVERY, move || {
+                let schedules = Arc::clone(&schedules);
+                async move { schedules.run_once().await }
+            }))
+            .with_sweep(Sweep::new("rule_runs", RUNS_EVERY, move || {
+                let runs = Arc::clone(&runs);
+                async move { runs.tidy().await }
+            }))
+            .with_sweep(Sweep::new("old_rule_runs", FORGET_EVERY, move || {
+                let runs = Arc::clone(&old_runs);
+                async move { runs.forget(FORGET_ROWS_MAX).await }
             }))
             .with_sweep(Sweep::new("jobs", JOBS_EVERY, move || {
                 let jobs = Arc::clone(&jobs);

@@ -5,6 +5,7 @@
 //! commands are in [`cli`].
 
 pub mod admin;
+mod automation;
 pub mod bridges;
 pub mod cli;
 pub mod config;

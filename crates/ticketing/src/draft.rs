@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use events::{Event, Fact, TicketFact, TicketPriority, TicketStatus};
 use kernel::{Actor, IdSource, MessageId, TeamId, TicketId, UserId};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::Settings;
 use crate::attachment::{Attachment, AttachmentId, urls};
 use crate::error::TicketError;
 use crate::joint::{Counted, LinkKind, Merge, Tally};
 use crate::machine::{ClosedBy, Standing};
-use crate::policy::Relation;
+use crate::policy::{Operation, Relation, permits};
 use crate::port::{Markup, TicketCommit, TicketWrite};
 use crate::ruling::{Action, Case};
 use crate::satisfaction::{Due, NotDue, Rating, Satisfaction, due};
@@ -75,6 +76,22 @@ fn add(face: &mut Face, counted: Counted) {
         last: face.last_message_at,
     };
     set(face, present.and(counted));
+}
+
+/// What each custom field that changed was before, by its full name.
+fn changed_members(old: &Value, new: &Value) -> Map<String, Value> {
+    let none = Map::new();
+    let (old, new) = (old.as_object().unwrap_or(&none), new.as_object().unwrap_or(&none));
+    let names = old
+        .keys()
+        .chain(new.keys().filter(|name| !old.contains_key(*name)));
+    let changed = names.filter(|name| old.get(*name) != new.get(*name));
+    changed
+        .map(|name| {
+            let before = old.get(name).cloned().unwrap_or(Value::Null);
+            (format!("customFields.{name}"), before)
+        })
+        .collect()
 }
 
 impl<'a> Draft<'a> {
@@ -157,6 +174,21 @@ impl<'a> Draft<'a> {
         Ok(action.right(&self.case())?)
     }
 
+    /// Refuses unless the actor has the right to what no action of its own asks for.
+    pub(crate) fn permit(&self, operation: Operation, what: &'static str) -> Result<(), TicketError> {
+        let Case {
+            relation,
+            ticket,
+            settings,
+            ..
+        } = self.case();
+        if permits(relation, operation, ticket, settings) {
+            Ok(())
+        } else {
+            Err(TicketError::Forbidden(what))
+        }
+    }
+
     fn trace(
         &mut self,
         notice: Notice,
@@ -213,8 +245,13 @@ impl<'a> Draft<'a> {
         if new.is_empty() {
             return;
         }
+        let before = old.get("subject").cloned();
         self.facts.push(TicketFact::Updated {
             fields: new.keys().cloned().collect(),
+            before: before
+                .map(|subject| ("subject".to_owned(), subject))
+                .into_iter()
+                .collect(),
         });
         self.trace(
             notice,
@@ -234,6 +271,7 @@ impl<'a> Draft<'a> {
         self.ticket.custom_fields = fields;
         self.facts.push(TicketFact::Updated {
             fields: vec!["customFields".to_owned()],
+            before: changed_members(&old, &new),
         });
         self.trace(
             Notice::Everyone,
@@ -253,6 +291,7 @@ impl<'a> Draft<'a> {
         self.ticket.tags = tags;
         self.facts.push(TicketFact::Updated {
             fields: vec!["tags".to_owned()],
+            before: [("tags".to_owned(), old.clone())].into_iter().collect(),
         });
         self.trace(
             Notice::Everyone,
@@ -326,21 +365,47 @@ impl<'a> Draft<'a> {
         self.trace(Notice::Everyone, action::ASSIGNED, old, new, json!({}));
     }
 
-    /// Moves the ticket to a team.
-    pub(crate) fn set_team(&mut self, to: TeamId) {
+    /// Moves the ticket to a team, or takes it out of any.
+    pub(crate) fn set_team(&mut self, to: Option<TeamId>) {
         let from = self.ticket.team;
-        if Some(to) == from {
+        if to == from {
             return;
         }
-        self.ticket.team = Some(to);
-        self.facts.push(TicketFact::Transferred { from, to: Some(to) });
+        self.ticket.team = to;
+        self.facts.push(TicketFact::Transferred { from, to });
         self.trace(
             Notice::Everyone,
             action::TRANSFERRED,
             from.map(|id| json!(id)),
-            Some(json!(to)),
+            to.map(|id| json!(id)),
             json!({}),
         );
+    }
+
+    /// Puts the ticket under an SLA policy, or under the one that fits.
+    pub(crate) fn set_sla_policy(&mut self, to: Option<Uuid>) {
+        let from = self.ticket.sla_policy;
+        if to == from {
+            return;
+        }
+        self.ticket.sla_policy = to;
+        self.facts.push(TicketFact::Updated {
+            fields: vec!["slaPolicyId".to_owned()],
+            before: [("slaPolicyId".to_owned(), json!(from))].into_iter().collect(),
+        });
+        let value = |id| json!({ "slaPolicyId": id });
+        self.trace(
+            Notice::Staff,
+            action::UPDATED,
+            Some(value(from)),
+            Some(value(to)),
+            json!({}),
+        );
+    }
+
+    /// How many traces the change leaves so far.
+    pub(crate) fn traces(&self) -> usize {
+        self.activities.len()
     }
 
     /// Adds a message. The requester's own opens a pending or resolved ticket again; the first public one of the

@@ -88,13 +88,14 @@ pub use search::{
     SearchIndex, SearchOrder, SearchPosition, SearchQuery, SearchTerm, SearchText, Wanted,
 };
 pub use service::{
-    AttachmentError, AttachmentSettings, Attachments, AutoClose, AvailabilityChange, DRAFTS_KEPT, Download,
-    Drafts, Edit, Explanation, FieldChange, FieldDefinitions, FieldError, Found, Guard, Import, ImportRow,
-    ImportStore, Imported, ImportedTicket, JobAction, JobError, Jobs, LongSubject, NewField, NewTicket,
-    NewView, PAST_MESSAGES_MAX, Past, PastMessage, Ratable, Ratings, RawRow, Related, RelatedWish, Reply,
-    Routing, RoutingChange, RoutingError, SPLIT_MAX_MESSAGES, SatisfactionSurvey, SavedViewError, SavedViews,
-    Search, TicketView, Tickets, Unsent, UnsentStore, Upload, Uploaded, VIEW_COUNT_MAX_TICKETS,
-    VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation, Written,
+    AttachmentError, AttachmentSettings, Attachments, AutoClose, AvailabilityChange, DRAFTS_KEPT, Deed,
+    DeedOrigin, DeedResult, Deeds, Download, Drafts, Edit, Explanation, FieldChange, FieldDefinitions,
+    FieldError, Found, Guard, Import, ImportRow, ImportStore, Imported, ImportedTicket, JobAction, JobError,
+    Jobs, LongSubject, NewField, NewTicket, NewView, PAST_MESSAGES_MAX, Past, PastMessage, Ratable, Ratings,
+    RawRow, Related, RelatedWish, Reply, Routing, RoutingChange, RoutingError, SPLIT_MAX_MESSAGES,
+    SatisfactionSurvey, SavedViewError, SavedViews, Search, TicketView, Tickets, Unsent, UnsentStore, Upload,
+    Uploaded, VIEW_COUNT_MAX_TICKETS, VIEWS_COUNTED_MAX, ViewAction, ViewChange, ViewCount, ViewExplanation,
+    Written,
 };
 pub use service_level::{ClockWrite, NoServiceLevels, ServiceLevels, TicketChange, history_of};
 pub use survey::{RATING_LINK_LIFE, RatingClaim, RatingLinks, SurveyMail, SurveyMailError, SurveyMailer};

@@ -11,6 +11,7 @@
 //! | assign to oneself, unassign oneself | no | no | yes | yes | yes | yes |
 //! | assign others | no | no | by setting | yes | yes | yes |
 //! | remove attachments from messages | no | no | no | yes | yes | yes |
+//! | choose the SLA policy | no | no | no | no | yes | yes |
 //! | delete, restore | no | no | no | no | yes | yes |
 //! | metadata | no | no | no | no | no | yes |
 //!
@@ -147,6 +148,8 @@ pub enum Operation {
     Join,
     /// Take attachments off its messages.
     RemoveAttachment,
+    /// Put it under another SLA policy than the one that fits.
+    SetSlaPolicy,
     /// Delete it.
     Delete,
     /// Restore it.
@@ -187,7 +190,7 @@ pub fn needed(operation: Operation, ticket: &Ticket, settings: &Settings) -> Rel
         | Operation::Join => Relation::Agent,
         Operation::AssignOther if settings.agents_assign_others => Relation::Agent,
         Operation::AssignOther | Operation::RemoveAttachment => Relation::Supervisor,
-        Operation::Delete | Operation::Restore => Relation::Lead,
+        Operation::SetSlaPolicy | Operation::Delete | Operation::Restore => Relation::Lead,
         Operation::EditMetadata => Relation::Admin,
     }
 }
@@ -264,7 +267,7 @@ mod tests {
             R::Lead,
             R::Admin,
         ];
-        let rows: [(O, [bool; 7]); 17] = [
+        let rows: [(O, [bool; 7]); 18] = [
             (O::Reply, [false, true, true, true, true, true, true]),
             (O::Rate, [false, false, true, false, false, false, false]),
             (O::EditText, [false, true, true, true, true, true, true]),
@@ -294,6 +297,7 @@ mod tests {
                 O::RemoveAttachment,
                 [false, false, false, false, true, true, true],
             ),
+            (O::SetSlaPolicy, [false, false, false, false, false, true, true]),
             (O::Delete, [false, false, false, false, false, true, true]),
             (O::Restore, [false, false, false, false, false, true, true]),
             (O::EditMetadata, [false, false, false, false, false, false, true]),

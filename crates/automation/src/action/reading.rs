@@ -461,6 +461,10 @@ impl Reader {
             };
             self.references.push(Reference { pointer, target });
         }
+        self.references.push(Reference {
+            pointer: document.place("type"),
+            target: Target::Mail,
+        });
         (Some(to.len()) == list.map(<[Value]>::len)).then_some(Action::SendEmail { to, subject, text })
     }
 

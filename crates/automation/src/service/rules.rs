@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use events::{Event, Fact, IdentityFact};
 use kernel::receipt::ReceiptFor;
 use kernel::{Actor, Clock, IdSource, Page, PageLimit, Position, TicketId, UserId, Version, Violation};
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use crate::port::{
     CommitError, Directory, Place, RULES_MAX, RuleCommit, RuleStore, RuleWrite, Run, RunStore,
 };
 use crate::rights::RuleRight;
-use crate::rule::{RowFault, Rule, RuleContent, RuleId, RuleReading, RuleRow};
+use crate::rule::{Ran, RowFault, Rule, RuleContent, RuleId, RuleReading, RuleRow};
 
 /// The most events that one trial looks at.
 pub const SIMULATED_MAX_EVENTS: usize = 1_000;
@@ -105,7 +106,7 @@ impl Rules {
         document: &Value,
         receipt: ReceiptFor<'_, Saved>,
     ) -> Result<Saved, AutomationError> {
-        allow(actor, RuleRight::Write)?;
+        RuleRight::Write.require(actor)?;
         let owner = writer(actor)?;
         let content = self.checked(document).await?;
         let now = self.clock.now();
@@ -117,10 +118,12 @@ impl Rules {
             created_at: now,
             updated_at: now,
             version: Version::FIRST,
+            ran: Ran::default(),
         };
         let saved = self.with_cycles(rule).await?;
         let commit = RuleCommit {
             receipt: receipt(&saved),
+            event: Some(self.told(actor, told_of(&saved.rule, RuleNews::Created))),
             write: RuleWrite::Insert(Box::new(saved.rule.clone())),
         };
         self.store.commit(commit).await.map_err(refused)?;
@@ -132,7 +135,7 @@ impl Rules {
     /// # Errors
     /// [`AutomationError::Forbidden`] for who may not see rules.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<Listed>, AutomationError> {
-        allow(actor, RuleRight::Read)?;
+        RuleRight::Read.require(actor)?;
         Ok(self.store.rules().await?.iter().map(Listed::of).collect())
     }
 
@@ -141,7 +144,7 @@ impl Rules {
     /// # Errors
     /// [`AutomationError::NotFound`].
     pub async fn show(&self, actor: &Actor, id: RuleId) -> Result<Listed, AutomationError> {
-        allow(actor, RuleRight::Read)?;
+        RuleRight::Read.require(actor)?;
         Ok(Listed::of(&self.row(id).await?))
     }
 
@@ -157,7 +160,7 @@ impl Rules {
         patch: &Value,
         guard: Guard<'_, Saved>,
     ) -> Result<Saved, AutomationError> {
-        allow(actor, RuleRight::Write)?;
+        RuleRight::Write.require(actor)?;
         for _ in 0..STALE_TRIES_MAX {
             let row = self.row(id).await?;
             let expected = Version(row.version);
@@ -180,6 +183,7 @@ impl Rules {
                 created_at: row.created_at,
                 updated_at: row.updated_at,
                 version: expected,
+                ran: row.ran(),
                 content,
             };
             if rule.content.enabled {
@@ -191,6 +195,8 @@ impl Rules {
             }
             let saved = self.with_cycles(rule).await?;
             let receipt = (guard.receipt)(&saved);
+            let news = RuleNews::between(present.as_ref().map(|rule| &rule.content), &saved.rule.content);
+            let event = (!is_same).then(|| self.told(actor, told_of(&saved.rule, news)));
             let write = if !is_same {
                 RuleWrite::Update {
                     rule: Box::new(saved.rule.clone()),
@@ -201,7 +207,15 @@ impl Rules {
             } else {
                 return Ok(saved);
             };
-            match self.store.commit(RuleCommit { write, receipt }).await {
+            match self
+                .store
+                .commit(RuleCommit {
+                    write,
+                    event,
+                    receipt,
+                })
+                .await
+            {
                 Ok(()) => return Ok(saved),
                 Err(CommitError::Stale) => {}
                 Err(error) => return Err(refused(error)),
@@ -243,7 +257,7 @@ impl Rules {
         enabled: bool,
         guard: Guard<'_, Saved>,
     ) -> Result<Saved, AutomationError> {
-        allow(actor, RuleRight::Write)?;
+        RuleRight::Write.require(actor)?;
         if let Err(fault) = Rule::read(&self.row(id).await?) {
             return Err(AutomationError::Faulty(fault.faults));
         }
@@ -262,7 +276,7 @@ impl Rules {
         order: &[RuleId],
         receipt: ReceiptFor<'_, ()>,
     ) -> Result<(), AutomationError> {
-        allow(actor, RuleRight::Write)?;
+        RuleRight::Write.require(actor)?;
         let rows = self.store.rules().await?;
         let mut versions: HashMap<RuleId, Version> = rows
             .iter()
@@ -291,8 +305,19 @@ impl Rules {
             at: self.clock.now(),
         };
         let receipt = receipt(&());
+        let fact = IdentityFact::AutomationRuleChanged {
+            rule: None,
+            name: String::new(),
+            owner: None,
+            change: "reordered".to_owned(),
+        };
+        let event = Some(self.told(actor, fact));
         self.store
-            .commit(RuleCommit { write, receipt })
+            .commit(RuleCommit {
+                write,
+                event,
+                receipt,
+            })
             .await
             .map_err(refused)
     }
@@ -307,12 +332,20 @@ impl Rules {
         id: RuleId,
         guard: Guard<'_, ()>,
     ) -> Result<(), AutomationError> {
-        allow(actor, RuleRight::Write)?;
+        RuleRight::Write.require(actor)?;
         for _ in 0..STALE_TRIES_MAX {
-            let expected = Version(self.row(id).await?.version);
+            let row = self.row(id).await?;
+            let expected = Version(row.version);
             met(guard.expected, expected)?;
+            let fact = IdentityFact::AutomationRuleChanged {
+                rule: Some(row.id),
+                name: row.name,
+                owner: Some(UserId(row.created_by)),
+                change: "deleted".to_owned(),
+            };
             let commit = RuleCommit {
                 write: RuleWrite::Delete { id, expected },
+                event: Some(self.told(actor, fact)),
                 receipt: (guard.receipt)(&()),
             };
             match self.store.commit(commit).await {
@@ -336,7 +369,7 @@ impl Rules {
         cases: &[(Happening, Option<TicketView>)],
         surroundings: &(dyn Surroundings + Sync),
     ) -> Result<Vec<Simulated>, AutomationError> {
-        allow(actor, RuleRight::Try)?;
+        RuleRight::Try.require(actor)?;
         if cases.len() > SIMULATED_MAX_EVENTS {
             let message = format!("must be at most {SIMULATED_MAX_EVENTS} tickets");
             return Err(Violation::new("", "too_many", message).into());
@@ -351,6 +384,7 @@ impl Rules {
             created_at: now,
             updated_at: now,
             version: Version::FIRST,
+            ran: Ran::default(),
         };
         let set = RuleSet::on_trial([rule]);
         let cases = cases.iter().map(|(happening, view)| (happening, view.as_ref()));
@@ -369,8 +403,12 @@ impl Rules {
         after: Option<Position>,
         limit: PageLimit,
     ) -> Result<Page<Run>, AutomationError> {
-        allow(actor, RuleRight::Read)?;
+        RuleRight::Read.require(actor)?;
         Ok(self.runs.log(rule, ticket, after, limit).await?)
+    }
+
+    fn told(&self, actor: &Actor, fact: IdentityFact) -> Event {
+        Event::new(self.ids.as_ref(), self.clock.now(), actor, Fact::Identity(fact))
     }
 
     async fn row(&self, id: RuleId) -> Result<RuleRow, AutomationError> {
@@ -399,15 +437,50 @@ impl Rules {
     }
 }
 
-fn allow(actor: &Actor, needed: RuleRight) -> Result<(), AutomationError> {
-    if RuleRight::of(actor) >= needed {
-        return Ok(());
+/// What became of a rule, as others are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RuleNews {
+    Created,
+    Changed,
+    Enabled,
+    Disabled,
+    DisabledAsLoop,
+}
+
+impl RuleNews {
+    fn as_str(self) -> &'static str {
+        match self {
+            RuleNews::Created => "created",
+            RuleNews::Changed => "changed",
+            RuleNews::Enabled => "enabled",
+            RuleNews::Disabled => "disabled",
+            RuleNews::DisabledAsLoop => "disabled_as_loop",
+        }
     }
-    Err(AutomationError::Forbidden(match needed {
-        RuleRight::Closed | RuleRight::Read => "see automation rules",
-        RuleRight::Try => "try automation rules",
-        RuleRight::Write => "write automation rules",
-    }))
+
+    fn between(before: Option<&RuleContent>, after: &RuleContent) -> Self {
+        let is_switch = before.is_some_and(|before| {
+            let switched = RuleContent {
+                enabled: after.enabled,
+                ..before.clone()
+            };
+            switched == *after
+        });
+        match (is_switch, after.enabled) {
+            (false, _) => RuleNews::Changed,
+            (true, true) => RuleNews::Enabled,
+            (true, false) => RuleNews::Disabled,
+        }
+    }
+}
+
+pub(super) fn told_of(rule: &Rule, news: RuleNews) -> IdentityFact {
+    IdentityFact::AutomationRuleChanged {
+        rule: Some(rule.id.0),
+        name: rule.content.name.clone(),
+        owner: Some(rule.owner),
+        change: news.as_str().to_owned(),
+    }
 }
 
 fn writer(actor: &Actor) -> Result<UserId, AutomationError> {

@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{Clock, PageLimit, PortError, TeamId, TicketId, UserId};
+use events::{Event, Fact};
+use kernel::{Actor, Clock, IdSource, PageLimit, PortError, SystemActor, TeamId, TicketId, UserId};
 use uuid::Uuid;
 
 use super::STALE_TRIES_MAX;
+use super::rules::{RuleNews, told_of};
 use crate::engine::{Detail, RuleSet, Skipped, TRIPS_WINDOW, Trip, must_disable};
 use crate::error::AutomationError;
 use crate::facts::{Happening, PersonFacts, Surroundings, TicketView};
@@ -33,6 +35,7 @@ pub struct Automation {
     runs: Arc<dyn RunStore>,
     effects: Arc<dyn Effects>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
     known: Mutex<Option<Known>>,
 }
 
@@ -86,12 +89,14 @@ impl Automation {
         runs: Arc<dyn RunStore>,
         effects: Arc<dyn Effects>,
         clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
     ) -> Self {
         Self {
             rules,
             runs,
             effects,
             clock,
+            ids,
             known: Mutex::new(None),
         }
     }
@@ -151,14 +156,39 @@ impl Automation {
         surroundings: &(dyn Surroundings + Sync),
     ) -> Result<EventOutcome, AutomationError> {
         let set = self.rules().await?;
+        self.run(&set, happening, view, surroundings).await
+    }
+
+    /// Runs one rule, whose time has come, for a ticket; `happening` has the same id whenever that time comes again.
+    ///
+    /// # Errors
+    /// As for [`Automation::on_event`].
+    pub async fn on_schedule(
+        &self,
+        rule: &Rule,
+        happening: &Happening,
+        view: &TicketView,
+        surroundings: &(dyn Surroundings + Sync),
+    ) -> Result<EventOutcome, AutomationError> {
+        let set = RuleSet::new([rule.clone()]);
+        self.run(&set, happening, Some(view), surroundings).await
+    }
+
+    async fn run(
+        &self,
+        set: &RuleSet,
+        happening: &Happening,
+        view: Option<&TicketView>,
+        surroundings: &(dyn Surroundings + Sync),
+    ) -> Result<EventOutcome, AutomationError> {
         if !set.listens_to(&happening.kinds) {
             return Ok(EventOutcome::default());
         }
         let mut outcome = EventOutcome::default();
         let mut runs = self.runs.runs_of(happening.id).await?;
         if runs.is_empty() {
-            let surroundings = self.counted(&set, happening, view, surroundings).await?;
-            let decided = decided(&set, happening, view, &surroundings);
+            let surroundings = self.counted(set, happening, view, surroundings).await?;
+            let decided = decided(set, happening, view, &surroundings);
             outcome.skipped = decided.skipped;
             runs = self.begun(happening, decided.runs, &decided.trips).await?;
             outcome.disabled = self.tripped(&decided.trips).await?;
@@ -262,11 +292,17 @@ impl Automation {
             off.disabled = Some(Disabled::Loop);
             off.updated_at = self.clock.now();
             off.version = expected.next();
-            let write = RuleWrite::Update {
-                rule: Box::new(off),
-                expected,
+            let actor = Actor::System(SystemActor::Automation);
+            let fact = Fact::Identity(told_of(&off, RuleNews::DisabledAsLoop));
+            let commit = RuleCommit {
+                event: Some(Event::new(self.ids.as_ref(), off.updated_at, &actor, fact)),
+                write: RuleWrite::Update {
+                    rule: Box::new(off),
+                    expected,
+                },
+                receipt: None,
             };
-            match self.rules.commit(RuleCommit { write, receipt: None }).await {
+            match self.rules.commit(commit).await {
                 Ok(()) => {
                     self.forget();
                     return Ok(true);

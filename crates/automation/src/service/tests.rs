@@ -53,6 +53,7 @@ impl Desk {
             self.runs.clone(),
             Arc::new(effects),
             self.clock.clone(),
+            Arc::new(SequentialIds::default()),
         )
     }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::facts::{Change, Happening, Held, MessageFacts, PersonFacts, TicketFacts, TicketView};
 use crate::field::{Audience, Field};
 use crate::reference::{EndpointId, World};
-use crate::rule::{Rule, RuleContent, RuleId};
+use crate::rule::{Ran, Rule, RuleContent, RuleId};
 use crate::trigger::TriggerKind;
 
 /// The requester of built tickets.
@@ -57,6 +57,7 @@ pub fn world() -> World {
             (CUSTOMERS_ENDPOINT, Audience::Customer),
         ]
         .into(),
+        sends_mail: true,
     }
 }
 
@@ -167,6 +168,7 @@ pub fn rule_of(number: u128, document: &Value) -> Rule {
         created_at: noon(),
         updated_at: noon(),
         version: Version::FIRST,
+        ran: Ran::default(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::engine::{SkipReason, Trip};
 use crate::macros::{Macro, MacroContent, MacroHolder, MacroId, MacroReach};
 use crate::port::{
     Carried, CommitError, MACROS_MAX, MacroCommit, MacroStore, MacroWrite, Place, RuleCommit, RuleStore,
-    RuleWrite, Run, RunKey, RunState, RunStore, StepResult,
+    RuleWrite, Run, RunKey, RunState, RunStore, ScheduleLease, StepResult,
 };
 use crate::rule::{Disabled, Rule, RuleId};
 
@@ -56,21 +56,25 @@ fn rule(ids: &dyn IdSource, cast: &Cast, priority: i32) -> Rule {
     }
 }
 
-fn insertion(rule: &Rule) -> RuleCommit {
+/// A commit of which nobody is told.
+fn change(write: RuleWrite, receipt: Option<Receipt>) -> RuleCommit {
     RuleCommit {
-        write: RuleWrite::Insert(Box::new(rule.clone())),
-        receipt: None,
+        write,
+        event: None,
+        receipt,
     }
 }
 
+fn insertion(rule: &Rule) -> RuleCommit {
+    change(RuleWrite::Insert(Box::new(rule.clone())), None)
+}
+
 fn deletion(rule: &Rule) -> RuleCommit {
-    RuleCommit {
-        write: RuleWrite::Delete {
-            id: rule.id,
-            expected: rule.version,
-        },
-        receipt: None,
-    }
+    let write = RuleWrite::Delete {
+        id: rule.id,
+        expected: rule.version,
+    };
+    change(write, None)
 }
 
 /// Everything that a [`RuleStore`] promises. It must be empty when this begins, and is when it ends.
@@ -103,7 +107,7 @@ async fn a_rule_reads_back_as_it_was_written(store: &dyn RuleStore, ids: &dyn Id
         rule: Box::new(written.clone()),
         expected: Version::FIRST,
     };
-    store.commit(RuleCommit { write, receipt: None }).await.unwrap();
+    store.commit(change(write, None)).await.unwrap();
     let read = store.rule(written.id).await.unwrap().unwrap();
     assert_eq!(Rule::read(&read), Ok(written.clone()));
     store.commit(deletion(&written)).await.unwrap();
@@ -147,7 +151,7 @@ async fn a_stale_commit_stores_nothing(store: &dyn RuleStore, ids: &dyn IdSource
         },
     ] {
         let receipt = Some(receipt.clone());
-        let refused = store.commit(RuleCommit { write, receipt }).await;
+        let refused = store.commit(change(write, receipt)).await;
         assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
     }
     let rows = store.rules().await.unwrap();
@@ -215,7 +219,7 @@ async fn rules_come_in_their_order_and_take_new_places(
         rule.updated_at = at;
     }
     let write = RuleWrite::Reorder { places, at };
-    store.commit(RuleCommit { write, receipt: None }).await.unwrap();
+    store.commit(change(write, None)).await.unwrap();
     let rows: Vec<_> = rules.iter().map(Rule::to_row).collect();
     assert_eq!(store.rules().await.unwrap(), rows);
     for rule in &rules {
@@ -237,7 +241,7 @@ async fn a_revision_moves_with_every_change(store: &dyn RuleStore, ids: &dyn IdS
         rule: Box::new(one.clone()),
         expected: Version::FIRST,
     };
-    store.commit(RuleCommit { write, receipt: None }).await.unwrap();
+    store.commit(change(write, None)).await.unwrap();
     let (third, _) = store.changed_since(Some(second)).await.unwrap().unwrap();
     store.commit(deletion(&one)).await.unwrap();
     let (fourth, rows) = store.changed_since(Some(third)).await.unwrap().unwrap();
@@ -368,6 +372,33 @@ pub async fn run_store(
     );
     assert_eq!(store.trips(second, build::noon()).await.unwrap(), 0);
 
+    // Each run is counted once.
+    assert_eq!(store.count(2).await.unwrap(), 2);
+    assert_eq!(store.count(9).await.unwrap(), 1);
+    assert_eq!(store.count(9).await.unwrap(), 0);
+
+    // A time of a schedule is with one node at a time, until it is worked off.
+    assert_eq!(store.worked_off(first).await.unwrap(), None);
+    let lease = |due, now, until| ScheduleLease {
+        rule: first,
+        due: build::noon() + TimeDelta::minutes(due),
+        now: build::noon() + TimeDelta::minutes(now),
+        until: build::noon() + TimeDelta::minutes(until),
+    };
+    assert!(store.lease(lease(0, 1, 3)).await.unwrap());
+    assert!(!store.lease(lease(0, 2, 4)).await.unwrap());
+    // Whoever died is followed.
+    assert!(store.lease(lease(0, 3, 5)).await.unwrap());
+    store
+        .prolong(first, build::noon() + TimeDelta::minutes(9))
+        .await
+        .unwrap();
+    assert!(!store.lease(lease(0, 6, 8)).await.unwrap());
+    store.finish(first, lease(0, 0, 0).due).await.unwrap();
+    assert_eq!(store.worked_off(first).await.unwrap(), Some(lease(0, 0, 0).due));
+    assert!(!store.lease(lease(0, 7, 9)).await.unwrap());
+    assert!(store.lease(lease(7, 7, 9)).await.unwrap());
+
     // The log has the newest first, page by page.
     for (rule, ticket, expected) in [
         (None, None, 3),
@@ -393,6 +424,14 @@ pub async fn run_store(
         let whole = store.log(rule, ticket, None, page).await.unwrap();
         assert_eq!((whole.items, whole.next), (found, None));
     }
+
+    // What was settled is forgotten in time; what is planned is not.
+    let later = build::noon() + TimeDelta::hours(1);
+    assert_eq!(store.forget(build::noon(), 9).await.unwrap(), 0);
+    assert_eq!(store.forget(later, 9).await.unwrap(), 1);
+    let left = store.log(None, None, None, page).await.unwrap();
+    assert_eq!(left.items.len(), 2);
+    assert_eq!(store.trips(first, build::noon()).await.unwrap(), 0);
 }
 
 fn one_macro(ids: &dyn IdSource, holder: MacroHolder, name: &str) -> Macro {

@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use events::Event;
 use kernel::{EventId, Page, PageLimit, PortError, Position, Receipt, TicketId, Version};
 
 use crate::engine::Trip;
 use crate::macros::{Macro, MacroHolder, MacroId, MacroReach};
 use crate::port::{
     CommitError, Directory, MACROS_LISTED_MAX, MACROS_MAX, MacroCommit, MacroStore, MacroWrite, RULES_MAX,
-    Revision, RuleCommit, RuleStore, RuleWrite, Run, RunKey, RunState, RunStore, StepResult,
+    Revision, RuleCommit, RuleStore, RuleWrite, Run, RunKey, RunState, RunStore, ScheduleLease, StepResult,
 };
 use crate::reference::{Target, World};
 use crate::rule::{RuleId, RuleRow, RunCounts};
@@ -35,6 +36,7 @@ fn is_same(one: &Receipt, other: &Receipt) -> bool {
 struct RuleState {
     rows: BTreeMap<RuleId, RuleRow>,
     revision: i64,
+    events: Vec<Event>,
     receipts: Vec<Receipt>,
 }
 
@@ -48,6 +50,12 @@ impl MemoryRules {
         let mut state = locked(&self.0);
         state.revision += 1;
         state.rows.insert(RuleId(row.id), row);
+    }
+
+    /// What was told of changes, in order.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        locked(&self.0).events.clone()
     }
 }
 
@@ -85,7 +93,11 @@ impl RuleStore for MemoryRules {
     }
 
     async fn commit(&self, commit: RuleCommit) -> Result<(), CommitError> {
-        let RuleCommit { write, receipt } = commit;
+        let RuleCommit {
+            write,
+            event,
+            receipt,
+        } = commit;
         let mut state = locked(&self.0);
         if let Some(receipt) = &receipt
             && state.receipts.iter().any(|stored| is_same(stored, receipt))
@@ -122,6 +134,7 @@ impl RuleStore for MemoryRules {
             }
         }
         state.revision += 1;
+        state.events.extend(event);
         state.receipts.extend(receipt);
         Ok(())
     }
@@ -131,6 +144,9 @@ impl RuleStore for MemoryRules {
 struct RunRows {
     runs: Vec<Run>,
     trips: BTreeSet<(RuleId, EventId, DateTime<Utc>)>,
+    counted: BTreeSet<RunKey>,
+    worked_off: HashMap<RuleId, DateTime<Utc>>,
+    leases: HashMap<RuleId, DateTime<Utc>>,
 }
 
 /// Runs in memory.
@@ -218,6 +234,65 @@ impl RunStore for MemoryRuns {
             .iter()
             .filter(|(of, _, at)| *of == rule && *at >= since);
         Ok(u32::try_from(trips.count()).unwrap_or(u32::MAX))
+    }
+
+    async fn worked_off(&self, rule: RuleId) -> Result<Option<DateTime<Utc>>, PortError> {
+        Ok(locked(&self.0).worked_off.get(&rule).copied())
+    }
+
+    async fn lease(&self, lease: ScheduleLease) -> Result<bool, PortError> {
+        let ScheduleLease {
+            rule,
+            due,
+            now,
+            until,
+        } = lease;
+        let mut state = locked(&self.0);
+        let is_done = state.worked_off.get(&rule).is_some_and(|done| *done >= due);
+        let is_held = state.leases.get(&rule).is_some_and(|until| *until > now);
+        if is_done || is_held {
+            return Ok(false);
+        }
+        state.leases.insert(rule, until);
+        Ok(true)
+    }
+
+    async fn prolong(&self, rule: RuleId, until: DateTime<Utc>) -> Result<(), PortError> {
+        locked(&self.0).leases.insert(rule, until);
+        Ok(())
+    }
+
+    async fn finish(&self, rule: RuleId, due: DateTime<Utc>) -> Result<(), PortError> {
+        let mut state = locked(&self.0);
+        state.leases.remove(&rule);
+        let done = state.worked_off.entry(rule).or_insert(due);
+        *done = (*done).max(due);
+        Ok(())
+    }
+
+    async fn count(&self, rows_max: i64) -> Result<u64, PortError> {
+        let mut state = locked(&self.0);
+        let uncounted = state
+            .runs
+            .iter()
+            .map(|run| run.key)
+            .filter(|key| !state.counted.contains(key));
+        let taken: Vec<_> = uncounted.take(usize::try_from(rows_max).unwrap_or(0)).collect();
+        state.counted.extend(&taken);
+        Ok(u64::try_from(taken.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn forget(&self, before: DateTime<Utc>, rows_max: i64) -> Result<u64, PortError> {
+        let mut state = locked(&self.0);
+        let mut left = usize::try_from(rows_max).unwrap_or(0);
+        let present = state.runs.len();
+        state.runs.retain(|run| {
+            let goes = left > 0 && run.at < before && run.state != RunState::Planned;
+            left -= usize::from(goes);
+            !goes
+        });
+        state.trips.retain(|(_, _, at)| *at >= before);
+        Ok(u64::try_from(present - state.runs.len()).unwrap_or(u64::MAX))
     }
 
     async fn log(

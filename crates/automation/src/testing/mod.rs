@@ -4,5 +4,5 @@ pub mod build;
 pub mod contract;
 mod memory;
 
-pub use crate::port::MockEffects;
+pub use crate::port::{MockEffects, MockScenes};
 pub use memory::{MemoryDirectory, MemoryMacros, MemoryRules, MemoryRuns};

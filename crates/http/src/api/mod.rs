@@ -6,6 +6,7 @@ mod api_keys;
 mod attachments;
 mod audit;
 mod auth;
+mod automation_rules;
 mod jobs;
 mod notifications;
 pub(crate) mod ratings;
@@ -35,6 +36,7 @@ pub fn operations() -> Vec<Operation> {
         views::operations(),
         ticket_fields::operations(),
         sla_policies::operations(),
+        automation_rules::operations(),
         attachments::operations(),
         notifications::operations(),
         ratings::operations(),

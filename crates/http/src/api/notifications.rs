@@ -61,6 +61,12 @@ enum KindName {
     SlaWarning,
     /// A ticket that is yours to answer, or that you follow, is overdue.
     SlaBreached,
+    /// A rule says something of a ticket.
+    Rule,
+    /// A rule says something that is of no ticket.
+    RuleNews,
+    /// A rule of yours was disabled, since it kept setting itself off.
+    RuleDisabled,
 }
 
 impl From<Kind> for KindName {
@@ -75,6 +81,9 @@ impl From<Kind> for KindName {
             Kind::Rated => Self::Rated,
             Kind::SlaWarning => Self::SlaWarning,
             Kind::SlaBreached => Self::SlaBreached,
+            Kind::Rule => Self::Rule,
+            Kind::RuleNews => Self::RuleNews,
+            Kind::RuleDisabled => Self::RuleDisabled,
         }
     }
 }

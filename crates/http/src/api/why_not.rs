@@ -5,6 +5,7 @@
 //! said here, in [`topic`]; a test finds an operation that nobody put there.
 
 use actix_web::web::{Data, Json};
+use automation::RuleRight;
 use identity::policy::{About, Operation as PeopleOperation};
 use identity::service::{ChangeAccountError, Explained, Question};
 use identity::{Access, Requirement};
@@ -44,6 +45,8 @@ pub(crate) enum Topic {
     View(ViewAction),
     /// That of jobs.
     Job(JobAction),
+    /// That of automation rules.
+    Rule(RuleRight, &'static str),
     /// None but for the role that it takes at least; what it shows or changes is the caller's anyway.
     Role(Role, &'static str),
 }
@@ -109,6 +112,20 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         | "deleteSlaPolicy"
         | "setDefaultSlaPolicy"
         | "reorderSlaPolicies" => Topic::Role(Role::Admin, "Administrators say what is promised."),
+        "listAutomationRules" | "getAutomationRule" | "listAutomationRuns" => Topic::Rule(
+            RuleRight::Read,
+            "Supervisors and leads of a team and administrators see rules and what they did.",
+        ),
+        "simulateAutomationRule" | "simulateAutomationDraft" => Topic::Rule(
+            RuleRight::Try,
+            "Leads of a team and administrators try rules, on the tickets that they see.",
+        ),
+        "createAutomationRule"
+        | "updateAutomationRule"
+        | "deleteAutomationRule"
+        | "enableAutomationRule"
+        | "disableAutomationRule"
+        | "reorderAutomationRules" => Topic::Rule(RuleRight::Write, "Administrators write rules."),
         "listViews" | "countViews" => Topic::Role(Role::Agent, "Staff see the views that are theirs."),
         "createView" => Topic::Role(
             Role::Agent,
@@ -479,6 +496,7 @@ enum Matter {
     People(PeopleOperation),
     View(ViewAction),
     Job(JobAction),
+    Rule(RuleRight, &'static str),
     Role(Role, &'static str),
 }
 
@@ -487,7 +505,7 @@ impl Matter {
         match self {
             Matter::Ticket(_) | Matter::View(_) | Matter::Job(_) => true,
             Matter::People(operation) => operation.is_about() != About::Nothing,
-            Matter::Role(..) => false,
+            Matter::Rule(..) | Matter::Role(..) => false,
         }
     }
 }
@@ -504,8 +522,9 @@ fn matter(topic: Topic, action: Option<&str>) -> Result<Matter, String> {
         (Topic::People(operation), None) => Ok(Matter::People(operation)),
         (Topic::View(action), None) => Ok(Matter::View(action)),
         (Topic::Job(action), None) => Ok(Matter::Job(action)),
+        (Topic::Rule(right, rule), None) => Ok(Matter::Rule(right, rule)),
         (Topic::Role(role, rule), None) => Ok(Matter::Role(role, rule)),
-        (Topic::People(_) | Topic::View(_) | Topic::Job(_) | Topic::Role(..), Some(_)) => {
+        (Topic::People(_) | Topic::View(_) | Topic::Job(_) | Topic::Rule(..) | Topic::Role(..), Some(_)) => {
             Err("those of operations on tickets".to_owned())
         }
     }
@@ -573,6 +592,10 @@ async fn decide(
             let id = key_of::<JobId>(resource, "jobs")?;
             let refusal = app.jobs.explain(actor, id, action).await?;
             let rule = "Whoever asked for it and administrators may.";
+            Ok(DecisionBody::new(role_of(actor).as_str(), rule, refusal))
+        }
+        Matter::Rule(right, rule) => {
+            let refusal = right.require(actor).err();
             Ok(DecisionBody::new(role_of(actor).as_str(), rule, refusal))
         }
         Matter::Role(least, rule) => {

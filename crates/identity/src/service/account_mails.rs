@@ -193,6 +193,7 @@ impl Subscriber for AccountMails {
             | IdentityFact::ApiKeyRevoked { .. }
             | IdentityFact::SecuritySettingsChanged { .. }
             | IdentityFact::SlaPolicyChanged { .. }
+            | IdentityFact::AutomationRuleChanged { .. }
             | IdentityFact::TeamCreated { .. }
             | IdentityFact::TeamUpdated { .. }
             | IdentityFact::TeamRoutingChanged { .. }

@@ -93,6 +93,7 @@ mod tests {
             at: start(),
             cause: Cause::Person(by),
             origin: Some(Arc::new(Origin::of(client))),
+            chain: None,
             fact: Fact::Identity(fact),
         }
     }

@@ -88,6 +88,7 @@ pub(super) fn event(fact: IdentityFact) -> Event {
         cause,
         fact: Fact::Identity(fact),
         origin: None,
+        chain: None,
     }
 }
 

@@ -38,6 +38,7 @@ fn event(fact: IdentityFact) -> Event {
         cause: (&kernel::Actor::System(SystemActor::Import)).into(),
         fact: Fact::Identity(fact),
         origin: None,
+        chain: None,
     }
 }
 

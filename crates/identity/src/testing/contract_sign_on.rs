@@ -316,6 +316,7 @@ async fn events(store: &dyn SignOnStore) {
         at: start(),
         cause: Cause::System("sign_on".to_owned()),
         origin: None,
+        chain: None,
         fact: Fact::Identity(fact),
     };
     good("an event is published", store.publish(vec![event]).await);

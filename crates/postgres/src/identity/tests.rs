@@ -136,6 +136,7 @@ fn event(fact: IdentityFact) -> Event {
         cause: Cause::from(&kernel::Actor::System(SystemActor::Import)),
         fact: Fact::Identity(fact),
         origin: None,
+        chain: None,
     }
 }
 

@@ -478,6 +478,7 @@ fn published(event: PolicyEvent) -> Event {
         at,
         cause: by.map_or_else(|| Cause::System("sla".to_owned()), Cause::Person),
         origin: None,
+        chain: None,
         fact: Fact::Identity(IdentityFact::SlaPolicyChanged {
             policy: policy.0,
             name: name.as_str().to_owned(),

@@ -164,6 +164,37 @@ impl CandidateRow {
     }
 }
 
+impl TurnRow {
+    fn into_turn(self, team: TeamId) -> Result<(Turn, Vec<TicketId>), PortError> {
+        let TurnRow {
+            mode,
+            capacity,
+            version,
+            turn,
+            last_assignee,
+            candidates,
+            waiting,
+        } = self;
+        let settings = SettingsRow {
+            mode,
+            capacity,
+            version,
+        };
+        let candidates: Vec<CandidateRow> =
+            serde_json::from_value(candidates).map_err(|error| PortError::Bug {
+                port: PORT,
+                source: Box::new(error),
+            })?;
+        let turn = Turn {
+            settings: settings.into_settings(team)?,
+            count: turn,
+            last: last_assignee.map(UserId),
+            candidates: candidates.into_iter().map(CandidateRow::into_candidate).collect(),
+        };
+        Ok((turn, waiting.into_iter().map(TicketId).collect()))
+    }
+}
+
 #[async_trait]
 impl TeamRouting for PgRouting {
     async fn settings(&self, team: TeamId) -> Result<RoutingSettings, PortError> {
@@ -213,39 +244,19 @@ impl TeamRouting for PgRouting {
     }
 
     async fn turn(&self, team: TeamId, tickets_max: i64) -> Result<Option<(Turn, Vec<TicketId>)>, PortError> {
-        let row = self
-            .database
-            .row::<TurnRow>(PORT, turn_query(team, tickets_max))
-            .await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let TurnRow {
-            mode,
-            capacity,
-            version,
-            turn,
-            last_assignee,
-            candidates,
-            waiting,
-        } = row;
-        let settings = SettingsRow {
-            mode,
-            capacity,
-            version,
-        };
-        let candidates: Vec<CandidateRow> =
-            serde_json::from_value(candidates).map_err(|error| PortError::Bug {
-                port: PORT,
-                source: Box::new(error),
-            })?;
-        let turn = Turn {
-            settings: settings.into_settings(team)?,
-            count: turn,
-            last: last_assignee.map(UserId),
-            candidates: candidates.into_iter().map(CandidateRow::into_candidate).collect(),
-        };
-        Ok(Some((turn, waiting.into_iter().map(TicketId).collect())))
+        let sql = turn_query(team, tickets_max);
+        let row = self.database.row::<TurnRow>(PORT, sql).await?;
+        row.map(|row| row.into_turn(team)).transpose()
+    }
+
+    async fn opened(&self, team: TeamId) -> Result<Option<Turn>, PortError> {
+        let opens = Sql::new("INSERT INTO team_routing (team_id) SELECT id FROM teams WHERE id = ")
+            .bind(team)
+            .push(" ON CONFLICT DO NOTHING");
+        self.database.affected(PORT, opens).await?;
+        let row = self.database.row::<TurnRow>(PORT, any_turn_query(team)).await?;
+        let turn = row.map(|row| row.into_turn(team)).transpose()?;
+        Ok(turn.map(|(turn, _)| turn))
     }
 
     async fn assign(&self, commit: TicketCommit, taken: TurnTaken) -> Result<(), CommitError> {
@@ -274,6 +285,17 @@ impl TeamRouting for PgRouting {
 
 /// Of one moment: the turn, the members with what they have, and the first of what waits.
 pub(super) fn turn_query(team: TeamId, tickets_max: i64) -> Sql {
+    turns(tickets_max)
+        .push("r.mode <> 'manual' AND r.team_id = ")
+        .bind(team)
+}
+
+/// The same of a team that hands its tickets out itself as well, without what waits.
+fn any_turn_query(team: TeamId) -> Sql {
+    turns(0).push("r.team_id = ").bind(team)
+}
+
+fn turns(tickets_max: i64) -> Sql {
     Sql::new(
         "SELECT r.mode, r.capacity, r.version, r.turn, r.last_assignee, COALESCE((SELECT jsonb_agg(to_jsonb(c)) FROM \
          (SELECT m.user_id, a.available, a.capacity, a.version, a.routed, (SELECT count(*) FROM (SELECT FROM tickets t \
@@ -290,8 +312,7 @@ pub(super) fn turn_query(team: TeamId, tickets_max: i64) -> Sql {
     .push(WAITING)
     .push(" ORDER BY priority DESC, created_at, id LIMIT ")
     .bind(tickets_max)
-    .push(") AS waiting FROM team_routing r WHERE r.mode <> 'manual' AND r.team_id = ")
-    .bind(team)
+    .push(") AS waiting FROM team_routing r WHERE ")
 }
 
 /// What an assignment locks and moves beside the ticket.

@@ -120,6 +120,7 @@ impl Requesters {
             cause,
             fact: Fact::Identity(IdentityFact::UserCreated { user: id }),
             origin: None,
+            chain: None,
         };
         let commit = AccountCommit {
             events: vec![event],

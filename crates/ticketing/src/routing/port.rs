@@ -44,6 +44,13 @@ pub trait TeamRouting: Send + Sync {
     /// When the store cannot be reached.
     async fn turn(&self, team: TeamId, tickets_max: i64) -> Result<Option<(Turn, Vec<TicketId>)>, PortError>;
 
+    /// Whose turn it is in a team, also in one that hands its tickets out itself: from then on its turns are counted.
+    /// `None` where there is no such team.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn opened(&self, team: TeamId) -> Result<Option<Turn>, PortError>;
+
     /// Stores the decision to give a ticket away, and moves the turn on. Must be [`CommitError::Stale`] when the team's
     /// turn or settings, or what is kept of the agent, moved on since they were read, when the agent no longer is
     /// active staff in the team, and whenever [`TicketStore::commit`](crate::TicketStore::commit) would be.

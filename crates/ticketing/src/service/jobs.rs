@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use kernel::receipt::ReceiptFor;
 use kernel::{
-    Actor, Classify as _, Page, PageLimit, Patch, Person, PortError, Role, TicketId, UserId, Version,
-    Violation,
+    Actor, Classify as _, Page, PageLimit, Patch, Person, PortError, Role, SystemActor, TicketId, UserId,
+    Version, Violation,
 };
 
 use serde_json::Value;
@@ -356,6 +356,25 @@ impl Jobs {
         let all = TicketFilter::default();
         let filter = self.tickets.narrowed(actor, all, condition, "/filter")?;
         Ok((admitted(actor, &filter)?, filter))
+    }
+
+    /// Up to `tickets_max` live tickets of the desk that a condition of the [filter language](kernel::filter) selects now, in any
+    /// order; all without one. For what the server does by itself.
+    ///
+    /// # Errors
+    /// [`JobError::Invalid`] for a condition that breaks rules.
+    pub async fn selected(
+        &self,
+        condition: Option<&Value>,
+        tickets_max: usize,
+    ) -> Result<Vec<TicketId>, JobError> {
+        let actor = Actor::System(SystemActor::Automation);
+        let (scope, filter) = match condition {
+            Some(condition) => self.selection(&actor, condition)?,
+            None => (Scope::Desk, TicketFilter::default()),
+        };
+        let rows_max = i64::try_from(tickets_max).unwrap_or(i64::MAX);
+        Ok(self.store.select(&scope, &filter, rows_max).await?)
     }
 
     async fn select(&self, actor: &Actor, condition: &Value) -> Result<Vec<TicketId>, JobError> {

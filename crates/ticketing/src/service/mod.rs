@@ -6,6 +6,7 @@
 
 mod attachments;
 mod auto_close;
+mod carry;
 mod cc;
 mod conversation;
 mod create;
@@ -49,6 +50,7 @@ use crate::ticket::{Activity, ActivityId, Ticket, TicketKey};
 
 pub use attachments::{AttachmentError, AttachmentSettings, Attachments, Download, Upload, Uploaded};
 pub use auto_close::AutoClose;
+pub use carry::{Deed, DeedOrigin, DeedResult, Deeds};
 pub use conversation::Reply;
 pub use create::NewTicket;
 pub use drafts::{DRAFTS_KEPT, Drafts, Unsent, UnsentStore};

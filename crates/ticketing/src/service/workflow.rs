@@ -106,7 +106,7 @@ impl Tickets {
                 return Err(dangling(Reference::Team).into());
             }
             if draft.ticket().team != Some(team) {
-                draft.set_team(team);
+                draft.set_team(Some(team));
                 if !assignee.is_some_and(|facts| facts.works_on(draft.ticket())) {
                     draft.set_assignee(None);
                 }

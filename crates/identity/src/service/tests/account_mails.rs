@@ -20,6 +20,7 @@ fn event(fact: IdentityFact) -> Event {
         at: start(),
         cause: Cause::System("test".to_owned()),
         origin: None,
+        chain: None,
         fact: Fact::Identity(fact),
     }
 }

@@ -49,6 +49,21 @@ impl State {
         }
     }
 
+    fn turn(&self, team: TeamId) -> Option<Turn> {
+        let kept = self.routing.get(&team)?;
+        let mut members: Vec<_> = self.staff.iter().filter(|(of, _)| *of == team).collect();
+        members.sort_unstable();
+        Some(Turn {
+            settings: kept.settings,
+            count: kept.count,
+            last: kept.last,
+            candidates: members
+                .into_iter()
+                .map(|(_, user)| self.candidate(*user))
+                .collect(),
+        })
+    }
+
     fn waiting(&self, team: TeamId) -> Vec<&Ticket> {
         let waits = |ticket: &&Ticket| {
             ticket.team == Some(team)
@@ -129,26 +144,29 @@ impl TeamRouting for MemoryTickets {
 
     async fn turn(&self, team: TeamId, tickets_max: i64) -> Result<Option<(Turn, Vec<TicketId>)>, PortError> {
         let state = self.state();
-        let Some(kept) = state.routing.get(&team) else {
+        let Some(turn) = state.turn(team) else {
             return Ok(None);
         };
-        if kept.settings.mode == RoutingMode::Manual {
+        if turn.settings.mode == RoutingMode::Manual {
             return Ok(None);
         }
-        let mut members: Vec<_> = state.staff.iter().filter(|(of, _)| *of == team).collect();
-        members.sort_unstable();
-        let turn = Turn {
-            settings: kept.settings,
-            count: kept.count,
-            last: kept.last,
-            candidates: members
-                .into_iter()
-                .map(|(_, user)| state.candidate(*user))
-                .collect(),
-        };
         let waiting = state.waiting(team).into_iter().map(|ticket| ticket.id);
         let tickets_max = usize::try_from(tickets_max).unwrap_or(usize::MAX);
         Ok(Some((turn, waiting.take(tickets_max).collect())))
+    }
+
+    async fn opened(&self, team: TeamId) -> Result<Option<Turn>, PortError> {
+        let mut state = self.state();
+        if !state.staff.iter().any(|(of, _)| *of == team) {
+            return Ok(None);
+        }
+        let unsaid = Team {
+            settings: RoutingSettings::of(team),
+            count: 0,
+            last: None,
+        };
+        state.routing.entry(team).or_insert(unsaid);
+        Ok(state.turn(team))
     }
 
     async fn assign(&self, commit: TicketCommit, taken: TurnTaken) -> Result<(), CommitError> {

@@ -1,0 +1,403 @@
+//! Several changes of a ticket in one step, decided before by something that is no single request: a rule of automation, or
+//! a macro that someone applies.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use events::{TicketPriority, TicketStatus};
+use kernel::{
+    Actor, Classify as _, EventReceipt, PortError, Receipt, SystemActor, TeamId, TicketId, UserId, Violation,
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::workflow::give_to;
+use super::{Guard, STALE_TRIES_MAX, Tickets, Written, dangling, refused};
+use crate::draft::Draft;
+use crate::error::TicketError;
+use crate::field_definition::FieldSet;
+use crate::machine::ClosedBy;
+use crate::policy::{Operation, Relation};
+use crate::port::{AssigneeFacts, CommitError, Reference, TicketWrite};
+use crate::routing::port::{TeamRouting, TurnTaken};
+use crate::routing::{Candidate, RoutingMode, RoutingSettings, Turn};
+use crate::ruling::Action;
+use crate::ticket::{Audience, Ticket, TicketKey, Visibility};
+use crate::value::{Body, Tags};
+
+/// One thing to do to a ticket.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deed {
+    /// Have this priority.
+    Priority(TicketPriority),
+    /// Be in this status, where the state machine moves so.
+    Status(TicketStatus),
+    /// Be this person's to answer, or nobody's.
+    Assignee(Option<UserId>),
+    /// Be someone's of the team, chosen as routing would choose.
+    AssignFrom {
+        /// The team.
+        team: TeamId,
+        /// How, whatever the team itself wants.
+        mode: RoutingMode,
+    },
+    /// Lie with this team, or with none. An assignee who does not work there loses it.
+    Team(Option<TeamId>),
+    /// Have these tags too, and those no longer.
+    Tags {
+        /// To come.
+        added: Tags,
+        /// To go.
+        removed: Tags,
+    },
+    /// Custom fields to set, or to take away by null.
+    CustomFields(Map<String, Value>),
+    /// Be under this SLA policy, or under the one that fits.
+    SlaPolicy(Option<Uuid>),
+    /// Have this note for staff.
+    Note {
+        /// Who is shown as its author.
+        author: UserId,
+        /// The text.
+        body: Body,
+    },
+    /// Have this answer to the customer.
+    Reply {
+        /// Who is shown as its author.
+        author: UserId,
+        /// The text.
+        body: Body,
+    },
+}
+
+/// What became of a deed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeedResult {
+    /// It changed the ticket.
+    Done,
+    /// The ticket is so already.
+    Unchanged,
+    /// It was refused, by the code that a request for it would be answered with.
+    Refused(&'static str),
+}
+
+/// What rule brought deeds about.
+#[derive(Debug, Clone)]
+pub struct DeedOrigin {
+    /// The rule; the history names it to staff.
+    pub rule: Uuid,
+    /// What it is called.
+    pub name: String,
+    /// The rules that led to what the deeds publish, see [`events::Event::chain`].
+    pub chain: Arc<Value>,
+    /// Makes the step happen once.
+    pub receipt: EventReceipt,
+}
+
+/// Carries deeds out.
+pub struct Deeds {
+    tickets: Arc<Tickets>,
+    routing: Arc<dyn TeamRouting>,
+}
+
+/// What deeds are judged by, besides the ticket.
+#[derive(Clone)]
+struct Known {
+    assignees: HashMap<UserId, AssigneeFacts>,
+    teams: HashMap<TeamId, bool>,
+    turns: HashMap<TeamId, Turn>,
+    fields: Arc<FieldSet>,
+    waits: Option<Arc<TicketError>>,
+}
+
+impl Deeds {
+    /// Deeds on these tickets.
+    #[must_use]
+    pub fn new(tickets: Arc<Tickets>, routing: Arc<dyn TeamRouting>) -> Self {
+        Self { tickets, routing }
+    }
+
+    /// Does, as the desk itself, what of these can be done, in their order and in one commit with the receipt; says what
+    /// became of each. One that is refused leaves the others alone.
+    ///
+    /// # Errors
+    /// [`TicketError::Repeated`] where it was done before, [`TicketError::NotFound`] for a ticket that is not there or
+    /// deleted, [`TicketError::Stale`] when others keep being faster, and whatever a port fails with.
+    pub async fn carry_out(
+        &self,
+        ticket: TicketId,
+        deeds: &[Deed],
+        origin: &DeedOrigin,
+    ) -> Result<Vec<DeedResult>, TicketError> {
+        let actor = Actor::System(SystemActor::Automation);
+        let key = TicketKey::Id(ticket);
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.tickets.shown(&actor, &key).await?;
+            let known = self.known(&actor, &ticket, relation, deeds).await?;
+            let circumstances = self.tickets.circumstances(&actor);
+            let mut draft = Draft::change(&circumstances, ticket);
+            let mut taken = None;
+            let mut results = Vec::with_capacity(deeds.len());
+            for deed in deeds {
+                results.push(match one(&mut draft, &actor, deed, &known, &mut taken) {
+                    Ok(true) => DeedResult::Done,
+                    Ok(false) => DeedResult::Unchanged,
+                    Err(TicketError::Port(error)) => return Err(error.into()),
+                    Err(error) => DeedResult::Refused(error.code()),
+                });
+            }
+            let (mut commit, mut ticket) = draft.finish();
+            for event in &mut commit.events {
+                event.chain = Some(Arc::clone(&origin.chain));
+            }
+            for activity in &mut commit.activities {
+                if let Value::Object(members) = &mut activity.metadata {
+                    members.insert("ruleId".to_owned(), Value::from(origin.rule.to_string()));
+                    members.insert("rule".to_owned(), Value::from(origin.name.clone()));
+                }
+            }
+            self.tickets
+                .let_clocks_follow(&mut commit, &mut ticket, &circumstances)
+                .await?;
+            if commit.ticket == TicketWrite::Unchanged {
+                // Nothing to store is nothing to store twice.
+                return Ok(results);
+            }
+            commit.receipt = Some(Receipt::Event(origin.receipt.clone()));
+            let stored = match taken {
+                Some(taken) => self.routing.assign(commit, taken).await,
+                None => self.tickets.store.commit(commit).await,
+            };
+            match stored {
+                Ok(()) => return Ok(results),
+                Err(error) if self.tickets.is_overtaken(&error) => {}
+                // Whom it names went meanwhile, and is refused the next time.
+                Err(CommitError::Dangling(_)) => {}
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        Err(TicketError::Stale { current: None })
+    }
+
+    /// Does all of these as `actor`, in their order and in one step, or nothing: whoever applies a macro may do no more than
+    /// else.
+    ///
+    /// # Errors
+    /// Whatever the first of them that is refused would be answered with on its own.
+    pub async fn apply(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        deeds: &[Deed],
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.tickets.live(actor, key).await?;
+            let known = self.known(actor, &ticket, relation, deeds).await?;
+            let mut taken = None;
+            let decide = |draft: &mut Draft<'_>| {
+                for deed in deeds {
+                    one(draft, actor, deed, &known, &mut taken)?;
+                }
+                Ok(())
+            };
+            let written = self
+                .tickets
+                .attempt(actor, ticket, relation, guard, decide)
+                .await?;
+            if let Some(written) = written {
+                return Ok(written);
+            }
+        }
+        Err(TicketError::Stale { current: None })
+    }
+
+    async fn known(
+        &self,
+        actor: &Actor,
+        ticket: &Ticket,
+        relation: Relation,
+        deeds: &[Deed],
+    ) -> Result<Known, TicketError> {
+        let mut known = Known {
+            assignees: HashMap::new(),
+            teams: HashMap::new(),
+            turns: HashMap::new(),
+            fields: Arc::default(),
+            waits: None,
+        };
+        let mut people: Vec<UserId> = Vec::new();
+        for deed in deeds {
+            match deed {
+                Deed::Assignee(assignee) => people.extend(*assignee),
+                Deed::Team(team) => {
+                    people.extend(ticket.assignee);
+                    if let Some(team) = team {
+                        let exists = self.tickets.directory.team_exists(*team).await?;
+                        known.teams.insert(*team, exists);
+                    }
+                }
+                Deed::AssignFrom { team, mode: _ } => {
+                    if let Some(turn) = self.routing.opened(*team).await? {
+                        people.extend(turn.candidates.iter().map(|one| one.availability.user));
+                        known.turns.insert(*team, turn);
+                    }
+                }
+                Deed::CustomFields(_) => known.fields = self.tickets.field_set().await?,
+                Deed::Status(to) if *to != ticket.status() && known.waits.is_none() => {
+                    match self.tickets.waits(actor, ticket, relation, *to).await {
+                        Ok(()) => {}
+                        Err(TicketError::Port(error)) => return Err(error.into()),
+                        Err(error) => known.waits = Some(Arc::new(error)),
+                    }
+                }
+                Deed::Priority(_)
+                | Deed::Status(_)
+                | Deed::Tags { .. }
+                | Deed::SlaPolicy(_)
+                | Deed::Note { .. }
+                | Deed::Reply { .. } => {}
+            }
+        }
+        people.sort_unstable();
+        people.dedup();
+        if !people.is_empty() {
+            known.assignees = self
+                .tickets
+                .directory
+                .assignees(&people)
+                .await?
+                .into_iter()
+                .collect();
+        }
+        Ok(known)
+    }
+}
+
+/// Does one deed on a draft; gives whether it changed anything. What is refused leaves the draft as it was.
+fn one(
+    draft: &mut Draft<'_>,
+    actor: &Actor,
+    deed: &Deed,
+    known: &Known,
+    taken: &mut Option<TurnTaken>,
+) -> Result<bool, TicketError> {
+    if let Some(target) = draft.ticket().merged_into {
+        return Err(TicketError::Merged(target));
+    }
+    let traces = draft.traces();
+    match deed {
+        Deed::Priority(priority) => {
+            draft.allow(Action::SetPriority)?;
+            draft.set_priority(*priority);
+        }
+        Deed::Status(to) => {
+            if *to != draft.ticket().status() {
+                draft.require(Action::SetStatus(*to))?;
+                if let Some(error) = &known.waits
+                    && matches!(to, TicketStatus::Resolved | TicketStatus::Closed)
+                {
+                    return Err(blocked(error));
+                }
+                draft.set_status(*to, ClosedBy::Person, None)?;
+            }
+        }
+        Deed::Assignee(None) => {
+            draft.allow(Action::Unassign)?;
+            draft.set_assignee(None);
+        }
+        Deed::Assignee(Some(assignee)) => {
+            if draft.ticket().assignee != Some(*assignee) {
+                give_to(draft, actor, *assignee, known.assignees.get(assignee), "/actions")?;
+            }
+        }
+        Deed::AssignFrom { team, mode } => {
+            if taken.is_some() {
+                return Ok(false);
+            }
+            let turn = known.turns.get(team).ok_or_else(|| dangling(Reference::Team))?;
+            let next = next_of(turn, *mode).ok_or_else(nobody)?;
+            let agent = next.availability.user;
+            give_to(draft, actor, agent, known.assignees.get(&agent), "/actions")?;
+            if draft.traces() > traces {
+                *taken = Some(TurnTaken::of(turn, next));
+            }
+        }
+        Deed::Team(team) => {
+            draft.allow(Action::Transfer)?;
+            if team.is_some_and(|team| known.teams.get(&team) != Some(&true)) {
+                return Err(dangling(Reference::Team).into());
+            }
+            draft.set_team(*team);
+            let stays = draft.ticket().assignee.is_none_or(|assignee| {
+                let facts = known.assignees.get(&assignee);
+                facts.is_some_and(|facts| facts.works_on(draft.ticket()))
+            });
+            if draft.traces() > traces && !stays {
+                draft.set_assignee(None);
+            }
+        }
+        Deed::Tags { added, removed } => {
+            draft.allow(Action::EditTags)?;
+            let tags = draft.ticket().tags.without(removed).with("/tags", added)?;
+            draft.set_tags(tags);
+        }
+        Deed::CustomFields(changes) => {
+            draft.allow(Action::EditCustomFields)?;
+            let audience = draft.relation().audience().unwrap_or(Audience::Customer);
+            known.fields.check_changes(changes, audience)?;
+            let fields = draft
+                .ticket()
+                .custom_fields
+                .merged("/customFields", changes.clone())?;
+            draft.set_custom_fields(fields);
+        }
+        Deed::SlaPolicy(policy) => {
+            draft.permit(Operation::SetSlaPolicy, "choose the SLA policy of this ticket")?;
+            draft.set_sla_policy(*policy);
+        }
+        Deed::Note { author, body } => {
+            draft.allow(Action::AddNote)?;
+            draft.add_note(*author, body.clone(), &[]);
+        }
+        Deed::Reply { author, body } => {
+            draft.allow(Action::Reply)?;
+            draft.add_message(*author, body.clone(), Visibility::Public, &[])?;
+        }
+    }
+    Ok(draft.traces() > traces)
+}
+
+/// Who of a team is next in this mode.
+fn next_of(turn: &Turn, mode: RoutingMode) -> Option<&Candidate> {
+    let settings = RoutingSettings {
+        mode,
+        ..turn.settings
+    };
+    let wanted = Turn {
+        settings,
+        ..turn.clone()
+    };
+    let agent = wanted.next()?.availability.user;
+    turn.candidates.iter().find(|one| one.availability.user == agent)
+}
+
+fn nobody() -> TicketError {
+    Violation::new(
+        "/actions",
+        "nobody_available",
+        "must find someone of the team who can be given a ticket",
+    )
+    .into()
+}
+
+/// The same refusal for each deed that meets it.
+fn blocked(error: &TicketError) -> TicketError {
+    match error {
+        TicketError::Blocked { by } => TicketError::Blocked { by: by.clone() },
+        other => TicketError::Port(PortError::Bug {
+            port: "tickets",
+            source: other.to_string().into(),
+        }),
+    }
+}
