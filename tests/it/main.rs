@@ -9,6 +9,7 @@ mod accounts;
 mod attachments;
 mod audit;
 mod authorization;
+mod automation;
 mod canary;
 mod cc;
 mod concurrency;

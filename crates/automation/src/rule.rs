@@ -202,6 +202,16 @@ impl RuleReading {
         }
     }
 
+    /// Whether a document has members of a rule alone, before anything else of it is read.
+    ///
+    /// # Errors
+    /// Each other member, at its place.
+    pub fn check_members(json: &Value) -> Result<(), Violations> {
+        let mut faults = Violations::new();
+        pointer::members(json, "", &MEMBERS, &mut faults);
+        faults.into_result()
+    }
+
     /// What it names: look it up, and say in a [`World`] what of it there is. Empty where the document is faulty anyway.
     #[must_use]
     pub fn references(&self) -> &[Reference] {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::{Automation, Macros, RuleStore, Rules, RunRules, RunSchedules, RunStore, Scenes};
+use automation::{Automation, RuleStore, Rules, RunRules, RunSchedules, RunStore, Scenes};
 use chrono::TimeDelta;
 use credentials::{
     AesVault, Argon2Hasher, Hs256AccessTokens, KeyRing, KeyUse, RingSecrets, RingTotp, SystemClock, UuidIds,
@@ -34,9 +34,9 @@ use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgClocks, PgDirectory, PgDrafts,
-    PgFacts, PgFields, PgJobs, PgMacros, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits,
-    PgRouting, PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets,
-    PgTokens, PgTwoFactor, PgUsers, PgViews, Role, RolesError,
+    PgFacts, PgFields, PgJobs, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits, PgRouting,
+    PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens,
+    PgTwoFactor, PgUsers, PgViews, Role, RolesError,
 };
 use sla::{KnownPolicies, PolicyStore, SlaPolicies, TicketSla};
 use ticketing::{
@@ -198,12 +198,9 @@ pub struct Desk {
     pub automation: Arc<Automation>,
     /// What they look at.
     pub scenes: Arc<dyn Scenes>,
-    /// Actions that staff apply by hand.
-    pub macros: Arc<Macros>,
-    /// Several changes of a ticket in one step.
-    pub deeds: Arc<Deeds>,
     run_rules: Arc<RunRules>,
-    run_schedules: Arc<RunSchedules>,
+    /// Runs those whose time has come.
+    pub run_schedules: Arc<RunSchedules>,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// Giving out teams' tickets.
@@ -588,7 +585,7 @@ impl Desk {
             public_url: config.public_url.clone(),
         });
         let effects = Arc::new(DeskEffects {
-            deeds: Arc::clone(&deeds),
+            deeds,
             tickets: Arc::clone(&tickets),
             rules: Arc::clone(&rule_store),
             directory,
@@ -607,12 +604,6 @@ impl Desk {
         let rules = Rules::new(
             rule_store,
             Arc::clone(&run_store),
-            Arc::clone(&named),
-            Arc::clone(&clock),
-            Arc::clone(&ids),
-        );
-        let macros = Macros::new(
-            Arc::new(PgMacros::new(database.clone())),
             named,
             Arc::clone(&clock),
             Arc::clone(&ids),
@@ -651,8 +642,6 @@ impl Desk {
             rules: Arc::new(rules),
             automation,
             scenes,
-            macros: Arc::new(macros),
-            deeds,
             run_rules: Arc::new(run_rules),
             run_schedules: Arc::new(run_schedules),
             saved_views: Arc::new(saved_views),

@@ -257,6 +257,23 @@ impl World {
                     places.insert(name.to_owned(), Self::id(&made));
                 }
             }
+            // Two that are not set off here, one of which ran.
+            "rule" => {
+                self.desk.database.batch("DELETE FROM automation_rules").await;
+                for name in ["other", "id"] {
+                    let body = json!({ "name": name, "trigger": "ticket.rated",
+                        "actions": [{ "type": "add_note", "value": "x" }] });
+                    let made = self.done("POST", "/api/v1/automation/rules", body).await;
+                    places.insert(name.to_owned(), Self::id(&made));
+                }
+                let run = format!(
+                    "INSERT INTO automation_runs (rule_id, event_id, log_id, rule_version, name, happened_at, place, \
+                     explanation, plan_version, steps, chain) VALUES ('{}', gen_random_uuid(), gen_random_uuid(), 1, 'id', \
+                     now(), 0, '{{\"holds\": true, \"conditions\": []}}', 1, '[]', '{{}}')",
+                    places["id"]
+                );
+                self.desk.database.batch(&run).await;
+            }
             "job" => {
                 places.insert("id".to_owned(), self.job(state).await);
             }

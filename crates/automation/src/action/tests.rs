@@ -79,6 +79,7 @@ fn what_they_name_is_listed_with_its_place() {
             ("/actions/8/value", Target::SlaPolicy(build::POLICY)),
             ("/actions/10/value", Target::Team(build::TEAM)),
             ("/actions/13/to/3", Target::Staff(build::OTHER_AGENT)),
+            ("/actions/14/type", Target::Mail),
             ("/actions/15/value", Target::Endpoint(build::ENDPOINT)),
         ]
     );

@@ -161,6 +161,7 @@ impl Rules {
         guard: Guard<'_, Saved>,
     ) -> Result<Saved, AutomationError> {
         RuleRight::Write.require(actor)?;
+        RuleReading::check_members(patch)?;
         for _ in 0..STALE_TRIES_MAX {
             let row = self.row(id).await?;
             let expected = Version(row.version);
@@ -299,6 +300,10 @@ impl Rules {
         if !versions.is_empty() {
             let message = format!("must name all rules; {} are missing", versions.len());
             return Err(Violation::new("/order", "incomplete", message).into());
+        }
+        if places.is_empty() {
+            // There is none to move.
+            return Ok(());
         }
         let write = RuleWrite::Reorder {
             places,

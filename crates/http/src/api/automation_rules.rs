@@ -782,7 +782,7 @@ impl SimulatedBody {
 #[schema(as = AutomationTrialResult)]
 struct TrialAnswer {
     /// Each ticket, the newest first.
-    data: Vec<SimulatedBody>,
+    tickets: Vec<SimulatedBody>,
     /// For how many of them it would run.
     runs: usize,
     /// Whether there are more tickets than were looked at.
@@ -885,12 +885,12 @@ async fn tried(
         .simulate(actor, document, &cases, surroundings.as_ref())
         .await?;
     let pairs = simulated.iter().zip(&cases);
-    let data: Vec<_> = pairs
+    let tickets: Vec<_> = pairs
         .filter_map(|(simulated, (_, view))| Some(SimulatedBody::of(simulated, view.as_ref()?)))
         .collect();
     let answer = TrialAnswer {
-        runs: data.iter().filter(|one| one.runs).count(),
-        data,
+        runs: tickets.iter().filter(|one| one.runs).count(),
+        tickets,
         is_cut,
     };
     Rendered::of(StatusCode::OK, &answer).into_response()

@@ -240,6 +240,7 @@ fn statement(commit: RuleCommit) -> QueryResult<Sql> {
             .push(" AND version = ")
             .bind(expected.0)
     };
+    let mut before = Sql::default();
     let changed = match write {
         RuleWrite::Insert(rule) => Sql::new("INSERT INTO automation_rules (")
             .push(COLUMNS)
@@ -261,7 +262,10 @@ fn statement(commit: RuleCommit) -> QueryResult<Sql> {
             .push(" WHERE t.id = r.id AND t.version = ")
             .bind(expected.0)
             .push(" RETURNING t.id"),
-        RuleWrite::Reorder { places, at } => reorder(&places, at),
+        RuleWrite::Reorder { places, at } => {
+            before = held(&places);
+            moved(&places, at)
+        }
         RuleWrite::Keep { id, expected } => {
             at(Sql::new("SELECT id FROM automation_rules"), id, expected).push(" FOR UPDATE")
         }
@@ -269,7 +273,9 @@ fn statement(commit: RuleCommit) -> QueryResult<Sql> {
             at(Sql::new("DELETE FROM automation_rules"), id, expected).push(" RETURNING id")
         }
     };
-    let mut sql = Sql::new("WITH changed AS (")
+    let mut sql = Sql::new("WITH ")
+        .append(before)
+        .push("changed AS (")
         .append(changed)
         .push("), done AS (SELECT id FROM changed LIMIT 1)");
     if let Some(event) = event {
@@ -285,8 +291,8 @@ fn statement(commit: RuleCommit) -> QueryResult<Sql> {
     Ok(sql.push(" SELECT count(*) AS number FROM done"))
 }
 
-/// Moves all of them, or none where one is not as it was read. A nil row says that there was none to move.
-fn reorder(places: &[Place], at: DateTime<Utc>) -> Sql {
+/// Rules that are to take places, as far as they are as they were read.
+fn held(places: &[Place]) -> Sql {
     let rows = places.iter().map(|place| {
         json!({
             "id": place.id,
@@ -295,22 +301,20 @@ fn reorder(places: &[Place], at: DateTime<Utc>) -> Sql {
             "version": place.expected.next().0,
         })
     });
-    let rows = Value::Array(rows.collect());
-    let count = i64::try_from(places.len()).unwrap_or(i64::MAX);
-    Sql::new(
-        "WITH wanted AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(",
-    )
-    .bind(rows)
-    .push(
-        ") AS r (id uuid, priority integer, expected integer, version integer)), \
-         held AS MATERIALIZED (SELECT t.id FROM automation_rules t JOIN wanted w ON w.id = t.id AND w.expected = t.version \
-         ORDER BY t.id FOR UPDATE OF t), \
-         moved AS (UPDATE automation_rules t SET priority = w.priority, version = w.version, updated_at = ",
-    )
-    .bind(at)
-    .push(" FROM wanted w WHERE t.id = w.id AND (SELECT count(*) FROM held) = ")
-    .bind(count)
-    .push(" RETURNING t.id) SELECT id FROM moved UNION ALL SELECT '00000000-0000-0000-0000-000000000000' WHERE ")
-    .bind(count)
-    .push(" = 0")
+    Sql::new("wanted AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(")
+        .bind(Value::Array(rows.collect()))
+        .push(
+            ") AS r (id uuid, priority integer, expected integer, version integer)), \
+             held AS MATERIALIZED (SELECT t.id FROM automation_rules t \
+             JOIN wanted w ON w.id = t.id AND w.expected = t.version ORDER BY t.id FOR UPDATE OF t), ",
+        )
+}
+
+/// Moves all of them, or none where one is not as it was read.
+fn moved(places: &[Place], at: DateTime<Utc>) -> Sql {
+    Sql::new("UPDATE automation_rules t SET priority = w.priority, version = w.version, updated_at = ")
+        .bind(at)
+        .push(" FROM wanted w WHERE t.id = w.id AND (SELECT count(*) FROM held) = ")
+        .bind(i64::try_from(places.len()).unwrap_or(i64::MAX))
+        .push(" RETURNING t.id")
 }

@@ -1,5 +1,4 @@
-//! Several changes of a ticket in one step, decided before by something that is no single request: a rule of automation, or
-//! a macro that someone applies.
+//! Several changes of a ticket in one step, decided before by something that is no single request: a rule of automation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::workflow::give_to;
-use super::{Guard, STALE_TRIES_MAX, Tickets, Written, dangling, refused};
+use super::{STALE_TRIES_MAX, Tickets, dangling, refused};
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::field_definition::FieldSet;
@@ -174,39 +173,6 @@ impl Deeds {
                 // Whom it names went meanwhile, and is refused the next time.
                 Err(CommitError::Dangling(_)) => {}
                 Err(error) => return Err(refused(error)),
-            }
-        }
-        Err(TicketError::Stale { current: None })
-    }
-
-    /// Does all of these as `actor`, in their order and in one step, or nothing: whoever applies a macro may do no more than
-    /// else.
-    ///
-    /// # Errors
-    /// Whatever the first of them that is refused would be answered with on its own.
-    pub async fn apply(
-        &self,
-        actor: &Actor,
-        key: &TicketKey,
-        deeds: &[Deed],
-        guard: Guard<'_, Written<()>>,
-    ) -> Result<Written<()>, TicketError> {
-        for _ in 0..STALE_TRIES_MAX {
-            let (ticket, relation) = self.tickets.live(actor, key).await?;
-            let known = self.known(actor, &ticket, relation, deeds).await?;
-            let mut taken = None;
-            let decide = |draft: &mut Draft<'_>| {
-                for deed in deeds {
-                    one(draft, actor, deed, &known, &mut taken)?;
-                }
-                Ok(())
-            };
-            let written = self
-                .tickets
-                .attempt(actor, ticket, relation, guard, decide)
-                .await?;
-            if let Some(written) = written {
-                return Ok(written);
             }
         }
         Err(TicketError::Stale { current: None })
