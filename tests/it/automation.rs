@@ -149,7 +149,7 @@ async fn rules_that_feed_each_other_come_to_an_end() {
     let path = format!("{TICKETS}/{}", id(&ticket));
     for number in 0..12 {
         let body = json!({ "subject": format!("s {number}") });
-        world.desk.patch(&world.admin, &path, &body).await.expect(200);
+        let _ = world.desk.patch(&world.admin, &path, &body).await.expect(200);
         let _ = world.settled(id(&ticket)).await;
     }
     let rules = world.listed(RULES).await;
@@ -241,7 +241,7 @@ async fn what_others_left_in_the_table_is_flagged_and_skipped() {
             .await;
         enabled.problem(409, "rule.faulty");
         let gone = world.desk.request("DELETE", &path).by(&world.admin).send().await;
-        gone.expect(204);
+        let _ = gone.expect(204);
     }
     let left = world.listed(RULES).await;
     assert_eq!((left.len(), id(&left[0])), (1, id(&rule)));
@@ -294,7 +294,7 @@ async fn a_schedule_works_its_tickets_off_once_for_each_time() {
     let (pending, open) = (world.ticket("pending").await, world.ticket("open").await);
     let body = json!({ "status": "pending" });
     let path = format!("{TICKETS}/{}", id(&pending));
-    world.desk.patch(&world.admin, &path, &body).await.expect(200);
+    let _ = world.desk.patch(&world.admin, &path, &body).await.expect(200);
     let rule = world
         .rule(json!({ "name": "Remind", "trigger": "schedule",
             "schedule": { "cron": "* * * * *", "timezone": "Europe/Berlin",
