@@ -59,7 +59,7 @@ pub use rule::{
 };
 pub use schedule::{CRON_MAX_CHARS, FILTER_MAX_BYTES, SILENCE_MAX_DAYS, Schedule};
 pub use service::{
-    Applied, Automation, EventOutcome, Guard, Listed, Macros, RESUME_AFTER, RULES_KNOWN_FOR, RUNS_KEPT_DAYS,
-    Rules, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS, SIMULATED_MAX_EVENTS, Saved,
+    Applied, Automation, EventOutcome, Guard, KnownRules, Listed, Macros, RESUME_AFTER, RULES_KNOWN_FOR,
+    RUNS_KEPT_DAYS, Rules, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS, SIMULATED_MAX_EVENTS, Saved, Trial,
 };
 pub use trigger::{Occasion, Trigger, TriggerKind};

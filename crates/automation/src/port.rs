@@ -156,20 +156,11 @@ pub struct RunKey {
 
 impl RunKey {
     /// An id of a step of this run, the same whenever it is asked for: whoever carries the step out uses it for the message,
-    /// mail or call that it makes, so that a second time is known to be one (UUIDv8 over SHA-256, RFC 9562 section 5.8).
+    /// mail or call that it makes, so that a second time is known to be one.
     #[must_use]
     pub fn step_id(self, index: usize) -> Uuid {
-        let mut hash = Sha256::new();
-        hash.update(self.rule.0.as_bytes());
-        hash.update(self.event.0.as_bytes());
-        hash.update(u64::try_from(index).unwrap_or(u64::MAX).to_be_bytes());
-        let digest = hash.finalize();
-        let mut bytes = [0; 16];
-        bytes
-            .iter_mut()
-            .zip(digest.iter())
-            .for_each(|(to, from)| *to = *from);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+        let index = u64::try_from(index).unwrap_or(u64::MAX).to_be_bytes();
+        derived_id(&[self.rule.0.as_bytes(), self.event.0.as_bytes(), &index])
     }
 
     /// The receipt that goes with the one commit that changes the run's ticket.
@@ -181,6 +172,19 @@ impl RunKey {
             step: "ticket",
         }
     }
+}
+
+/// An id that these parts have whenever it is asked for (UUIDv8 over SHA-256, RFC 9562 section 5.8).
+pub(crate) fn derived_id(parts: &[&[u8]]) -> Uuid {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes
+        .iter_mut()
+        .zip(digest.iter())
+        .for_each(|(to, from)| *to = *from);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// A run, as it was decided and as far as it came.
@@ -291,11 +295,11 @@ pub trait RunStore: Send + Sync {
     /// When the store cannot be reached.
     async fn trips(&self, rule: RuleId, since: DateTime<Utc>) -> Result<u32, PortError>;
 
-    /// Up to when a rule's schedule was worked off; `None` where it never was.
+    /// Up to when the schedules of these rules were worked off; those that never were are left out.
     ///
     /// # Errors
     /// When the store cannot be reached.
-    async fn worked_off(&self, rule: RuleId) -> Result<Option<DateTime<Utc>>, PortError>;
+    async fn worked_off(&self, rules: &[RuleId]) -> Result<HashMap<RuleId, DateTime<Utc>>, PortError>;
 
     /// Takes a time of a rule's schedule; false where another node has it, or it was worked off, or the rule is gone.
     ///

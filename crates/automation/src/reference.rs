@@ -26,10 +26,10 @@ pub enum Target {
     SlaPolicy(Uuid),
     /// A webhook endpoint.
     Endpoint(EndpointId),
-    /// Mails whose texts rules make.
-    Mail,
     /// One behind which there is staff alone: it is sent what only staff may read.
     StaffEndpoint(EndpointId),
+    /// Mails whose texts rules make.
+    Mail,
 }
 
 /// A thing that a rule names, and where.

@@ -15,6 +15,7 @@
 use chrono::{DateTime, Utc};
 use kernel::text::TextRule;
 use kernel::{UserId, Version, Violation, Violations};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -216,12 +217,6 @@ impl RuleReading {
     #[must_use]
     pub fn references(&self) -> &[Reference] {
         &self.references
-    }
-
-    /// What sets it off; `None` where the document is faulty anyway.
-    #[must_use]
-    pub fn trigger(&self) -> Option<&Trigger> {
-        self.content.as_ref().map(|content| &content.trigger)
     }
 
     /// The rule's content, where all of it is well.
@@ -441,8 +436,8 @@ impl RuleContent {
     }
 }
 
-/// A rule as a table holds it. Others may have written any of its JSON.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A rule as a table holds it. Others may have written any of its JSON. As JSON its members are the columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleRow {
     /// `id`
     pub id: Uuid,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use automation::{Automation, Rules, Scenes};
+use automation::{Rules, Scenes};
 use identity::{
     Accounts, ApiKeys, AuditLog, Authenticator, Security, SessionControl, Sessions, SignOn, Teams, TwoFactor,
     WhyNot,
@@ -147,8 +147,6 @@ pub struct AppParts {
     pub sla_policies: Arc<SlaPolicies>,
     /// Rules.
     pub rules: Arc<Rules>,
-    /// Runs them; told where they change.
-    pub automation: Arc<Automation>,
     /// What they look at.
     pub scenes: Arc<dyn Scenes>,
     /// What is checked of policies besides.

@@ -23,11 +23,16 @@ use futures_util::{FutureExt, StreamExt};
 use kernel::Patch;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::app::AppState;
 use crate::context::RequestContext;
 use crate::problem::{Fault, Place, Problem};
+
+/// A body whose members the domain reads: an object.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Document(pub Map<String, Value>);
 
 /// The most bytes of a JSON body: 1 MiB.
 pub const BODY_BYTES_MAX: usize = 1 << 20;

@@ -187,6 +187,11 @@ impl Surroundings for PolicyHours {
     }
 }
 
+async fn is_policy(policies: &KnownPolicies, id: Uuid) -> Result<bool, PortError> {
+    let policies = policies.present().await?;
+    Ok(policies.iter().any(|policy| policy.id == PolicyId(id)))
+}
+
 /// What rules can name.
 pub(crate) struct DeskDirectory {
     pub(crate) users: Arc<dyn UserStore>,
@@ -208,8 +213,7 @@ impl Directory for DeskDirectory {
                 }
                 Target::Team(id) => world.teams.extend(self.teams.team(id).await?.map(|team| team.id)),
                 Target::SlaPolicy(id) => {
-                    let policies = self.policies.present().await?;
-                    let is_there = policies.iter().any(|policy| policy.id == PolicyId(id));
+                    let is_there = is_policy(&self.policies, id).await?;
                     world.sla_policies.extend(is_there.then_some(id));
                 }
                 // There are no endpoints yet, and no mails of rules.
@@ -243,13 +247,18 @@ enum Planned {
 impl Effects for DeskEffects {
     /// Changes of the ticket come first, in one commit; then whatever else the rule does, in its order.
     async fn apply(&self, run: &Run) -> Result<Vec<StepResult>, PortError> {
-        let author = self.author(run).await?;
         let mut results: Vec<StepResult> = Vec::new();
         let (mut deeds, mut places) = (Vec::new(), Vec::new());
         let steps = run.steps.iter();
         let todo: Vec<_> = steps
             .filter_map(|step| Some((step.index, step.effect()?)))
             .collect();
+        let writes = |effect: &Effect| matches!(effect, Effect::Note { .. } | Effect::Reply { .. });
+        let author = if todo.iter().any(|(_, effect)| writes(effect)) {
+            self.author(run).await?
+        } else {
+            None
+        };
         for (index, effect) in &todo {
             match self.planned(effect, author).await? {
                 Planned::Deed(deed) => {
@@ -301,8 +310,7 @@ impl DeskEffects {
     async fn planned(&self, effect: &Effect, author: Option<UserId>) -> Result<Planned, PortError> {
         Ok(match effect {
             Effect::SlaPolicy { to: Some(to), .. } => {
-                let policies = self.policies.present().await?;
-                if policies.iter().any(|policy| policy.id == PolicyId(*to)) {
+                if is_policy(&self.policies, *to).await? {
                     Planned::Deed(Deed::SlaPolicy(Some(*to)))
                 } else {
                     Planned::Refused("sla_policy.not_found")
@@ -444,7 +452,7 @@ fn carried(result: DeedResult) -> Carried {
 }
 
 /// What an effect is to a ticket; `None` for what is no change of one, or can be none: a text that is too long once it is filled in.
-pub(crate) fn deed_of(effect: &Effect, author: Option<UserId>) -> Option<Deed> {
+fn deed_of(effect: &Effect, author: Option<UserId>) -> Option<Deed> {
     let tags = |tags: &[String]| Tags::parse("/tags", tags).ok();
     let body = |text: &str| Body::parse("/message", text).ok();
     Some(match effect {

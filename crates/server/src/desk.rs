@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::{Automation, RuleStore, Rules, RunRules, RunSchedules, RunStore, Scenes};
+use automation::{Automation, KnownRules, Rules, RunRules, RunSchedules, RunStore, Scenes};
 use chrono::TimeDelta;
 use credentials::{
     AesVault, Argon2Hasher, Hs256AccessTokens, KeyRing, KeyUse, RingSecrets, RingTotp, SystemClock, UuidIds,
@@ -569,7 +569,8 @@ impl Desk {
         let inbox = Inbox::new(Arc::clone(&notification_store), Arc::clone(&clock));
         let notify_people = NotifyPeople::new(Arc::clone(&notification_store), Arc::clone(&ids));
 
-        let rule_store: Arc<dyn RuleStore> = Arc::new(PgRules::new(database.clone()));
+        let rule_store = Arc::new(PgRules::new(database.clone()));
+        let rule_store = Arc::new(KnownRules::new(rule_store, Arc::clone(&clock)));
         let run_store: Arc<dyn RunStore> = Arc::new(PgRuns::new(database.clone()));
         let named: Arc<dyn automation::Directory> = Arc::new(DeskDirectory {
             users: Arc::clone(&users),
@@ -587,7 +588,7 @@ impl Desk {
         let effects = Arc::new(DeskEffects {
             deeds,
             tickets: Arc::clone(&tickets),
-            rules: Arc::clone(&rule_store),
+            rules: Arc::clone(&rule_store) as _,
             directory,
             teams: team_store,
             policies,
@@ -707,7 +708,6 @@ impl Desk {
             drafts: Arc::clone(&self.drafts),
             sla_policies: Arc::clone(&self.sla_policies),
             rules: Arc::clone(&self.rules),
-            automation: Arc::clone(&self.automation),
             scenes: Arc::clone(&self.scenes),
             policy_checks: Arc::new(PolicyChecks),
             ticket_sla: Arc::clone(&self.ticket_sla),

@@ -6,13 +6,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{Event, HandleError, Subscriber};
 use kernel::{Classify as _, Clock, EventId, PageLimit, PortError, TicketId};
-use sha2::{Digest, Sha256};
 
 use super::running::Automation;
 use crate::error::AutomationError;
 use crate::facts::Happening;
 use crate::heard::Heard;
-use crate::port::{RunStore, SUBSCRIBER, Scenes, ScheduleLease};
+use crate::port::{RunStore, SUBSCRIBER, Scenes, ScheduleLease, derived_id};
 use crate::rule::{Rule, RuleId};
 use crate::trigger::TriggerKind;
 
@@ -132,14 +131,20 @@ impl RunSchedules {
     /// When a port failed. What was done stays done; the schedule goes on when its lease is over.
     pub async fn run_once(&self) -> Result<u64, AutomationError> {
         let set = self.automation.rules().await?;
+        let rules = set.rules().iter();
+        let scheduled: Vec<_> = rules
+            .filter_map(|rule| Some((rule, rule.content.trigger.schedule()?)))
+            .collect();
+        if scheduled.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<_> = scheduled.iter().map(|(rule, _)| rule.id).collect();
+        let worked_off = self.runs.worked_off(&ids).await?;
         let mut done = 0;
-        for rule in set.rules() {
-            let Some(schedule) = rule.content.trigger.schedule() else {
-                continue;
-            };
+        for (rule, schedule) in scheduled {
             let now = self.clock.now();
             // What a rule left out before it was as it is now, it does not make up for.
-            let last = self.runs.worked_off(rule.id).await?;
+            let last = worked_off.get(&rule.id).copied();
             let last = last.map_or(rule.updated_at, |last| last.max(rule.updated_at));
             let Some(due) = schedule.due(last, now) else {
                 continue;
@@ -210,18 +215,13 @@ impl RunSchedules {
     }
 }
 
-/// The event that a schedule's time is for a ticket: the same whoever asks (UUIDv8 over SHA-256, RFC 9562 section 5.8).
+/// The event that a schedule's time is for a ticket: the same whoever asks.
 fn scheduled_id(rule: RuleId, due: DateTime<Utc>, ticket: TicketId) -> EventId {
-    let mut hash = Sha256::new();
-    hash.update(b"schedule");
-    hash.update(rule.0.as_bytes());
-    hash.update(due.timestamp_micros().to_be_bytes());
-    hash.update(ticket.0.as_bytes());
-    let digest = hash.finalize();
-    let mut bytes = [0; 16];
-    bytes
-        .iter_mut()
-        .zip(digest.iter())
-        .for_each(|(to, from)| *to = *from);
-    EventId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    let due = due.timestamp_micros().to_be_bytes();
+    EventId(derived_id(&[
+        b"schedule",
+        rule.0.as_bytes(),
+        &due,
+        ticket.0.as_bytes(),
+    ]))
 }

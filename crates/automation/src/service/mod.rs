@@ -3,6 +3,7 @@
 //! Each authorises, loads, decides and commits. What a rule does is first stored as decided, then carried out, then settled:
 //! after a crash the same decision is carried out again, and every effect knows its run.
 
+mod known;
 mod listening;
 mod macros;
 mod rules;
@@ -11,10 +12,11 @@ mod running;
 use kernel::Version;
 use kernel::receipt::ReceiptFor;
 
+pub use known::{KnownRules, RULES_KNOWN_FOR};
 pub use listening::{RUNS_KEPT_DAYS, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS};
 pub use macros::{Applied, Macros};
-pub use rules::{Listed, Rules, SIMULATED_MAX_EVENTS, Saved};
-pub use running::{Automation, EventOutcome, RESUME_AFTER, RULES_KNOWN_FOR};
+pub use rules::{Listed, Rules, SIMULATED_MAX_EVENTS, Saved, Trial};
+pub use running::{Automation, EventOutcome, RESUME_AFTER};
 
 use crate::error::AutomationError;
 

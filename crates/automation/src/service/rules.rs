@@ -17,6 +17,7 @@ use crate::port::{
 };
 use crate::rights::RuleRight;
 use crate::rule::{Ran, RowFault, Rule, RuleContent, RuleId, RuleReading, RuleRow};
+use crate::trigger::TriggerKind;
 
 /// The most events that one trial looks at.
 pub const SIMULATED_MAX_EVENTS: usize = 1_000;
@@ -77,6 +78,27 @@ pub struct Saved {
     pub cycles: Vec<Vec<RuleId>>,
 }
 
+/// A rule that is tried and need not be stored.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// What sets it off.
+    pub kind: TriggerKind,
+    set: RuleSet,
+}
+
+impl Trial {
+    /// What it would do for each of these events, and why.
+    #[must_use]
+    pub fn simulate(
+        &self,
+        cases: &[(Happening, Option<TicketView>)],
+        surroundings: &(dyn Surroundings + Sync),
+    ) -> Vec<Simulated> {
+        let cases = cases.iter().map(|(happening, view)| (happening, view.as_ref()));
+        self.set.simulate(cases, surroundings).collect()
+    }
+}
+
 impl Rules {
     /// The rules of this store.
     #[must_use]
@@ -123,7 +145,7 @@ impl Rules {
         let saved = self.with_cycles(rule).await?;
         let commit = RuleCommit {
             receipt: receipt(&saved),
-            event: Some(self.told(actor, told_of(&saved.rule, RuleNews::Created))),
+            event: Some(self.told(actor, RuleNews::Created.of_rule(&saved.rule))),
             write: RuleWrite::Insert(Box::new(saved.rule.clone())),
         };
         self.store.commit(commit).await.map_err(refused)?;
@@ -197,7 +219,7 @@ impl Rules {
             let saved = self.with_cycles(rule).await?;
             let receipt = (guard.receipt)(&saved);
             let news = RuleNews::between(present.as_ref().map(|rule| &rule.content), &saved.rule.content);
-            let event = (!is_same).then(|| self.told(actor, told_of(&saved.rule, news)));
+            let event = (!is_same).then(|| self.told(actor, news.of_rule(&saved.rule)));
             let write = if !is_same {
                 RuleWrite::Update {
                     rule: Box::new(saved.rule.clone()),
@@ -310,13 +332,7 @@ impl Rules {
             at: self.clock.now(),
         };
         let receipt = receipt(&());
-        let fact = IdentityFact::AutomationRuleChanged {
-            rule: None,
-            name: String::new(),
-            owner: None,
-            change: "reordered".to_owned(),
-        };
-        let event = Some(self.told(actor, fact));
+        let event = Some(self.told(actor, RuleNews::Reordered.of_all()));
         self.store
             .commit(RuleCommit {
                 write,
@@ -342,12 +358,7 @@ impl Rules {
             let row = self.row(id).await?;
             let expected = Version(row.version);
             met(guard.expected, expected)?;
-            let fact = IdentityFact::AutomationRuleChanged {
-                rule: Some(row.id),
-                name: row.name,
-                owner: Some(UserId(row.created_by)),
-                change: "deleted".to_owned(),
-            };
+            let fact = RuleNews::Deleted.of(id, row.name, UserId(row.created_by));
             let commit = RuleCommit {
                 write: RuleWrite::Delete { id, expected },
                 event: Some(self.told(actor, fact)),
@@ -379,6 +390,16 @@ impl Rules {
             let message = format!("must be at most {SIMULATED_MAX_EVENTS} tickets");
             return Err(Violation::new("", "too_many", message).into());
         }
+        let trial = self.trial(actor, document).await?;
+        Ok(trial.simulate(cases, surroundings))
+    }
+
+    /// A document as a rule on trial.
+    ///
+    /// # Errors
+    /// As for [`Rules::simulate`].
+    pub async fn trial(&self, actor: &Actor, document: &Value) -> Result<Trial, AutomationError> {
+        RuleRight::Try.require(actor)?;
         let content = self.checked(document).await?;
         let now = self.clock.now();
         let rule = Rule {
@@ -391,9 +412,10 @@ impl Rules {
             version: Version::FIRST,
             ran: Ran::default(),
         };
-        let set = RuleSet::on_trial([rule]);
-        let cases = cases.iter().map(|(happening, view)| (happening, view.as_ref()));
-        Ok(set.simulate(cases, surroundings).collect())
+        Ok(Trial {
+            kind: rule.content.trigger.kind(),
+            set: RuleSet::on_trial([rule]),
+        })
     }
 
     /// One page of what rules did, the newest first: of one rule, for one ticket, or all.
@@ -450,6 +472,8 @@ pub(super) enum RuleNews {
     Enabled,
     Disabled,
     DisabledAsLoop,
+    Reordered,
+    Deleted,
 }
 
 impl RuleNews {
@@ -460,6 +484,33 @@ impl RuleNews {
             RuleNews::Enabled => "enabled",
             RuleNews::Disabled => "disabled",
             RuleNews::DisabledAsLoop => "disabled_as_loop",
+            RuleNews::Reordered => "reordered",
+            RuleNews::Deleted => "deleted",
+        }
+    }
+
+    /// The fact, of a rule.
+    pub(super) fn of(self, rule: RuleId, name: String, owner: UserId) -> IdentityFact {
+        IdentityFact::AutomationRuleChanged {
+            rule: Some(rule.0),
+            name,
+            owner: Some(owner),
+            change: self.as_str().to_owned(),
+        }
+    }
+
+    /// The fact, of a rule as it is now.
+    pub(super) fn of_rule(self, rule: &Rule) -> IdentityFact {
+        self.of(rule.id, rule.content.name.clone(), rule.owner)
+    }
+
+    /// The fact, of all rules.
+    fn of_all(self) -> IdentityFact {
+        IdentityFact::AutomationRuleChanged {
+            rule: None,
+            name: String::new(),
+            owner: None,
+            change: self.as_str().to_owned(),
         }
     }
 
@@ -476,15 +527,6 @@ impl RuleNews {
             (true, true) => RuleNews::Enabled,
             (true, false) => RuleNews::Disabled,
         }
-    }
-}
-
-pub(super) fn told_of(rule: &Rule, news: RuleNews) -> IdentityFact {
-    IdentityFact::AutomationRuleChanged {
-        rule: Some(rule.id.0),
-        name: rule.content.name.clone(),
-        owner: Some(rule.owner),
-        change: news.as_str().to_owned(),
     }
 }
 

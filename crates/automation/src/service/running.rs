@@ -6,7 +6,7 @@
 //! nothing off leaves nothing behind.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{Event, Fact};
@@ -14,36 +14,25 @@ use kernel::{Actor, Clock, IdSource, PageLimit, PortError, SystemActor, TeamId, 
 use uuid::Uuid;
 
 use super::STALE_TRIES_MAX;
-use super::rules::{RuleNews, told_of};
+use super::known::KnownRules;
+use super::rules::RuleNews;
 use crate::engine::{Detail, RuleSet, Skipped, TRIPS_WINDOW, Trip, must_disable};
 use crate::error::AutomationError;
 use crate::facts::{Happening, PersonFacts, Surroundings, TicketView};
-use crate::port::{
-    CommitError, Effects, Revision, RuleCommit, RuleStore, RuleWrite, Run, RunKey, RunState, RunStore,
-};
+use crate::port::{CommitError, Effects, RuleCommit, RuleStore, RuleWrite, Run, RunKey, RunState, RunStore};
 use crate::rule::{Disabled, Rule, RuleId, RunCounts};
 use crate::trigger::TriggerKind;
 
-/// For how long a node runs rules before it asks whether they changed.
-pub const RULES_KNOWN_FOR: TimeDelta = TimeDelta::seconds(1);
 /// After so long a planned run is taken to be left over by a node that died.
 pub const RESUME_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Runs rules. Any number of nodes may, also for the same event.
 pub struct Automation {
-    rules: Arc<dyn RuleStore>,
+    rules: Arc<KnownRules>,
     runs: Arc<dyn RunStore>,
     effects: Arc<dyn Effects>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
-    known: Mutex<Option<Known>>,
-}
-
-#[derive(Clone)]
-struct Known {
-    revision: Revision,
-    asked_at: DateTime<Utc>,
-    set: Arc<RuleSet>,
 }
 
 /// What came of an event.
@@ -85,7 +74,7 @@ impl Automation {
     /// Runs the rules of this store.
     #[must_use]
     pub fn new(
-        rules: Arc<dyn RuleStore>,
+        rules: Arc<KnownRules>,
         runs: Arc<dyn RunStore>,
         effects: Arc<dyn Effects>,
         clock: Arc<dyn Clock>,
@@ -97,44 +86,20 @@ impl Automation {
             effects,
             clock,
             ids,
-            known: Mutex::new(None),
         }
     }
 
-    /// The rules as they run now; at most [`RULES_KNOWN_FOR`] old.
+    /// The rules as they run now; see [`KnownRules::present`].
     ///
     /// # Errors
     /// When the store cannot be reached.
     pub async fn rules(&self) -> Result<Arc<RuleSet>, PortError> {
-        let now = self.clock.now();
-        let known = self.known().clone();
-        if let Some(known) = &known
-            && (TimeDelta::zero()..RULES_KNOWN_FOR).contains(&(now - known.asked_at))
-        {
-            return Ok(known.set.clone());
-        }
-        let revision = known.as_ref().map(|known| known.revision);
-        let changed = self.rules.changed_since(revision).await?;
-        let (revision, set) = match (changed, known) {
-            (Some((revision, rows)), _) => (revision, Arc::new(RuleSet::read(&rows))),
-            (None, Some(known)) => (known.revision, known.set),
-            (None, None) => (Revision::default(), Arc::default()),
-        };
-        *self.known() = Some(Known {
-            revision,
-            asked_at: now,
-            set: set.clone(),
-        });
-        Ok(set)
+        self.rules.present().await
     }
 
-    /// Forgets what it knows of the rules, so that a change on this node counts at once.
+    /// Forgets what it knows of the rules, for a change that did not come through its store.
     pub fn forget(&self) {
-        *self.known() = None;
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rules.forget();
     }
 
     /// Whether any rule listens to events of these kinds: if not, nobody needs to load the ticket.
@@ -293,7 +258,7 @@ impl Automation {
             off.updated_at = self.clock.now();
             off.version = expected.next();
             let actor = Actor::System(SystemActor::Automation);
-            let fact = Fact::Identity(told_of(&off, RuleNews::DisabledAsLoop));
+            let fact = Fact::Identity(RuleNews::DisabledAsLoop.of_rule(&off));
             let commit = RuleCommit {
                 event: Some(Event::new(self.ids.as_ref(), off.updated_at, &actor, fact)),
                 write: RuleWrite::Update {
@@ -303,10 +268,7 @@ impl Automation {
                 receipt: None,
             };
             match self.rules.commit(commit).await {
-                Ok(()) => {
-                    self.forget();
-                    return Ok(true);
-                }
+                Ok(()) => return Ok(true),
                 Err(CommitError::Stale) => {}
                 Err(CommitError::Port(error)) => return Err(error.into()),
                 Err(CommitError::Repeated | CommitError::TooMany) => return Ok(false),

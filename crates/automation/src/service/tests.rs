@@ -49,7 +49,7 @@ fn desk() -> Desk {
 impl Desk {
     fn automation(&self, effects: MockEffects) -> Automation {
         Automation::new(
-            self.store.clone(),
+            Arc::new(KnownRules::new(self.store.clone(), self.clock.clone())),
             self.runs.clone(),
             Arc::new(effects),
             self.clock.clone(),

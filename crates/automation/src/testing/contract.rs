@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a suite ends where a promise is broken")]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -378,7 +379,7 @@ pub async fn run_store(
     assert_eq!(store.count(9).await.unwrap(), 0);
 
     // A time of a schedule is with one node at a time, until it is worked off.
-    assert_eq!(store.worked_off(first).await.unwrap(), None);
+    assert_eq!(store.worked_off(&[first, second]).await.unwrap(), HashMap::new());
     let lease = |due, now, until| ScheduleLease {
         rule: first,
         due: build::noon() + TimeDelta::minutes(due),
@@ -395,7 +396,11 @@ pub async fn run_store(
         .unwrap();
     assert!(!store.lease(lease(0, 6, 8)).await.unwrap());
     store.finish(first, lease(0, 0, 0).due).await.unwrap();
-    assert_eq!(store.worked_off(first).await.unwrap(), Some(lease(0, 0, 0).due));
+    assert_eq!(
+        store.worked_off(&[first, second]).await.unwrap(),
+        HashMap::from([(first, lease(0, 0, 0).due)])
+    );
+    assert_eq!(store.worked_off(&[second]).await.unwrap(), HashMap::new());
     assert!(!store.lease(lease(0, 7, 9)).await.unwrap());
     assert!(store.lease(lease(7, 7, 9)).await.unwrap());
 

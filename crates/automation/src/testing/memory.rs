@@ -236,8 +236,10 @@ impl RunStore for MemoryRuns {
         Ok(u32::try_from(trips.count()).unwrap_or(u32::MAX))
     }
 
-    async fn worked_off(&self, rule: RuleId) -> Result<Option<DateTime<Utc>>, PortError> {
-        Ok(locked(&self.0).worked_off.get(&rule).copied())
+    async fn worked_off(&self, rules: &[RuleId]) -> Result<HashMap<RuleId, DateTime<Utc>>, PortError> {
+        let mut worked_off = locked(&self.0).worked_off.clone();
+        worked_off.retain(|rule, _| rules.contains(rule));
+        Ok(worked_off)
     }
 
     async fn lease(&self, lease: ScheduleLease) -> Result<bool, PortError> {

@@ -7,14 +7,13 @@ use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use automation::{
     AutomationError, Carried, Decision, Explanation, Guard, Happening, Impossible, Listed, Outcome,
-    RateLimit, RowFault, Rule, RuleId, RuleReading, RuleRight, RuleRow, Run, RunState, Saved, Simulated,
-    Step, TicketView, Trigger,
+    RateLimit, RowFault, Rule, RuleId, RuleRight, RuleRow, Run, RunState, Saved, Simulated, Step, TicketView,
 };
 use chrono::TimeDelta;
 use identity::Scope;
 use kernel::{EventId, PageLimit, Role, TicketId, Violation};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use ticketing::{TicketError, TicketFilter, TicketKey, TicketQuery};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -23,6 +22,7 @@ use super::users::PageParams;
 use crate::app::AppState;
 use crate::auth::Caller;
 use crate::command::{Command, Nothing, Rendered};
+use crate::json::Document;
 use crate::openapi::IfMatchHeader;
 use crate::path::Path;
 use crate::problem::Problem;
@@ -268,11 +268,6 @@ struct RuleInput {
     rate_limit: Option<Value>,
 }
 
-/// The members of a document that the domain reads.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Document(Map<String, Value>);
-
 /// List the automation rules
 ///
 /// All of them, 1000 at the most, on one page, in the order in which they run; also rows of other programs that are no rules.
@@ -317,11 +312,7 @@ async fn create(
     let actor = call.actor();
     let document = Value::Object(document);
     call.run(
-        async |receipt| {
-            let saved = app.rules.create(&actor, &document, receipt).await?;
-            app.automation.forget();
-            Ok::<_, AutomationError>(saved)
-        },
+        async |receipt| app.rules.create(&actor, &document, receipt).await,
         |saved| {
             let location = format!("/api/v1/automation/rules/{}", saved.rule.id);
             Rendered::created(KIND, saved.rule.version, location, &RuleBody::from(saved))
@@ -374,9 +365,7 @@ async fn update(
     call.run(
         async |receipt| {
             let guard = Guard { expected, receipt };
-            let saved = app.rules.update(&actor, id, &patch, guard).await?;
-            app.automation.forget();
-            Ok::<_, AutomationError>(saved)
+            app.rules.update(&actor, id, &patch, guard).await
         },
         rendered,
     )
@@ -403,9 +392,7 @@ async fn delete(
     call.run(
         async |receipt| {
             let guard = Guard { expected, receipt };
-            app.rules.delete(&actor, id, guard).await?;
-            app.automation.forget();
-            Ok::<_, AutomationError>(())
+            app.rules.delete(&actor, id, guard).await
         },
         |()| Rendered::no_content(),
     )
@@ -433,9 +420,7 @@ async fn enable(
     call.run(
         async |receipt| {
             let guard = Guard { expected, receipt };
-            let saved = app.rules.enable(&actor, id, guard).await?;
-            app.automation.forget();
-            Ok::<_, AutomationError>(saved)
+            app.rules.enable(&actor, id, guard).await
         },
         rendered,
     )
@@ -463,9 +448,7 @@ async fn disable(
     call.run(
         async |receipt| {
             let guard = Guard { expected, receipt };
-            let saved = app.rules.disable(&actor, id, guard).await?;
-            app.automation.forget();
-            Ok::<_, AutomationError>(saved)
+            app.rules.disable(&actor, id, guard).await
         },
         rendered,
     )
@@ -500,11 +483,7 @@ async fn reorder(
     let actor = call.actor();
     let order: Vec<_> = order.into_iter().map(RuleId).collect();
     call.run(
-        async |receipt| {
-            app.rules.reorder(&actor, &order, receipt).await?;
-            app.automation.forget();
-            Ok::<_, AutomationError>(())
-        },
+        async |receipt| app.rules.reorder(&actor, &order, receipt).await,
         |()| Rendered::no_content(),
     )
     .await
@@ -832,7 +811,6 @@ async fn simulate_draft(
     Command(call, body): Command<DraftTrialBody>,
 ) -> Result<HttpResponse, Problem> {
     let actor = call.actor();
-    RuleRight::Try.require(&actor)?;
     let DraftTrialBody {
         rule: Document(mut document),
         ticket_id,
@@ -851,15 +829,11 @@ async fn tried(
     days: Option<u16>,
 ) -> Result<HttpResponse, Problem> {
     // What is wrong with the rule comes before any ticket is looked at.
-    let surroundings = app.scenes.surroundings().await?;
-    app.rules
-        .simulate(actor, document, &[], surroundings.as_ref())
-        .await?;
-    let kind = RuleReading::of(document).trigger().map(Trigger::kind);
-    let Some(kind) = kind.filter(|kind| kind.has_ticket()) else {
+    let trial = app.rules.trial(actor, document).await?;
+    if !trial.kind.has_ticket() {
         let message = "must be one of tickets: there is nothing to try this one on";
         return Err(AutomationError::from(Violation::new("/trigger", "not_allowed", message)).into());
-    };
+    }
     let (tickets, is_cut) = match (ticket_id, days) {
         (Some(_), Some(_)) => {
             let message = "must not be given with ticketId";
@@ -877,13 +851,11 @@ async fn tried(
     for ticket in tickets {
         if let Some(view) = app.scenes.ticket(ticket).await? {
             let id = EventId::new(app.ids.as_ref());
-            cases.push((Happening::new(id, kind, now), Some(view)));
+            cases.push((Happening::new(id, trial.kind, now), Some(view)));
         }
     }
-    let simulated = app
-        .rules
-        .simulate(actor, document, &cases, surroundings.as_ref())
-        .await?;
+    let surroundings = app.scenes.surroundings().await?;
+    let simulated = trial.simulate(&cases, surroundings.as_ref());
     let pairs = simulated.iter().zip(&cases);
     let tickets: Vec<_> = pairs
         .filter_map(|(simulated, (_, view))| Some(SimulatedBody::of(simulated, view.as_ref()?)))

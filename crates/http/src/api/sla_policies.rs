@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use identity::Scope;
 use kernel::{Patch, Version, Violation};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sla::{
     Guard, NewPolicy, PolicyChange, PolicyDraft, PolicyError, PolicyId, PolicyRef, Preview, PreviewError,
     PreviewWish, Priority, SlaPolicy, Terms,
@@ -20,7 +20,7 @@ use super::tickets::StretchPart;
 use crate::app::AppState;
 use crate::auth::Caller;
 use crate::command::{Command, Nothing, Rendered};
-use crate::json::merged;
+use crate::json::{Document, merged};
 use crate::openapi::IfMatchHeader;
 use crate::path::Path;
 use crate::problem::Problem;
@@ -186,11 +186,6 @@ struct PolicyInput {
     /// Of a new one: whether it is to be the default, in the place of the one that is.
     is_default: Option<bool>,
 }
-
-/// The members of a document that the domain reads.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Document(Map<String, Value>);
 
 /// List the SLA policies
 ///

@@ -21,8 +21,8 @@ use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, Error};
 use async_trait::async_trait;
-use automation::testing::{MemoryDirectory as MemoryWorld, MemoryRules, MemoryRuns, MockEffects, MockScenes};
-use automation::{Automation, Rules};
+use automation::Rules;
+use automation::testing::{MemoryDirectory as MemoryWorld, MemoryRules, MemoryRuns, MockScenes};
 use identity::AuditLog;
 use identity::testing::{Desk, MemoryAudit, MemoryIdentity};
 use kernel::{
@@ -110,17 +110,13 @@ impl World {
         let sla_policies = SlaPolicies::new(policies.clone(), clock.clone(), Arc::clone(&ids));
         let clocks = Arc::new(MemoryClocks::default());
         let ticket_sla = TicketSla::new(policies, clocks, clock.clone(), Arc::clone(&ids));
-        let rule_store = Arc::new(MemoryRules::default());
-        let runs = Arc::new(MemoryRuns::default());
         let rules = Rules::new(
-            rule_store.clone(),
-            runs.clone(),
+            Arc::new(MemoryRules::default()),
+            Arc::new(MemoryRuns::default()),
             Arc::new(MemoryWorld::default()),
             clock.clone(),
             Arc::clone(&ids),
         );
-        let effects = Arc::new(MockEffects::new());
-        let automation = Automation::new(rule_store, runs, effects, clock.clone(), Arc::clone(&ids));
         let ticket_store = Arc::new(MemoryTickets::default());
         let fields =
             FieldDefinitions::new(Arc::new(MemoryFields::default()), clock.clone(), Arc::clone(&ids));
@@ -171,7 +167,6 @@ impl World {
             drafts: Arc::new(drafts),
             sla_policies: Arc::new(sla_policies),
             rules: Arc::new(rules),
-            automation: Arc::new(automation),
             scenes: Arc::new(MockScenes::new()),
             policy_checks: Arc::new(Unchecked),
             ticket_sla: Arc::new(ticket_sla),

@@ -127,45 +127,11 @@ impl From<StoredRow> for RuleRow {
     }
 }
 
-fn record(rule: &Rule) -> Value {
-    let RuleRow {
-        id,
-        name,
-        description,
-        trigger,
-        schedule,
-        conditions,
-        actions,
-        priority,
-        enabled,
-        stop_after_match,
-        rate_limit,
-        disabled,
-        created_by,
-        created_at,
-        updated_at,
-        version,
-        trigger_count: _,
-        last_triggered_at: _,
-    } = rule.to_row();
-    json!([{
-        "id": id,
-        "name": name,
-        "description": description,
-        "trigger": trigger,
-        "schedule": schedule,
-        "conditions": conditions,
-        "actions": actions,
-        "priority": priority,
-        "enabled": enabled,
-        "stop_after_match": stop_after_match,
-        "rate_limit": rate_limit,
-        "disabled": disabled,
-        "created_by": created_by,
-        "created_at": created_at,
-        "updated_at": updated_at,
-        "version": version,
-    }])
+/// The row that a write gives; it has no say in the counts.
+fn record(rule: &Rule) -> QueryResult<Value> {
+    let row = serde_json::to_value(rule.to_row());
+    let row = row.map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+    Ok(Value::Array(vec![row]))
 }
 
 #[async_trait]
@@ -247,7 +213,7 @@ fn statement(commit: RuleCommit) -> QueryResult<Sql> {
             .push(") SELECT ")
             .push(COLUMNS)
             .push(" FROM jsonb_to_recordset(")
-            .bind(record(&rule))
+            .bind(record(&rule)?)
             .push(") AS r ")
             .push(RECORD)
             .push(" WHERE (SELECT count(*) FROM automation_rules) < ")
@@ -256,7 +222,7 @@ fn statement(commit: RuleCommit) -> QueryResult<Sql> {
         RuleWrite::Update { rule, expected } => Sql::new("UPDATE automation_rules t SET ")
             .push(ASSIGNMENTS)
             .push(" FROM jsonb_to_recordset(")
-            .bind(record(&rule))
+            .bind(record(&rule)?)
             .push(") AS r ")
             .push(RECORD)
             .push(" WHERE t.id = r.id AND t.version = ")

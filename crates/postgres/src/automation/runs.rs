@@ -183,6 +183,7 @@ struct CountRow {
 #[derive(QueryableByName)]
 #[diesel(table_name = automation_schedules)]
 struct DoneRow {
+    rule_id: Uuid,
     done_at: Option<DateTime<Utc>>,
 }
 
@@ -285,10 +286,16 @@ impl RunStore for PgRuns {
         Ok(row.map_or(0, |row| u32::try_from(row.number).unwrap_or(u32::MAX)))
     }
 
-    async fn worked_off(&self, rule: RuleId) -> Result<Option<DateTime<Utc>>, PortError> {
-        let sql = Sql::new("SELECT done_at FROM automation_schedules WHERE rule_id = ").bind(rule.0);
-        let row: Option<DoneRow> = self.database.row(PORT, sql).await?;
-        Ok(row.and_then(|row| row.done_at))
+    async fn worked_off(&self, rules: &[RuleId]) -> Result<HashMap<RuleId, DateTime<Utc>>, PortError> {
+        let rules: Vec<Uuid> = rules.iter().map(|rule| rule.0).collect();
+        let sql = Sql::new("SELECT rule_id, done_at FROM automation_schedules WHERE rule_id = ANY(")
+            .bind(rules)
+            .push(")");
+        let rows: Vec<DoneRow> = self.database.rows(PORT, sql).await?;
+        let done = rows.into_iter();
+        Ok(done
+            .filter_map(|row| Some((RuleId(row.rule_id), row.done_at?)))
+            .collect())
     }
 
     async fn lease(&self, lease: ScheduleLease) -> Result<bool, PortError> {

@@ -250,6 +250,9 @@ impl TeamRouting for PgRouting {
     }
 
     async fn opened(&self, team: TeamId) -> Result<Option<Turn>, PortError> {
+        if let Some(row) = self.database.row::<TurnRow>(PORT, any_turn_query(team)).await? {
+            return Ok(Some(row.into_turn(team)?.0));
+        }
         let opens = Sql::new("INSERT INTO team_routing (team_id) SELECT id FROM teams WHERE id = ")
             .bind(team)
             .push(" ON CONFLICT DO NOTHING");

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use events::{TicketPriority, TicketStatus};
-use kernel::{
-    Actor, Classify as _, EventReceipt, PortError, Receipt, SystemActor, TeamId, TicketId, UserId, Violation,
-};
+use kernel::{Actor, Classify as _, EventReceipt, Receipt, SystemActor, TeamId, TicketId, UserId, Violation};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::workflow::give_to;
+use super::workflow::{give_to, hand_to};
 use super::{STALE_TRIES_MAX, Tickets, dangling, refused};
 use crate::draft::Draft;
 use crate::error::TicketError;
@@ -100,13 +98,14 @@ pub struct Deeds {
 }
 
 /// What deeds are judged by, besides the ticket.
-#[derive(Clone)]
+#[derive(Default)]
 struct Known {
     assignees: HashMap<UserId, AssigneeFacts>,
     teams: HashMap<TeamId, bool>,
     turns: HashMap<TeamId, Turn>,
     fields: Arc<FieldSet>,
-    waits: Option<Arc<TicketError>>,
+    /// The tickets that it waits for before it can be resolved or closed, as far as they are seen; `None` where it need not.
+    blocked_by: Option<Vec<String>>,
 }
 
 impl Deeds {
@@ -185,13 +184,7 @@ impl Deeds {
         relation: Relation,
         deeds: &[Deed],
     ) -> Result<Known, TicketError> {
-        let mut known = Known {
-            assignees: HashMap::new(),
-            teams: HashMap::new(),
-            turns: HashMap::new(),
-            fields: Arc::default(),
-            waits: None,
-        };
+        let mut known = Known::default();
         let mut people: Vec<UserId> = Vec::new();
         for deed in deeds {
             match deed {
@@ -203,18 +196,18 @@ impl Deeds {
                         known.teams.insert(*team, exists);
                     }
                 }
-                Deed::AssignFrom { team, mode: _ } => {
+                Deed::AssignFrom { team, mode } => {
                     if let Some(turn) = self.routing.opened(*team).await? {
-                        people.extend(turn.candidates.iter().map(|one| one.availability.user));
+                        people.extend(next_of(&turn, *mode).map(|next| next.availability.user));
                         known.turns.insert(*team, turn);
                     }
                 }
                 Deed::CustomFields(_) => known.fields = self.tickets.field_set().await?,
-                Deed::Status(to) if *to != ticket.status() && known.waits.is_none() => {
+                Deed::Status(to) if *to != ticket.status() && known.blocked_by.is_none() => {
                     match self.tickets.waits(actor, ticket, relation, *to).await {
                         Ok(()) => {}
-                        Err(TicketError::Port(error)) => return Err(error.into()),
-                        Err(error) => known.waits = Some(Arc::new(error)),
+                        Err(TicketError::Blocked { by }) => known.blocked_by = Some(by),
+                        Err(error) => return Err(error),
                     }
                 }
                 Deed::Priority(_)
@@ -260,10 +253,10 @@ fn one(
         Deed::Status(to) => {
             if *to != draft.ticket().status() {
                 draft.require(Action::SetStatus(*to))?;
-                if let Some(error) = &known.waits
+                if let Some(by) = &known.blocked_by
                     && matches!(to, TicketStatus::Resolved | TicketStatus::Closed)
                 {
-                    return Err(blocked(error));
+                    return Err(TicketError::Blocked { by: by.clone() });
                 }
                 draft.set_status(*to, ClosedBy::Person, None)?;
             }
@@ -294,14 +287,8 @@ fn one(
             if team.is_some_and(|team| known.teams.get(&team) != Some(&true)) {
                 return Err(dangling(Reference::Team).into());
             }
-            draft.set_team(*team);
-            let stays = draft.ticket().assignee.is_none_or(|assignee| {
-                let facts = known.assignees.get(&assignee);
-                facts.is_some_and(|facts| facts.works_on(draft.ticket()))
-            });
-            if draft.traces() > traces && !stays {
-                draft.set_assignee(None);
-            }
+            let facts = draft.ticket().assignee.and_then(|one| known.assignees.get(&one));
+            hand_to(draft, *team, facts);
         }
         Deed::Tags { added, removed } => {
             draft.allow(Action::EditTags)?;
@@ -355,15 +342,4 @@ fn nobody() -> TicketError {
         "must find someone of the team who can be given a ticket",
     )
     .into()
-}
-
-/// The same refusal for each deed that meets it.
-fn blocked(error: &TicketError) -> TicketError {
-    match error {
-        TicketError::Blocked { by } => TicketError::Blocked { by: by.clone() },
-        other => TicketError::Port(PortError::Bug {
-            port: "tickets",
-            source: other.to_string().into(),
-        }),
-    }
 }

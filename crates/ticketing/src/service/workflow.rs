@@ -105,12 +105,7 @@ impl Tickets {
             if !team_exists {
                 return Err(dangling(Reference::Team).into());
             }
-            if draft.ticket().team != Some(team) {
-                draft.set_team(Some(team));
-                if !assignee.is_some_and(|facts| facts.works_on(draft.ticket())) {
-                    draft.set_assignee(None);
-                }
-            }
+            hand_to(draft, Some(team), assignee.as_ref());
             if let (Some(note), Some(author)) = (note, actor.user_id()) {
                 draft.add_note(author, note.clone(), &[]);
             }
@@ -199,6 +194,17 @@ impl Tickets {
         } else {
             Ok(())
         }
+    }
+}
+
+/// Hands a ticket to a team, or to none. An assignee, of whom the directory says `facts`, loses it unless they can answer it there.
+pub(super) fn hand_to(draft: &mut Draft<'_>, team: Option<TeamId>, facts: Option<&AssigneeFacts>) {
+    if draft.ticket().team == team {
+        return;
+    }
+    draft.set_team(team);
+    if !facts.is_some_and(|facts| facts.works_on(draft.ticket())) {
+        draft.set_assignee(None);
     }
 }
 
