@@ -40,4 +40,5 @@ mod strictness;
 mod two_factor;
 mod views;
 mod walkthrough;
+mod webhooks;
 mod why_not;

@@ -418,6 +418,7 @@ async fn another_secret_key_opens_what_the_one_before_sealed_and_seals_it_anew()
             ids: Arc::new(credentials::UuidIds),
             mailer: Arc::new(NoMail),
             blobs: Arc::clone(&desk.desk.blobs),
+            caller: server::webhooks::caller(&Config::default()),
         };
         Desk::assemble(basis, &Config { ..lifted() }).unwrap()
     };

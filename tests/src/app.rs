@@ -305,6 +305,7 @@ impl TestDesk {
             ids: Arc::new(UuidIds),
             mailer: Arc::clone(&sent) as Arc<dyn Mailer>,
             blobs: server::files::blobs(&config).unwrap(),
+            caller: server::webhooks::caller(&config),
         };
         let desk = Desk::assemble(basis, &config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -190,6 +190,7 @@ const TABLE: &[Row] = &[
         package: "insightdesk-delivery",
         ours: &[
             "insightdesk-kernel",
+            "insightdesk-automation",
             "insightdesk-identity",
             "insightdesk-ticketing",
         ],

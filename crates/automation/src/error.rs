@@ -1,10 +1,10 @@
-//! What can go wrong with rules and macros.
+//! What can go wrong with rules, macros and webhooks.
 
 use kernel::{Classify, FailureKind, PortError, Version, Violation, Violations};
 
 use crate::port::CommitError;
 
-/// Why a use case on rules or macros failed.
+/// Why a use case on rules, macros or webhooks failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AutomationError {
     /// The input breaks rules.
@@ -22,6 +22,9 @@ pub enum AutomationError {
     /// The row is no rule: it has to be replaced whole, or deleted.
     #[error("the rule's row is no rule: {0}")]
     Faulty(Violations),
+    /// The endpoint is disabled: nothing is sent there.
+    #[error("the webhook endpoint is disabled")]
+    EndpointDisabled,
     /// It changed since the caller looked.
     #[error("it is at another version")]
     Stale {
@@ -43,6 +46,10 @@ pub enum Thing {
     Rule,
     /// A macro.
     Macro,
+    /// A webhook endpoint.
+    Endpoint,
+    /// A call of one.
+    Call,
 }
 
 impl Thing {
@@ -50,6 +57,8 @@ impl Thing {
         match self {
             Thing::Rule => "rule",
             Thing::Macro => "macro",
+            Thing::Endpoint => "webhook endpoint",
+            Thing::Call => "delivery of this webhook endpoint",
         }
     }
 }
@@ -84,9 +93,10 @@ impl Classify for AutomationError {
             AutomationError::Invalid(_) => FailureKind::Invalid,
             AutomationError::NotFound(_) => FailureKind::NotFound,
             AutomationError::Forbidden(_) => FailureKind::Forbidden,
-            AutomationError::TooMany(_) | AutomationError::Faulty(_) | AutomationError::Repeated => {
-                FailureKind::Conflict
-            }
+            AutomationError::TooMany(_)
+            | AutomationError::Faulty(_)
+            | AutomationError::EndpointDisabled
+            | AutomationError::Repeated => FailureKind::Conflict,
             AutomationError::Stale { current: Some(_) } => FailureKind::Stale,
             // Nobody named a version: it was too busy, and the request may be sent again.
             AutomationError::Stale { current: None } => FailureKind::Unavailable,
@@ -99,10 +109,14 @@ impl Classify for AutomationError {
             AutomationError::Invalid(_) => "request.invalid",
             AutomationError::NotFound(Thing::Rule) => "rule.not_found",
             AutomationError::NotFound(Thing::Macro) => "macro.not_found",
+            AutomationError::NotFound(Thing::Endpoint) => "webhook.not_found",
+            AutomationError::NotFound(Thing::Call) => "webhook.delivery_not_found",
             AutomationError::Forbidden(_) => "access.forbidden",
             AutomationError::TooMany(Thing::Rule) => "rule.too_many",
             AutomationError::TooMany(Thing::Macro) => "macro.too_many",
+            AutomationError::TooMany(Thing::Endpoint | Thing::Call) => "webhook.too_many",
             AutomationError::Faulty(_) => "rule.faulty",
+            AutomationError::EndpointDisabled => "webhook.disabled",
             AutomationError::Stale { current: Some(_) } => "request.stale",
             AutomationError::Stale { current: None } => "server.busy",
             AutomationError::Repeated => "request.repeated",
@@ -124,6 +138,9 @@ impl Classify for AutomationError {
             AutomationError::Faulty(_) => {
                 "What is stored is no rule, and never runs; replace it whole or delete it.".into()
             }
+            AutomationError::EndpointDisabled => {
+                "The endpoint is disabled, so that nothing is sent there; enable it first.".into()
+            }
             AutomationError::Stale { current: Some(_) } => {
                 "It has changed since the version named in If-Match; read it again.".into()
             }
@@ -143,6 +160,7 @@ impl Classify for AutomationError {
             AutomationError::NotFound(_)
             | AutomationError::Forbidden(_)
             | AutomationError::TooMany(_)
+            | AutomationError::EndpointDisabled
             | AutomationError::Stale { .. }
             | AutomationError::Repeated
             | AutomationError::Port(_) => &[],
@@ -157,6 +175,7 @@ impl Classify for AutomationError {
             | AutomationError::Forbidden(_)
             | AutomationError::TooMany(_)
             | AutomationError::Faulty(_)
+            | AutomationError::EndpointDisabled
             | AutomationError::Repeated
             | AutomationError::Port(_) => None,
         }

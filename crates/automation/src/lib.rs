@@ -59,7 +59,9 @@ pub use rule::{
 };
 pub use schedule::{CRON_MAX_CHARS, FILTER_MAX_BYTES, SILENCE_MAX_DAYS, Schedule};
 pub use service::{
-    Applied, Automation, EventOutcome, Guard, KnownRules, Listed, Macros, RESUME_AFTER, RULES_KNOWN_FOR,
-    RUNS_KEPT_DAYS, Rules, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS, SIMULATED_MAX_EVENTS, Saved, Trial,
+    Applied, Automation, CALLS_EACH_MAX, CALLS_KEPT_DAYS, EventOutcome, Guard, KnownEndpoints, KnownRules,
+    Listed, Macros, NewSecret, QueueCalls, RECORDED_FOR, RESUME_AFTER, RULES_KNOWN_FOR, RUNS_KEPT_DAYS,
+    Rules, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS, SIMULATED_MAX_EVENTS, Saved, SendCalls, Trial,
+    Webhooks,
 };
 pub use trigger::{Occasion, Trigger, TriggerKind};

@@ -1,4 +1,5 @@
-//! What InsightDesk hands to others: mail that it sends, the files of attachments, and files to be scanned.
+//! What InsightDesk hands to others: mail and webhook calls that it sends, the files of attachments, and files to be
+//! scanned.
 //!
 //! - [`AccountMailer`]: implements `identity`'s port; writes a [`Letter`] from a template and hands it to a
 //!   transport.
@@ -6,6 +7,7 @@
 //!   them into a folder, and `MemoryTransport` (feature `testing`) keeps them for tests.
 //! - [`FileBlobs`]: implements `ticketing`'s port; keeps files in a folder or, with the feature `s3`, in a bucket.
 //! - [`ClamdScanner`]: implements `ticketing`'s port; has files looked at by ClamAV's daemon.
+//! - [`WebhookCaller`]: implements `automation`'s port; makes webhook calls, to addresses that may be called alone.
 //! - [`MailSettings`]: what an operator sets, parsed, with errors that say what is wrong and never show a
 //!   password.
 //!
@@ -38,6 +40,7 @@ mod shown;
 mod smtp;
 mod templates;
 mod transport;
+mod webhook;
 
 pub use blobs::{FileBlobs, FilePlace, FilePlaceError};
 pub use clamd::{ClamdScanner, ScannerAddress};
@@ -50,3 +53,4 @@ pub use memory::{MemoryTransport, SentMail};
 pub use settings::{MailSettings, Security, Sender, SettingsError, SmtpSettings, Way};
 pub use smtp::SmtpTransport;
 pub use transport::Transport;
+pub use webhook::WebhookCaller;

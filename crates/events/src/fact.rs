@@ -579,6 +579,19 @@ pub enum IdentityFact {
         /// What: `created`, `changed`, `enabled`, `disabled`, `disabled_as_loop`, `reordered`, `deleted`.
         change: String,
     },
+    /// Something became of a webhook endpoint.
+    #[serde(rename = "webhook.changed")]
+    WebhookChanged {
+        /// The endpoint.
+        endpoint: Uuid,
+        /// Its name then.
+        name: String,
+        /// Who made it.
+        owner: UserId,
+        /// What: `created`, `changed`, `secret_rotated`, `secret_retired`, `disabled`, `deleted`; or, by the server, `too_many_failures`,
+        /// `failing_too_long`, `gone`.
+        change: String,
+    },
     /// A team was made.
     #[serde(rename = "team.created")]
     TeamCreated {
@@ -794,6 +807,7 @@ impl Fact {
                 IdentityFact::SecuritySettingsChanged { .. } => Uuid::max(),
                 IdentityFact::SlaPolicyChanged { policy, .. } => *policy,
                 IdentityFact::AutomationRuleChanged { rule, .. } => rule.unwrap_or(Uuid::max()),
+                IdentityFact::WebhookChanged { endpoint, .. } => *endpoint,
                 IdentityFact::TeamCreated { team }
                 | IdentityFact::TeamUpdated { team }
                 | IdentityFact::TeamRoutingChanged { team, .. }

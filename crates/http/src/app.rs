@@ -12,10 +12,10 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use automation::{Rules, Scenes};
+use automation::{Rules, Scenes, Webhooks};
 use identity::{
-    Accounts, ApiKeys, AuditLog, Authenticator, Security, SessionControl, Sessions, SignOn, Teams, TwoFactor,
-    WhyNot,
+    Accounts, ApiKeys, AuditLog, Authenticator, Reauthentication, Security, SessionControl, Sessions, SignOn,
+    Teams, TwoFactor, WhyNot,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
@@ -149,6 +149,10 @@ pub struct AppParts {
     pub rules: Arc<Rules>,
     /// What they look at.
     pub scenes: Arc<dyn Scenes>,
+    /// Where events are sent.
+    pub webhooks: Arc<Webhooks>,
+    /// Proves once more who someone is.
+    pub reauthentication: Arc<Reauthentication>,
     /// What is checked of policies besides.
     pub policy_checks: Arc<dyn DocumentChecks>,
     /// Tickets' clocks.

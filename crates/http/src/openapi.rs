@@ -67,6 +67,10 @@ const TAGS: &[(&str, &str)] = &[
         "automation",
         "Rules that change tickets by themselves: what sets them off, what they did and why, and what they would do.",
     ),
+    (
+        "webhooks",
+        "Endpoints that events are sent to, what they were sent, and sending it again.",
+    ),
     ("views", "Saved views of tickets: one's own, a team's, shared."),
     ("notifications", "What the desk tells its people."),
     ("audit", "The record of who did what to whom from where."),

@@ -7,7 +7,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use automation::RuleId;
+use automation::{EndpointId, RuleId};
 use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
 use sla::PolicyId;
@@ -69,6 +69,16 @@ pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
     }
 }
 
+/// What a webhook endpoint was sent, in a path.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliveryId(pub Uuid);
+
+impl From<Uuid> for DeliveryId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
 /// Makes ids over UUIDs usable in paths.
 macro_rules! uuid_keys {
     ($($id:ty, $code:literal, $detail:literal;)*) => {$(
@@ -92,6 +102,8 @@ uuid_keys! {
     SavedViewId, "view.not_found", "There is no such view.";
     FieldId, "ticket_field.not_found", "There is no such custom field.";
     RuleId, "rule.not_found", "There is no such rule.";
+    EndpointId, "webhook.not_found", "There is no such webhook endpoint.";
+    DeliveryId, "webhook.delivery_not_found", "There is no such delivery of this webhook endpoint.";
     PolicyId, "sla_policy.not_found", "There is no such policy.";
     JobId, "job.not_found", "There is no such job.";
     AttachmentId, "attachment.not_found", "There is no such attachment.";

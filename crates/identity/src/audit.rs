@@ -283,6 +283,15 @@ fn act_of(fact: &IdentityFact) -> Option<Act> {
             .with("ruleId", rule.map(|rule| rule.to_string()))
             .with("name", name.clone())
             .with("change", change.clone()),
+        IdentityFact::WebhookChanged {
+            endpoint,
+            name,
+            owner: _,
+            change,
+        } => Act::on("webhook.changed", AuditTarget::Settings)
+            .with("webhookId", endpoint.to_string())
+            .with("name", name.clone())
+            .with("change", change.clone()),
         IdentityFact::TeamCreated { team } => Act::on("team.created", AuditTarget::Team(*team)),
         IdentityFact::TeamUpdated { team } => Act::on("team.updated", AuditTarget::Team(*team)),
         IdentityFact::TeamRoutingChanged { team, mode, capacity } => {
@@ -394,6 +403,12 @@ mod tests {
                 rule: Some(Uuid::from_u128(5)),
                 name: "VPN".into(),
                 owner: Some(user),
+                change: "created".into(),
+            },
+            IdentityFact::WebhookChanged {
+                endpoint: Uuid::from_u128(6),
+                name: "CRM".into(),
+                owner: user,
                 change: "created".into(),
             },
             IdentityFact::TeamCreated { team },

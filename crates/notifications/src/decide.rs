@@ -26,7 +26,7 @@ pub struct Draft {
 pub fn decide(event: &Event) -> Vec<Draft> {
     let (ticket, what) = match &event.fact {
         Fact::Ticket { ticket, what } => (ticket, what),
-        Fact::Identity(fact) => return owner_of_looping_rule(fact).into_iter().collect(),
+        Fact::Identity(fact) => return owner_of_disabled(fact).into_iter().collect(),
     };
     let mut drafts = called(ticket, what);
     for draft in concerned(event, ticket, what) {
@@ -45,8 +45,8 @@ pub fn decide(event: &Event) -> Vec<Draft> {
     drafts
 }
 
-/// Whoever made a rule hears that the server disabled it.
-fn owner_of_looping_rule(fact: &IdentityFact) -> Option<Draft> {
+/// Whoever made a rule or a webhook endpoint hears that the server disabled it.
+fn owner_of_disabled(fact: &IdentityFact) -> Option<Draft> {
     match fact {
         IdentityFact::AutomationRuleChanged {
             rule,
@@ -61,6 +61,27 @@ fn owner_of_looping_rule(fact: &IdentityFact) -> Option<Draft> {
                 title: title.chars().take(Notification::TITLE_CHARS_MAX).collect(),
                 message: "It kept setting itself off, alone or with others.".to_owned(),
                 data: json!({ "ruleId": rule }),
+            })
+        }
+        IdentityFact::WebhookChanged {
+            endpoint,
+            name,
+            owner,
+            change,
+        } => {
+            let message = match change.as_str() {
+                "too_many_failures" => "Too many calls failed in a row; those that wait can be replayed.",
+                "failing_too_long" => "No call went through for days; those that wait can be replayed.",
+                "gone" => "It answered that it is gone for good (410).",
+                _ => return None,
+            };
+            let title = format!("Webhook disabled: {name}");
+            Some(Draft {
+                user: *owner,
+                kind: Kind::WebhookDisabled,
+                title: title.chars().take(Notification::TITLE_CHARS_MAX).collect(),
+                message: message.to_owned(),
+                data: json!({ "webhookId": endpoint }),
             })
         }
         _ => None,

@@ -36,11 +36,13 @@ pub enum Kind {
     RuleNews,
     /// A rule of the reader's was disabled, since it kept setting itself off.
     RuleDisabled,
+    /// A webhook endpoint of the reader's was disabled, since it did not answer.
+    WebhookDisabled,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Assigned,
         Kind::Replied,
         Kind::InternalNote,
@@ -53,6 +55,7 @@ impl Kind {
         Kind::Rule,
         Kind::RuleNews,
         Kind::RuleDisabled,
+        Kind::WebhookDisabled,
     ];
 
     /// Whether it tells of what only staff may know of. Someone who is no longer staff is not told.
@@ -68,7 +71,8 @@ impl Kind {
             | Kind::SlaBreached
             | Kind::Rule
             | Kind::RuleNews
-            | Kind::RuleDisabled => true,
+            | Kind::RuleDisabled
+            | Kind::WebhookDisabled => true,
             Kind::Replied | Kind::Copied => false,
         }
     }
@@ -86,7 +90,8 @@ impl Kind {
             | Kind::SlaWarning
             | Kind::SlaBreached
             | Kind::RuleNews
-            | Kind::RuleDisabled => false,
+            | Kind::RuleDisabled
+            | Kind::WebhookDisabled => false,
         }
     }
 
@@ -106,6 +111,7 @@ impl Kind {
             Kind::Rule => "rule",
             Kind::RuleNews => "rule_news",
             Kind::RuleDisabled => "rule_disabled",
+            Kind::WebhookDisabled => "webhook_disabled",
         }
     }
 

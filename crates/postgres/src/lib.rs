@@ -31,7 +31,7 @@ mod ticketing;
 mod tls;
 mod wake_ups;
 
-pub use automation::{PgMacros, PgRules, PgRuns};
+pub use automation::{PgMacros, PgRules, PgRuns, PgWebhooks, SealSecrets};
 pub use facts::PgFacts;
 pub use identity::{
     AuditRow, PgApiKeys, PgAudit, PgPeople, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTokens,

@@ -907,6 +907,57 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+
+    webhook_calls (endpoint_id, id) {
+        endpoint_id -> Uuid,
+        id -> Uuid,
+        sequence -> Int8,
+        #[max_length = 50]
+        event -> Varchar,
+        ticket_id -> Nullable<Uuid>,
+        body -> Text,
+        created_at -> Timestamptz,
+        #[max_length = 10]
+        state -> Varchar,
+        tries -> Int4,
+        began_at -> Timestamptz,
+        next_at -> Nullable<Timestamptz>,
+        ended_at -> Nullable<Timestamptz>,
+        #[max_length = 20]
+        dead_because -> Nullable<Varchar>,
+        leased_until -> Nullable<Timestamptz>,
+        log -> Jsonb,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    webhook_endpoints (id) {
+        id -> Uuid,
+        #[max_length = 100]
+        name -> Varchar,
+        url -> Text,
+        events -> Array<Nullable<Text>>,
+        filter -> Jsonb,
+        #[max_length = 10]
+        audience -> Varchar,
+        enabled -> Bool,
+        secret -> Text,
+        older_secret -> Nullable<Text>,
+        failures -> Int4,
+        failing_since -> Nullable<Timestamptz>,
+        #[max_length = 20]
+        disabled -> Nullable<Varchar>,
+        owner -> Uuid,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        version -> Int4,
+    }
+}
+
 diesel::joinable!(api_keys -> users (user_id));
 diesel::joinable!(attachments -> ticket_messages (message_id));
 diesel::joinable!(attachments -> users (uploader_id));
@@ -952,6 +1003,9 @@ diesel::joinable!(ticket_views -> teams (team_id));
 diesel::joinable!(ticket_views -> users (owner_id));
 diesel::joinable!(tickets -> sla_policies (sla_policy_id));
 diesel::joinable!(tickets -> teams (team_id));
+diesel::joinable!(webhook_calls -> tickets (ticket_id));
+diesel::joinable!(webhook_calls -> webhook_endpoints (endpoint_id));
+diesel::joinable!(webhook_endpoints -> users (owner));
 
 diesel::allow_tables_to_appear_in_same_query!(
     agent_performance,
@@ -1004,4 +1058,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     ticket_views,
     tickets,
     users,
+    webhook_calls,
+    webhook_endpoints,
 );

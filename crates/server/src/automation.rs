@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use automation::action::{AssignMode, NotifyRecipient};
 use automation::{
-    Carried, Directory, Effect, Effects, MessageFacts, PersonFacts, RuleStore, Run, Scenes, StepResult,
-    Surroundings, Target, TicketFacts, TicketView, World,
+    Carried, Directory, Effect, Effects, KnownEndpoints, MessageFacts, PersonFacts, QueueCalls, RuleStore,
+    Run, Scenes, StepResult, Surroundings, Target, TicketFacts, TicketView, World,
 };
 use chrono::{DateTime, Utc};
 use identity::ports::{TeamStore, UserStore};
@@ -197,6 +197,7 @@ pub(crate) struct DeskDirectory {
     pub(crate) users: Arc<dyn UserStore>,
     pub(crate) teams: Arc<dyn TeamStore>,
     pub(crate) policies: Arc<KnownPolicies>,
+    pub(crate) endpoints: Arc<KnownEndpoints>,
 }
 
 #[async_trait]
@@ -216,8 +217,15 @@ impl Directory for DeskDirectory {
                     let is_there = is_policy(&self.policies, id).await?;
                     world.sla_policies.extend(is_there.then_some(id));
                 }
-                // There are no endpoints yet, and no mails of rules.
-                Target::Endpoint(_) | Target::StaffEndpoint(_) | Target::Mail => {}
+                Target::Endpoint(id) | Target::StaffEndpoint(id) => {
+                    let endpoints = self.endpoints.present().await?;
+                    let found = endpoints.iter().find(|endpoint| endpoint.id == id);
+                    world
+                        .endpoints
+                        .extend(found.map(|endpoint| (id, endpoint.content.audience)));
+                }
+                // There are no mails of rules yet.
+                Target::Mail => {}
             }
         }
         Ok(world)
@@ -227,6 +235,8 @@ impl Directory for DeskDirectory {
 /// Carries out what rules decided.
 pub(crate) struct DeskEffects {
     pub(crate) deeds: Arc<Deeds>,
+    pub(crate) scenes: Arc<dyn Scenes>,
+    pub(crate) calls: Arc<QueueCalls>,
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) rules: Arc<dyn RuleStore>,
     pub(crate) directory: Arc<dyn ticketing::Directory>,
@@ -279,10 +289,21 @@ impl Effects for DeskEffects {
             );
         }
         for (index, effect) in &todo {
-            if let Effect::Notify { to, text } = effect {
-                let carried = self.tell(run, *index, to, text).await?;
-                results.push(result(*index, carried));
-            }
+            let carried = match effect {
+                Effect::Notify { to, text } => self.tell(run, *index, to, text).await?,
+                Effect::Webhook { endpoint, payload } => {
+                    // As the ticket stands after what the rule did to it.
+                    let view = match run.ticket {
+                        Some(ticket) => self.scenes.ticket(ticket).await?,
+                        None => None,
+                    };
+                    self.calls
+                        .of_rule(run, *index, *endpoint, payload.as_ref(), view.as_ref())
+                        .await?
+                }
+                _ => continue,
+            };
+            results.push(result(*index, carried));
         }
         results.sort_by_key(|result| result.index);
         Ok(results)
@@ -319,9 +340,8 @@ impl DeskEffects {
             Effect::Note { .. } | Effect::Reply { .. } if author.is_none() => {
                 Planned::Refused("rule.author_gone")
             }
-            Effect::Notify { .. } => Planned::Elsewhere,
+            Effect::Notify { .. } | Effect::Webhook { .. } => Planned::Elsewhere,
             Effect::Email { .. } => Planned::Refused("mail.not_supported"),
-            Effect::Webhook { .. } => Planned::Refused("webhook.not_found"),
             _ => deed_of(effect, author).map_or(Planned::Refused("request.invalid"), Planned::Deed),
         })
     }

@@ -7,7 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::{Automation, KnownRules, Rules, RunRules, RunSchedules, RunStore, Scenes};
+use automation::webhook::{Caller, DeliveryStore};
+use automation::{
+    Automation, KnownEndpoints, KnownRules, QueueCalls, Rules, RunRules, RunSchedules, RunStore, Scenes,
+    SendCalls, Webhooks,
+};
 use chrono::TimeDelta;
 use credentials::{
     AesVault, Argon2Hasher, Hs256AccessTokens, KeyRing, KeyUse, RingSecrets, RingTotp, SystemClock, UuidIds,
@@ -36,7 +40,7 @@ use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgClocks, PgDirectory, PgDrafts,
     PgFacts, PgFields, PgJobs, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits, PgRouting,
     PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens,
-    PgTwoFactor, PgUsers, PgViews, Role, RolesError,
+    PgTwoFactor, PgUsers, PgViews, PgWebhooks, Role, RolesError,
 };
 use sla::{KnownPolicies, PolicyStore, SlaPolicies, TicketSla};
 use ticketing::{
@@ -55,6 +59,7 @@ use crate::mail;
 use crate::promises::{PolicyChecks, Promises};
 use crate::secret::{self, SecretError};
 use crate::sign_on;
+use crate::webhooks::{self, FreshSecrets, VaultedSecrets};
 
 /// Who issues access tokens, and for whom. Part of every token: a change logs everyone out.
 const TOKEN_ISSUER: &str = "insightdesk";
@@ -138,6 +143,8 @@ pub struct Basis {
     pub mailer: Arc<dyn Mailer>,
     /// Keeps the files of attachments.
     pub blobs: Arc<dyn Blobs>,
+    /// Makes webhook calls.
+    pub caller: Arc<dyn Caller>,
 }
 
 /// Every service of the desk.
@@ -201,6 +208,15 @@ pub struct Desk {
     run_rules: Arc<RunRules>,
     /// Runs those whose time has come.
     pub run_schedules: Arc<RunSchedules>,
+    /// Where events are sent.
+    pub webhooks: Arc<Webhooks>,
+    /// Proves once more who someone is, before endpoints are changed.
+    pub reauthentication: Arc<Reauthentication>,
+    queue_calls: Arc<QueueCalls>,
+    /// Sends what is queued for them.
+    pub send_calls: Arc<SendCalls>,
+    /// Keeps their secrets.
+    pub webhook_secrets: PgWebhooks,
     /// Many tickets changed at once.
     pub jobs: Arc<Jobs>,
     /// Giving out teams' tickets.
@@ -339,6 +355,7 @@ impl Desk {
             ids: Arc::new(UuidIds),
             mailer,
             blobs,
+            caller: webhooks::caller(config),
         };
         Self::assemble(basis, config)
     }
@@ -355,6 +372,7 @@ impl Desk {
             ids,
             mailer,
             blobs,
+            caller,
         } = basis;
 
         let users: Arc<dyn UserStore> = Arc::new(PgUsers::new(database.clone()));
@@ -498,7 +516,7 @@ impl Desk {
             cache: Arc::clone(&cache),
         });
         let authenticator = Authenticator::new(tokens, session_store, Arc::clone(&clock), cache)
-            .accepting_keys(key_store, secrets);
+            .accepting_keys(key_store, Arc::clone(&secrets));
 
         let audit_store: Arc<dyn AuditStore> = Arc::new(PgAudit::new(database.clone()));
         let audit_log = AuditLog::new(Arc::clone(&audit_store));
@@ -572,10 +590,31 @@ impl Desk {
         let rule_store = Arc::new(PgRules::new(database.clone()));
         let rule_store = Arc::new(KnownRules::new(rule_store, Arc::clone(&clock)));
         let run_store: Arc<dyn RunStore> = Arc::new(PgRuns::new(database.clone()));
+        let webhook_secrets = PgWebhooks::new(database.clone(), Arc::new(VaultedSecrets(Arc::clone(&vault))));
+        let calls: Arc<dyn DeliveryStore> = Arc::new(webhook_secrets.clone());
+        let endpoints = KnownEndpoints::new(Arc::new(webhook_secrets.clone()), Arc::clone(&clock));
+        let endpoints = Arc::new(endpoints);
+        let webhooks = Webhooks::new(
+            Arc::clone(&endpoints) as _,
+            Arc::clone(&calls),
+            Arc::new(FreshSecrets(secrets)),
+            config.webhooks.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        );
+        let send_calls = SendCalls::new(
+            Arc::clone(&endpoints) as _,
+            Arc::clone(&calls),
+            caller,
+            config.webhooks.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        );
         let named: Arc<dyn automation::Directory> = Arc::new(DeskDirectory {
             users: Arc::clone(&users),
             teams: Arc::clone(&team_store),
             policies: Arc::clone(&policies),
+            endpoints: Arc::clone(&endpoints),
         });
         let scenes: Arc<dyn Scenes> = Arc::new(DeskScenes {
             tickets: Arc::clone(&tickets),
@@ -585,8 +624,12 @@ impl Desk {
             policies: Arc::clone(&policies),
             public_url: config.public_url.clone(),
         });
+        let queue_calls = QueueCalls::new(endpoints, calls, Arc::clone(&scenes), Arc::clone(&clock));
+        let queue_calls = Arc::new(queue_calls);
         let effects = Arc::new(DeskEffects {
             deeds,
+            scenes: Arc::clone(&scenes),
+            calls: Arc::clone(&queue_calls),
             tickets: Arc::clone(&tickets),
             rules: Arc::clone(&rule_store) as _,
             directory,
@@ -643,6 +686,11 @@ impl Desk {
             rules: Arc::new(rules),
             automation,
             scenes,
+            webhooks: Arc::new(webhooks),
+            reauthentication,
+            queue_calls,
+            send_calls: Arc::new(send_calls),
+            webhook_secrets,
             run_rules: Arc::new(run_rules),
             run_schedules: Arc::new(run_schedules),
             saved_views: Arc::new(saved_views),
@@ -709,6 +757,8 @@ impl Desk {
             sla_policies: Arc::clone(&self.sla_policies),
             rules: Arc::clone(&self.rules),
             scenes: Arc::clone(&self.scenes),
+            webhooks: Arc::clone(&self.webhooks),
+            reauthentication: Arc::clone(&self.reauthentication),
             policy_checks: Arc::new(PolicyChecks),
             ticket_sla: Arc::clone(&self.ticket_sla),
             fields: Arc::clone(&self.fields),
@@ -734,6 +784,7 @@ impl Desk {
             Arc::clone(&self.routing) as _,
         ];
         subscribers.extend(self.survey.clone().map(|survey| survey as _));
+        subscribers.push(Arc::clone(&self.queue_calls) as _);
         // Last: what rules do can fail for reasons of their own.
         subscribers.push(Arc::clone(&self.run_rules) as _);
         let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
@@ -761,6 +812,7 @@ impl Desk {
         let routing = Arc::clone(&self.routing);
         let ticket_sla = Arc::clone(&self.ticket_sla);
         let schedules = Arc::clone(&self.run_schedules);
+        let old_calls = Arc::clone(&self.send_calls);
         let (runs, old_runs) = (Arc::clone(&schedules), Arc::clone(&schedules));
         Worker::new()
             .with_relay(relay)
@@ -793,6 +845,11 @@ impl Desk {
             .with_sweep(Sweep::new("old_rule_runs", FORGET_EVERY, move || {
                 let runs = Arc::clone(&old_runs);
                 async move { runs.forget(FORGET_ROWS_MAX).await }
+            }))
+            .with_pump(webhooks::pump(Arc::clone(&self.send_calls)))
+            .with_sweep(Sweep::new("old_webhook_calls", FORGET_EVERY, move || {
+                let calls = Arc::clone(&old_calls);
+                async move { calls.forget(FORGET_ROWS_MAX).await }
             }))
             .with_sweep(Sweep::new("jobs", JOBS_EVERY, move || {
                 let jobs = Arc::clone(&jobs);

@@ -25,6 +25,7 @@ pub mod serve;
 pub mod sign_on;
 mod stop;
 pub mod verify;
+pub mod webhooks;
 
 pub use config::Config;
 pub use desk::Desk;

@@ -42,6 +42,7 @@ async fn rotate(desk: &Desk) -> Outcome {
             break;
         }
     }
+    let endpoints = desk.webhook_secrets.reseal().await?;
     let Resealed {
         resealed,
         kept,
@@ -49,7 +50,8 @@ async fn rotate(desk: &Desk) -> Outcome {
         next: _,
     } = total;
     say(&format!(
-        "Sealed {resealed} secrets of second factors anew; {kept} were sealed with the present key already."
+        "Sealed {resealed} secrets of second factors anew; {kept} were sealed with the present key already. Sealed those of \
+         {endpoints} webhook endpoints anew."
     ))?;
     if unreadable > 0 {
         return Err(Failure::new(format!(

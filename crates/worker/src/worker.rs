@@ -7,6 +7,7 @@ use events::Outbox;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
+use crate::pump::Pump;
 use crate::relay::Relay;
 use crate::sweep::Sweep;
 
@@ -40,6 +41,11 @@ impl Worker {
     pub fn with_sweep(mut self, sweep: Sweep) -> Self {
         self.sweeps.push(sweep);
         self
+    }
+
+    /// Also works `pump`.
+    pub fn with_pump(self, pump: Pump) -> Self {
+        self.with_companion(pump.run())
     }
 
     /// Also measures how much waits in `outbox`.

@@ -274,6 +274,22 @@ impl World {
                 );
                 self.desk.database.batch(&run).await;
             }
+            // One that was sent something.
+            "webhook" => {
+                self.desk.database.batch("DELETE FROM webhook_endpoints").await;
+                let body = json!({ "name": "id", "url": "https://example.org/hook",
+                    "currentPassword": desk::app::PASSWORD });
+                let made = self.done("POST", "/api/v1/webhooks", body).await;
+                places.insert("id".to_owned(), Self::id(&made));
+                let delivery = "01890a5d-ac96-774b-bcce-b302099a8057";
+                places.insert("deliveryId".to_owned(), delivery.to_owned());
+                let sent = format!(
+                    "INSERT INTO webhook_calls (endpoint_id, id, event, body, created_at, state, began_at, ended_at) \
+                     VALUES ('{}', '{delivery}', 'ticket.created', '{{}}', now(), 'delivered', now(), now())",
+                    places["id"]
+                );
+                self.desk.database.batch(&sent).await;
+            }
             "job" => {
                 places.insert("id".to_owned(), self.job(state).await);
             }

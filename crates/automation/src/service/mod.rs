@@ -1,22 +1,28 @@
-//! The use cases: [`Rules`] and [`Macros`] for those who write them, [`Automation`] for the events that set rules off.
+//! The use cases: [`Rules`], [`Macros`] and [`Webhooks`] for those who write them, [`Automation`] for the events that set
+//! rules off, [`QueueCalls`] and [`SendCalls`] for what endpoints are sent.
 //!
 //! Each authorises, loads, decides and commits. What a rule does is first stored as decided, then carried out, then settled:
 //! after a crash the same decision is carried out again, and every effect knows its run.
 
+mod calling;
+mod fresh;
 mod known;
 mod listening;
 mod macros;
 mod rules;
 mod running;
+mod webhooks;
 
 use kernel::Version;
 use kernel::receipt::ReceiptFor;
 
-pub use known::{KnownRules, RULES_KNOWN_FOR};
+pub use calling::{CALLS_EACH_MAX, QueueCalls, RECORDED_FOR, SendCalls};
+pub use known::{KnownEndpoints, KnownRules, RULES_KNOWN_FOR};
 pub use listening::{RUNS_KEPT_DAYS, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS};
 pub use macros::{Applied, Macros};
 pub use rules::{Listed, Rules, SIMULATED_MAX_EVENTS, Saved, Trial};
 pub use running::{Automation, EventOutcome, RESUME_AFTER};
+pub use webhooks::{CALLS_KEPT_DAYS, NewSecret, Webhooks};
 
 use crate::error::AutomationError;
 
@@ -62,3 +68,5 @@ fn met(expected: Option<Version>, current: Version) -> Result<(), AutomationErro
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod webhook_tests;

@@ -15,7 +15,10 @@ use crate::macros::MacroHolder;
 use crate::plan::Effect;
 use crate::port::{Carried, Run, RunState, RunStore as _, StepResult};
 use crate::rule::{Disabled, RuleId};
-use crate::testing::{MemoryDirectory, MemoryMacros, MemoryRules, MemoryRuns, MockEffects, build, contract};
+use crate::testing::webhooks::webhook_stores;
+use crate::testing::{
+    MemoryDirectory, MemoryMacros, MemoryRules, MemoryRuns, MemoryWebhooks, MockEffects, build, contract,
+};
 use crate::trigger::TriggerKind;
 
 struct Desk {
@@ -104,6 +107,8 @@ async fn the_fakes_keep_the_contracts() {
     let (runs, rules) = (Arc::new(MemoryRuns::default()), Arc::new(MemoryRules::default()));
     contract::run_store(runs, rules, ids(), cast).await;
     contract::macro_store(Arc::new(MemoryMacros::default()), ids(), cast).await;
+    let webhooks = Arc::new(MemoryWebhooks::default());
+    webhook_stores(webhooks.clone(), webhooks, ids(), cast).await;
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub const RETRY_DELAYS: [TimeDelta; 8] = [
 ];
 /// How far a delay is moved by chance, either way, so that a receiver that comes back is not met by all at once.
 pub const JITTER_PERCENT: i32 = 20;
+/// The most calls that wait for one endpoint. Further ones are dead from the beginning, and can be replayed.
+pub const WAITING_MAX: usize = 10_000;
 /// The longest that a receiver can ask us to wait (`Retry-After`).
 pub const RETRY_AFTER_MAX: TimeDelta = TimeDelta::hours(1);
 
@@ -39,7 +41,7 @@ pub struct Delivery {
     pub endpoint: EndpointId,
     /// About which ticket; calls about none wait for no other.
     pub ticket: Option<TicketId>,
-    /// The place of its event in the feed.
+    /// Its place among the calls of its ticket: calls get theirs as they are queued.
     pub sequence: i64,
     /// How often it was tried since it began, or was replayed.
     pub tries: u32,
@@ -78,11 +80,24 @@ pub enum Dead {
     Exhausted,
     /// The receiver said that it is gone for good.
     Gone,
-    /// Its endpoint was disabled.
+    /// Its endpoint was disabled, or is.
     Disabled,
+    /// [`WAITING_MAX`] calls waited for the endpoint already.
+    Overflow,
+    /// Its ticket was deleted before it went out.
+    TicketDeleted,
 }
 
 impl Dead {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::Exhausted,
+        Self::Gone,
+        Self::Disabled,
+        Self::Overflow,
+        Self::TicketDeleted,
+    ];
+
     /// The name in JSON and in the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -90,7 +105,15 @@ impl Dead {
             Dead::Exhausted => "exhausted",
             Dead::Gone => "gone",
             Dead::Disabled => "disabled",
+            Dead::Overflow => "overflow",
+            Dead::TicketDeleted => "ticket_deleted",
         }
+    }
+
+    /// The reason of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.as_str() == name)
     }
 }
 
@@ -169,15 +192,12 @@ impl Delivery {
         Self { tries, state, ..self }
     }
 
-    /// Given up because its endpoint was disabled.
+    /// Given up without another try.
     #[must_use]
-    pub fn given_up(self, now: DateTime<Utc>) -> Self {
+    pub fn given_up(self, why: Dead, now: DateTime<Utc>) -> Self {
         match self.state {
             DeliveryState::Waiting { .. } => Self {
-                state: DeliveryState::Dead {
-                    at: now,
-                    why: Dead::Disabled,
-                },
+                state: DeliveryState::Dead { at: now, why },
                 ..self
             },
             DeliveryState::Delivered { .. } | DeliveryState::Dead { .. } => self,
@@ -306,7 +326,7 @@ mod tests {
     fn what_is_gone_or_disabled_is_dead_and_can_be_replayed() {
         let gone = delivery(1, 1).after(Answer::Gone, build::noon(), 1);
         assert!(matches!(gone.state, DeliveryState::Dead { why: Dead::Gone, .. }));
-        let disabled = delivery(2, 1).given_up(build::noon());
+        let disabled = delivery(2, 1).given_up(Dead::Disabled, build::noon());
         assert!(matches!(
             disabled.state,
             DeliveryState::Dead {
@@ -321,7 +341,7 @@ mod tests {
             (disabled.id, 0, Some(later))
         );
         let done = delivery(3, 1).after(Answer::Taken, later, 1);
-        assert_eq!(done.clone().given_up(later), done);
+        assert_eq!(done.clone().given_up(Dead::Disabled, later), done);
     }
 
     #[test]

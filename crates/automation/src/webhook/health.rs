@@ -30,6 +30,15 @@ pub enum Broken {
 }
 
 impl Broken {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::TooManyFailures, Self::TooLong, Self::Gone];
+
+    /// The reason of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.as_str() == name)
+    }
+
     /// The name in JSON and in the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {

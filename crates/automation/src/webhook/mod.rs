@@ -10,6 +10,8 @@
 mod address;
 mod delivery;
 mod health;
+mod payload;
+mod port;
 mod signing;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -27,9 +29,18 @@ use crate::trigger::TriggerKind;
 
 pub use address::{AddressRules, Forbidden, Network, NotANetwork, URL_MAX_CHARS};
 pub use delivery::{
-    Answer, Dead, Delivery, DeliveryState, JITTER_PERCENT, RETRY_AFTER_MAX, RETRY_DELAYS, RETRY_FOR, ready,
+    Answer, Dead, Delivery, DeliveryState, JITTER_PERCENT, RETRY_AFTER_MAX, RETRY_DELAYS, RETRY_FOR,
+    WAITING_MAX, ready,
 };
 pub use health::{BREAK_AFTER, BREAK_AFTER_FAILURES, Broken, Health};
+pub use payload::{EVENT_NAMES, PING, RULE_CALL};
+pub(crate) use payload::{Seen, of_event, of_ping, of_rule, reaches};
+pub use port::{
+    Call, CallState, Called, Caller, Claimed, DeliveryStore, EndpointCommit, EndpointStore, EndpointWrite,
+    LOG_MAX, NewCall, Outgoing, REPLAYED_IDS_MAX, Replay, SecretSource, Settled, Try,
+};
+#[cfg(any(test, feature = "testing"))]
+pub use port::{MockCaller, MockSecretSource};
 pub use signing::{
     BadSignature, SECRET_MAX_BYTES, SECRET_MIN_BYTES, SECRETS_MAX, Secret, SecretError, Secrets, Signed,
     TOLERANCE,
@@ -43,6 +54,8 @@ pub const SEND_MAX: TimeDelta = TimeDelta::seconds(10);
 pub const EVENTS_MAX: usize = 50;
 /// The most endpoints that a desk can have.
 pub const ENDPOINTS_MAX: usize = 100;
+
+const MEMBERS: [&str; 6] = ["name", "url", "events", "filter", "audience", "enabled"];
 
 /// Where events are sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,14 +98,23 @@ pub struct EndpointContent {
 }
 
 impl EndpointContent {
+    /// Refuses members that no endpoint has.
+    ///
+    /// # Errors
+    /// Each of them.
+    pub fn check_members(json: &Value) -> Result<(), Violations> {
+        let mut faults = Violations::new();
+        let _ = pointer::members(json, "", &MEMBERS, &mut faults);
+        faults.into_result()
+    }
+
     /// Reads `{ name, url, events?, filter?, audience?: customer | staff, enabled? }`.
     ///
     /// # Errors
     /// Everything that is wrong with it, each with its place.
     pub fn read(json: &Value, rules: &AddressRules) -> Result<Self, Violations> {
         let mut faults = Violations::new();
-        let known = ["name", "url", "events", "filter", "audience", "enabled"];
-        let Some(members) = pointer::members(json, "", &known, &mut faults) else {
+        let Some(members) = pointer::members(json, "", &MEMBERS, &mut faults) else {
             return Err(faults);
         };
         let text = |name: &str| {
@@ -169,7 +191,16 @@ impl EndpointContent {
         })
     }
 
-    /// Whether it wants an event of this name about this ticket. A filter takes no event without a ticket.
+    /// Whether an event of this name is among its events.
+    #[must_use]
+    pub fn names(&self, event: &str) -> bool {
+        self.events.iter().any(|wanted| match wanted.strip_suffix('*') {
+            Some(beginning) => event.starts_with(beginning),
+            None => event == wanted,
+        })
+    }
+
+    /// Whether it wants an event of this name about this ticket, enabled or not. A filter takes no event without a ticket.
     #[must_use]
     pub fn wants(
         &self,
@@ -178,11 +209,7 @@ impl EndpointContent {
         view: Option<&TicketView>,
         surroundings: &dyn Surroundings,
     ) -> bool {
-        let is_named = self.events.iter().any(|wanted| match wanted.strip_suffix('*') {
-            Some(beginning) => event.starts_with(beginning),
-            None => event == wanted,
-        });
-        if !self.enabled || !is_named {
+        if !self.names(event) {
             return false;
         }
         if self.filter == Conditions::always() {
@@ -203,7 +230,7 @@ fn events(json: &Value, faults: &mut Violations) -> Option<Vec<String>> {
         match json.as_str().filter(|name| is_event(name)) {
             Some(name) => names.push(name.to_owned()),
             None => {
-                let message = "must be a name like ticket.created, ticket.* or *";
+                let message = "must be the name of an event, like ticket.created, or ticket.* or *";
                 faults.push(Violation::new(
                     format!("/events/{index}"),
                     "unknown_event",
@@ -216,12 +243,10 @@ fn events(json: &Value, faults: &mut Violations) -> Option<Vec<String>> {
 }
 
 fn is_event(name: &str) -> bool {
-    let is_word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    match name.split_once('.') {
-        _ if name.len() > 50 => false,
-        Some((of, "*")) => is_word(of),
-        Some((of, what)) => is_word(of) && is_word(what),
-        None => name == "*",
+    match name.strip_suffix('*') {
+        Some("") => true,
+        Some(of) => of.ends_with('.') && EVENT_NAMES.iter().any(|event| event.starts_with(of)),
+        None => EVENT_NAMES.contains(&name),
     }
 }
 

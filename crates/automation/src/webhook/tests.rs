@@ -22,7 +22,7 @@ fn an_endpoint_is_written_as_it_was_read() {
 
 #[test]
 fn everything_wrong_is_told_at_once_with_its_place() {
-    let json = json!({ "name": "", "url": "https://127.1/", "events": ["ticket.created", "TICKET", "a.b.c", 1, "*.x"],
+    let json = json!({ "name": "", "url": "https://127.1/", "events": ["ticket.created", "TICKET", "ticket.creatd", 1, "*.x"],
         "filter": { "field": "message.body", "operator": "is_set" }, "audience": "all", "enabled": 1, "x": 1 });
     let violations = read(&json).unwrap_err();
     let faults: Vec<_> = violations
@@ -66,10 +66,6 @@ fn an_endpoint_gets_the_events_that_it_wants() {
     assert!(!wants(
         json!({ "events": ["ticket.created"] }),
         "ticket.created_x"
-    ));
-    assert!(!wants(
-        json!({ "events": ["*"], "enabled": false }),
-        "ticket.created"
     ));
     let filter = |priority: &str| {
         let filter = json!({ "field": "priority", "operator": "equals", "value": priority });

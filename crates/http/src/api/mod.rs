@@ -22,6 +22,7 @@ mod two_factor;
 mod user_actions;
 mod users;
 mod views;
+mod webhooks;
 pub(crate) mod why_not;
 
 use crate::routes::Operation;
@@ -37,6 +38,7 @@ pub fn operations() -> Vec<Operation> {
         ticket_fields::operations(),
         sla_policies::operations(),
         automation_rules::operations(),
+        webhooks::operations(),
         attachments::operations(),
         notifications::operations(),
         ratings::operations(),

@@ -67,6 +67,8 @@ enum KindName {
     RuleNews,
     /// A rule of yours was disabled, since it kept setting itself off.
     RuleDisabled,
+    /// A webhook endpoint of yours was disabled, since it did not answer.
+    WebhookDisabled,
 }
 
 impl From<Kind> for KindName {
@@ -84,6 +86,7 @@ impl From<Kind> for KindName {
             Kind::Rule => Self::Rule,
             Kind::RuleNews => Self::RuleNews,
             Kind::RuleDisabled => Self::RuleDisabled,
+            Kind::WebhookDisabled => Self::WebhookDisabled,
         }
     }
 }

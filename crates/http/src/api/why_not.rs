@@ -126,6 +126,17 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         | "enableAutomationRule"
         | "disableAutomationRule"
         | "reorderAutomationRules" => Topic::Rule(RuleRight::Write, "Administrators write rules."),
+        "listWebhooks"
+        | "createWebhook"
+        | "getWebhook"
+        | "updateWebhook"
+        | "deleteWebhook"
+        | "rotateWebhookSecret"
+        | "retireWebhookSecret"
+        | "pingWebhook"
+        | "listWebhookDeliveries"
+        | "getWebhookDelivery"
+        | "replayWebhook" => Topic::Rule(RuleRight::Write, "Administrators have to do with webhooks."),
         "listViews" | "countViews" => Topic::Role(Role::Agent, "Staff see the views that are theirs."),
         "createView" => Topic::Role(
             Role::Agent,

@@ -35,13 +35,15 @@ const OPEN: [&str; 17] = [
     "verifyTwoFactor",
 ];
 /// Operations whose answer holds something to speak with.
-const MINTING: [&str; 7] = [
+const MINTING: [&str; 9] = [
     "createApiKey",
+    "createWebhook",
     "enrollTwoFactor",
     "exchangeSignOn",
     "finishSignOn",
     "login",
     "refresh",
+    "rotateWebhookSecret",
     "verifyTwoFactor",
 ];
 

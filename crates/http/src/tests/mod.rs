@@ -21,8 +21,11 @@ use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, Error};
 use async_trait::async_trait;
-use automation::Rules;
-use automation::testing::{MemoryDirectory as MemoryWorld, MemoryRules, MemoryRuns, MockScenes};
+use automation::testing::{
+    MemoryDirectory as MemoryWorld, MemoryRules, MemoryRuns, MemoryWebhooks, MockScenes, MockSecretSource,
+};
+use automation::webhook::AddressRules;
+use automation::{Rules, Webhooks};
 use identity::AuditLog;
 use identity::testing::{Desk, MemoryAudit, MemoryIdentity};
 use kernel::{
@@ -102,6 +105,7 @@ impl World {
             session_control,
             why_not,
             authenticator,
+            reauthentication,
             ..
         } = desk;
         let ids: Arc<dyn IdSource> = Arc::new(SequentialIds::default());
@@ -114,6 +118,15 @@ impl World {
             Arc::new(MemoryRules::default()),
             Arc::new(MemoryRuns::default()),
             Arc::new(MemoryWorld::default()),
+            clock.clone(),
+            Arc::clone(&ids),
+        );
+        let webhook_store = Arc::new(MemoryWebhooks::default());
+        let webhooks = Webhooks::new(
+            webhook_store.clone(),
+            webhook_store,
+            Arc::new(MockSecretSource::new()),
+            AddressRules::default(),
             clock.clone(),
             Arc::clone(&ids),
         );
@@ -168,6 +181,8 @@ impl World {
             sla_policies: Arc::new(sla_policies),
             rules: Arc::new(rules),
             scenes: Arc::new(MockScenes::new()),
+            webhooks: Arc::new(webhooks),
+            reauthentication,
             policy_checks: Arc::new(Unchecked),
             ticket_sla: Arc::new(ticket_sla),
             fields,

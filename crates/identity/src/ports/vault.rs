@@ -35,15 +35,18 @@ pub enum SealPurpose {
     SignOn,
     /// Whom a front end gets for its code at the end of a single sign-on (`one_time_tokens.sealed`).
     SignOnHandover,
+    /// What calls of a webhook endpoint are signed with (`webhook_endpoints.secret` and `older_secret`).
+    Webhook,
 }
 
 impl SealPurpose {
     /// Every purpose.
-    pub const ALL: [SealPurpose; 4] = [
+    pub const ALL: [SealPurpose; 5] = [
         SealPurpose::TwoFactor,
         SealPurpose::LoginChallenge,
         SealPurpose::SignOn,
         SealPurpose::SignOnHandover,
+        SealPurpose::Webhook,
     ];
 
     /// The name that goes into the seal. One that changes makes everything sealed before worthless.
@@ -54,6 +57,7 @@ impl SealPurpose {
             SealPurpose::LoginChallenge => "login-challenge",
             SealPurpose::SignOn => "sign-on",
             SealPurpose::SignOnHandover => "sign-on-handover",
+            SealPurpose::Webhook => "webhook",
         }
     }
 
@@ -65,6 +69,7 @@ impl SealPurpose {
             SealPurpose::LoginChallenge | SealPurpose::SignOn | SealPurpose::SignOnHandover => {
                 ("one_time_tokens", "sealed")
             }
+            SealPurpose::Webhook => ("webhook_endpoints", "secret"),
         }
     }
 }

@@ -194,6 +194,7 @@ impl Subscriber for AccountMails {
             | IdentityFact::SecuritySettingsChanged { .. }
             | IdentityFact::SlaPolicyChanged { .. }
             | IdentityFact::AutomationRuleChanged { .. }
+            | IdentityFact::WebhookChanged { .. }
             | IdentityFact::TeamCreated { .. }
             | IdentityFact::TeamUpdated { .. }
             | IdentityFact::TeamRoutingChanged { .. }

@@ -50,6 +50,8 @@ pub struct Desk {
     pub sign_on: SignOn,
     /// Teams.
     pub teams: Teams,
+    /// Proves once more who someone is.
+    pub reauthentication: Arc<Reauthentication>,
     /// Programs' keys.
     pub api_keys: ApiKeys,
     /// Ends sessions.
@@ -215,6 +217,7 @@ impl Desk {
             security: Security::new(security_ports),
             sign_on: SignOn::new(sign_on_ports, settings),
             teams: Teams::new(team_ports),
+            reauthentication: reauthentication.clone(),
             api_keys: ApiKeys::new(key_ports),
             session_control: SessionControl::new(control_ports),
             why_not: WhyNot::new(why_not_ports),

@@ -1,12 +1,28 @@
 use std::sync::Arc;
 
+use automation::EndpointId;
 use automation::testing::contract::{Cast, macro_store, rule_store, run_store};
+use automation::testing::webhooks::webhook_stores;
+use automation::webhook::Secret;
 use automation::{RuleStore as _, RunStore as _};
-use kernel::{IdSource as _, SequentialIds, TeamId, TicketId, UserId};
+use kernel::{IdSource as _, PortError, SequentialIds, TeamId, TicketId, UserId};
 
 use super::*;
 use crate::testing::TestDatabase;
 use crate::testing::own::test_database;
+
+/// Leaves secrets as they are.
+struct Unsealed;
+
+impl SealSecrets for Unsealed {
+    fn seal(&self, _endpoint: EndpointId, secret: &Secret) -> Result<String, PortError> {
+        Ok(secret.reveal())
+    }
+
+    fn open(&self, _endpoint: EndpointId, sealed: String) -> Result<Secret, PortError> {
+        Ok(Secret::parse(&sealed).unwrap())
+    }
+}
 
 async fn cast(test: &TestDatabase, ids: &SequentialIds) -> Cast {
     let next = || ids.next();
@@ -50,7 +66,14 @@ async fn the_stores_keep_their_contracts() {
     rule_store(rules.clone(), ids.clone(), cast).await;
     let runs = Arc::new(PgRuns::new(test.database().clone()));
     run_store(runs, rules, ids.clone(), cast).await;
-    macro_store(Arc::new(PgMacros::new(test.database().clone())), ids, cast).await;
+    macro_store(
+        Arc::new(PgMacros::new(test.database().clone())),
+        ids.clone(),
+        cast,
+    )
+    .await;
+    let webhooks = Arc::new(PgWebhooks::new(test.database().clone(), Arc::new(Unsealed)));
+    webhook_stores(webhooks.clone(), webhooks, ids, cast).await;
 }
 
 /// What another client of the contract's table does is seen by version and revision; what is counted is no change.

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use automation::webhook::AddressRules;
 use delivery::{FilePlace, ScannerAddress, Sender};
 use http::address::{AddressBlock, AddressBlockError};
 use http::app::REQUESTS_IN_FLIGHT_MAX;
@@ -228,6 +229,8 @@ pub struct Config {
     pub attachments_place: Option<FilePlace>,
     /// What looks whether they are infected; nothing when unset.
     pub virus_scanner: Option<ScannerAddress>,
+    /// What webhooks may call.
+    pub webhooks: AddressRules,
     /// What is logged; by the command when unset.
     pub log_level: Option<String>,
     /// How it is logged.
@@ -273,6 +276,7 @@ impl Default for Config {
             attachments: AttachmentSettings::default(),
             attachments_place: None,
             virus_scanner: None,
+            webhooks: AddressRules::default(),
             log_level: None,
             log_format: LogFormat::Text,
             metrics_listen: None,

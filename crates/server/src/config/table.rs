@@ -79,6 +79,7 @@ const SIGN_ON: &str = "Single sign-on";
 const RATES: &str = "Rate limits";
 const TICKETS: &str = "Tickets";
 const ATTACHMENTS: &str = "Attachments";
+const WEBHOOKS: &str = "Webhooks";
 const WATCHING: &str = "Logs and metrics";
 
 /// The bytes of a mebibyte.
@@ -780,6 +781,39 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| config.virus_scanner.as_ref().map(ToString::to_string),
     },
     Setting {
+        name: "webhook-allowed-networks",
+        group: WEBHOOKS,
+        kind: Kind::List,
+        help: "Networks inside that webhooks may call. Without one they call the public internet alone.",
+        rule: "IP addresses or blocks such as 10.1.0.0/16, separated by commas",
+        unset: "none",
+        set: |config, value| parsed_list(&mut config.webhooks.allowed, value),
+        show: |config| Some(listed(&config.webhooks.allowed)).filter(|text| !text.is_empty()),
+    },
+    Setting {
+        name: "webhook-ports",
+        group: WEBHOOKS,
+        kind: Kind::List,
+        help: "The ports that webhooks may call.",
+        rule: "whole numbers from 1 to 65535, separated by commas",
+        unset: "",
+        set: |config, value| {
+            parsed_list(&mut config.webhooks.ports, value)?;
+            (!config.webhooks.ports.contains(&0)).then_some(())
+        },
+        show: |config| Some(listed(&config.webhooks.ports)),
+    },
+    Setting {
+        name: "webhook-allows-http",
+        group: WEBHOOKS,
+        kind: Kind::Switch,
+        help: "Whether webhooks may call without TLS, where anyone on the way can read along; on port 80, too.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.webhooks.allows_http, value),
+        show: |config| Some(config.webhooks.allows_http.to_string()),
+    },
+    Setting {
         name: "log-level",
         group: WATCHING,
         kind: Kind::Text,
@@ -904,6 +938,20 @@ fn list(value: &str) -> Option<Vec<String>> {
         .map(str::to_owned)
         .collect();
     (!texts.is_empty() && !value.contains(char::is_control)).then_some(texts)
+}
+
+/// Every entry of a list, read.
+fn parsed_list<T: FromStr>(place: &mut Vec<T>, value: &str) -> Option<()> {
+    *place = list(value)?
+        .iter()
+        .map(|entry| entry.parse().ok())
+        .collect::<Option<_>>()?;
+    Some(())
+}
+
+fn listed<T: ToString>(entries: &[T]) -> String {
+    let entries: Vec<String> = entries.iter().map(T::to_string).collect();
+    entries.join(",")
 }
 
 fn choice<T: Copy>(value: &str, choices: &[(&str, T)]) -> Option<T> {

@@ -35,6 +35,7 @@ use crate::bridges::NoMail;
 use crate::cli::say;
 use crate::desk::Basis;
 use crate::failure::{Failure, Outcome};
+use crate::webhooks;
 use people::{ADMIN, CUSTOMERS, DESK_DOMAIN, TEAMS, address};
 use plot::{Act, DAYS, Staff, Turn};
 
@@ -158,6 +159,7 @@ pub async fn fill(args: &DemoArgs, desk: &Desk) -> Outcome<Sample> {
         ids: Arc::clone(&desk.ids),
         mailer: Arc::new(NoMail),
         blobs: Arc::clone(&desk.blobs),
+        caller: webhooks::caller(&desk.config),
     };
     let past = Desk::assemble(basis, &desk.config)?;
     let password = match &args.password {

@@ -52,6 +52,7 @@ impl TestDesk {
             ids: Arc::new(UuidIds),
             mailer: Arc::new(NoMail),
             blobs: server::files::blobs(&config).unwrap(),
+            caller: server::webhooks::caller(&config),
         };
         let desk = Desk::assemble(basis, &config).unwrap();
         Self { test, desk, folder }

@@ -1,0 +1,2 @@
+DROP TABLE webhook_calls;
+DROP TABLE webhook_endpoints;
