@@ -25,6 +25,7 @@ mod jobs;
 mod joint;
 mod keys;
 mod login;
+mod macros;
 mod matrix;
 mod rates;
 mod roles;

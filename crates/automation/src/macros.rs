@@ -77,7 +77,31 @@ pub enum MacroHolder {
     Desk,
 }
 
+const MEMBERS: [&str; 5] = ["name", "description", "actions", "visibility", "teamId"];
+
 impl MacroContent {
+    /// Refuses members that no macro has.
+    ///
+    /// # Errors
+    /// Each of them.
+    pub fn check_members(json: &Value) -> Result<(), Violations> {
+        pointer::check_members(json, &MEMBERS)
+    }
+
+    /// The document after a merge patch (RFC 7396) of its members. A team goes with the visibility `team`.
+    #[must_use]
+    pub fn patched(&self, patch: &Value) -> Value {
+        let mut document = pointer::patched(self.to_json(), patch);
+        if patch.get("visibility").is_some()
+            && patch.get("teamId").is_none()
+            && let Value::Object(members) = &mut document
+            && members.get("visibility").and_then(Value::as_str) != Some("team")
+        {
+            members.remove("teamId");
+        }
+        document
+    }
+
     /// Reads `{ name, description?, actions, visibility: own | team | all, teamId? }` as `owner` sends it. What it names is
     /// listed for the [`World`] that [`MacroContent::check`] wants.
     ///
@@ -85,8 +109,7 @@ impl MacroContent {
     /// Everything that is wrong with the document.
     pub fn read(json: &Value, owner: Option<UserId>) -> Result<Self, Violations> {
         let mut faults = Violations::new();
-        let known = ["name", "description", "actions", "visibility", "teamId"];
-        let Some(members) = pointer::members(json, "", &known, &mut faults) else {
+        let Some(members) = pointer::members(json, "", &MEMBERS, &mut faults) else {
             return Err(faults);
         };
         let text = |name: &str, rule: TextRule| match members.get(name) {

@@ -61,6 +61,20 @@ pub enum Impossible {
     EmptyText,
 }
 
+impl Impossible {
+    /// A stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Impossible::NoTicket => "no_ticket",
+            Impossible::NoTeam => "no_team",
+            Impossible::TooManyTags => "too_many_tags",
+            Impossible::Text => "text",
+            Impossible::EmptyText => "empty_text",
+        }
+    }
+}
+
 /// What is to be done. Ids and addresses in it are of the moment of the decision; whoever carries it out asks again whether
 /// they are still there, and who may read what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

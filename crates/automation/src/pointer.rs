@@ -30,6 +30,30 @@ pub(crate) fn members<'a>(
     Some(members)
 }
 
+/// Refuses members of an object that are not among `known`.
+pub(crate) fn check_members(json: &Value, known: &[&str]) -> Result<(), Violations> {
+    let mut faults = Violations::new();
+    let _ = members(json, "", known, &mut faults);
+    faults.into_result()
+}
+
+/// A document after a merge patch (RFC 7396) of its members: those left out stay, null takes one away, each other is taken
+/// whole.
+pub(crate) fn patched(mut document: Value, patch: &Value) -> Value {
+    let (Value::Object(members), Value::Object(changes)) = (&mut document, patch) else {
+        // Whoever reads it says that it is no object.
+        return patch.clone();
+    };
+    for (name, value) in changes {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    document
+}
+
 /// Adds what was found elsewhere.
 pub(crate) fn extend(faults: &mut Violations, found: &Violations) {
     for one in found.as_slice() {

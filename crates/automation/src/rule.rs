@@ -208,9 +208,7 @@ impl RuleReading {
     /// # Errors
     /// Each other member, at its place.
     pub fn check_members(json: &Value) -> Result<(), Violations> {
-        let mut faults = Violations::new();
-        pointer::members(json, "", &MEMBERS, &mut faults);
-        faults.into_result()
+        pointer::check_members(json, &MEMBERS)
     }
 
     /// What it names: look it up, and say in a [`World`] what of it there is. Empty where the document is faulty anyway.

@@ -12,15 +12,18 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data};
 use async_trait::async_trait;
-use automation::{Rules, Scenes, Webhooks};
+use automation::{AutomationError, MacroId, Macros, Rules, Scenes, Webhooks};
 use identity::{
     Accounts, ApiKeys, AuditLog, Authenticator, Reauthentication, Security, SessionControl, Sessions, SignOn,
     Teams, TwoFactor, WhyNot,
 };
-use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
+use kernel::{Actor, AnswerStore, Clock, IdSource, PortError, RateLimits};
 use notifications::Inbox;
 use sla::{DocumentChecks, SlaPolicies, TicketSla};
-use ticketing::{Attachments, Drafts, FieldDefinitions, Jobs, Ratings, Routing, SavedViews, Search, Tickets};
+use ticketing::{
+    Attachments, Drafts, FieldDefinitions, Guard, Jobs, Ratings, Routing, SavedViews, Search, TicketError,
+    TicketKey, Tickets, Written,
+};
 
 use crate::address::AddressBlock;
 use crate::cors::AllowedOrigins;
@@ -29,6 +32,7 @@ use crate::link::LinkKey;
 use crate::load::Load;
 use crate::openapi::Reference;
 use crate::operator::{self, MetricsText};
+use crate::problem::Problem;
 use crate::rate::{Gates, RateSettings};
 use crate::routes::{Operation, RouteTable};
 
@@ -40,6 +44,46 @@ pub trait Health: Send + Sync {
     /// # Errors
     /// When it cannot be reached.
     async fn ping(&self) -> Result<(), PortError>;
+}
+
+/// Carries macros out.
+#[async_trait]
+pub trait MacroEffects: Send + Sync {
+    /// Applies a macro to a ticket in the caller's name: all of its changes, or none of them.
+    ///
+    /// # Errors
+    /// See [`MacroError`].
+    async fn apply(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        id: MacroId,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, MacroError>;
+}
+
+/// Why a macro was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum MacroError {
+    /// There is no such macro for the caller, or it cannot be done to this ticket.
+    #[error(transparent)]
+    Macro(#[from] AutomationError),
+    /// The ticket refuses what it does.
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
+    /// A port failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl From<MacroError> for Problem {
+    fn from(error: MacroError) -> Self {
+        match error {
+            MacroError::Macro(error) => error.into(),
+            MacroError::Ticket(error) => error.into(),
+            MacroError::Port(error) => error.into(),
+        }
+    }
 }
 
 /// How long things may take.
@@ -149,6 +193,10 @@ pub struct AppParts {
     pub rules: Arc<Rules>,
     /// What they look at.
     pub scenes: Arc<dyn Scenes>,
+    /// What staff apply to tickets by hand.
+    pub macros: Arc<Macros>,
+    /// Carries that out.
+    pub macro_effects: Arc<dyn MacroEffects>,
     /// Where events are sent.
     pub webhooks: Arc<Webhooks>,
     /// Proves once more who someone is.

@@ -68,6 +68,10 @@ const TAGS: &[(&str, &str)] = &[
         "Rules that change tickets by themselves: what sets them off, what they did and why, and what they would do.",
     ),
     (
+        "macros",
+        "What staff apply to tickets by hand: the actions of rules, kept for oneself, a team or all.",
+    ),
+    (
         "webhooks",
         "Endpoints that events are sent to, what they were sent, and sending it again.",
     ),

@@ -7,7 +7,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use automation::{EndpointId, RuleId};
+use automation::{EndpointId, MacroId, RuleId};
 use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
 use sla::PolicyId;
@@ -102,6 +102,7 @@ uuid_keys! {
     SavedViewId, "view.not_found", "There is no such view.";
     FieldId, "ticket_field.not_found", "There is no such custom field.";
     RuleId, "rule.not_found", "There is no such rule.";
+    MacroId, "macro.not_found", "There is no such macro.";
     EndpointId, "webhook.not_found", "There is no such webhook endpoint.";
     DeliveryId, "webhook.delivery_not_found", "There is no such delivery of this webhook endpoint.";
     PolicyId, "sla_policy.not_found", "There is no such policy.";

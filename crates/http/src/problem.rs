@@ -228,6 +228,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     entry("ticket.not_found", 404, "No such ticket"),
     entry("ticket.not_resolved", 409, "The ticket is not resolved"),
     entry("ticket.rating_final", 409, "The rating can no longer be changed"),
+    entry("macro.not_found", 404, "No such macro"),
+    entry("macro.too_many", 409, "No more macros"),
     entry("webhook.delivery_not_found", 404, "No such delivery"),
     entry("webhook.disabled", 409, "The webhook endpoint is disabled"),
     entry("webhook.not_found", 404, "No such webhook endpoint"),

@@ -5,23 +5,26 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use automation::action::{AssignMode, NotifyRecipient};
+use automation::webhook::{Doer, Sent};
 use automation::{
-    Carried, Directory, Effect, Effects, KnownEndpoints, MessageFacts, PersonFacts, QueueCalls, RuleStore,
-    Run, Scenes, StepResult, Surroundings, Target, TicketFacts, TicketView, World,
+    AutomationError, Carried, Directory, Effect, Effects, KnownEndpoints, MacroId, Macros, MessageFacts,
+    PersonFacts, QueueCalls, RuleStore, Run, Scenes, StepResult, Surroundings, Target, TicketFacts,
+    TicketView, World,
 };
 use chrono::{DateTime, Utc};
+use http::app::{MacroEffects, MacroError};
 use identity::ports::{TeamStore, UserStore};
 use identity::{User, UserStatus};
 use kernel::{
     Actor, Classify as _, EventId, EventReceipt, IdSource, MessageId, PageLimit, Person, PortError, Receipt,
-    SystemActor, TicketId, UserId,
+    SystemActor, TicketId, UserId, Violation,
 };
 use notifications::{CommitError, Kind, Notification, NotificationCommit, NotificationId, NotificationStore};
 use serde_json::{Map, Value, json};
 use sla::{KnownPolicies, PolicyId, SlaPolicy};
 use ticketing::{
-    Body, Deed, DeedOrigin, DeedResult, Deeds, JobError, Jobs, RoutingMode, Tags, Ticket, TicketError,
-    TicketKey, Tickets, Visibility,
+    Body, Deed, DeedOrigin, DeedResult, Deeds, Guard, JobError, Jobs, RoutingMode, Tags, Ticket, TicketError,
+    TicketKey, Tickets, Visibility, Written,
 };
 use uuid::Uuid;
 
@@ -289,21 +292,16 @@ impl Effects for DeskEffects {
             );
         }
         for (index, effect) in &todo {
-            let carried = match effect {
-                Effect::Notify { to, text } => self.tell(run, *index, to, text).await?,
-                Effect::Webhook { endpoint, payload } => {
-                    // As the ticket stands after what the rule did to it.
-                    let view = match run.ticket {
-                        Some(ticket) => self.scenes.ticket(ticket).await?,
-                        None => None,
-                    };
-                    self.calls
-                        .of_rule(run, *index, *endpoint, payload.as_ref(), view.as_ref())
-                        .await?
-                }
-                _ => continue,
+            let step = Sent {
+                id: run.key.step_id(*index),
+                doer: Doer::Rule(run.key.rule),
+                event: run.key.event,
+                ticket: run.ticket,
+                at: run.at,
             };
-            results.push(result(*index, carried));
+            if let Some(carried) = self.outside(&step, &run.name, effect).await? {
+                results.push(result(*index, carried));
+            }
         }
         results.sort_by_key(|result| result.index);
         Ok(results)
@@ -381,14 +379,33 @@ impl DeskEffects {
         })
     }
 
+    /// Tells people and sends calls, once for each step; `None` for what is no such effect.
+    async fn outside(&self, step: &Sent, name: &str, effect: &Effect) -> Result<Option<Carried>, PortError> {
+        Ok(match effect {
+            Effect::Notify { to, text } => Some(self.tell(step, name, to, text).await?),
+            Effect::Webhook { endpoint, payload } => {
+                // As the ticket stands after what was done to it.
+                let view = match step.ticket {
+                    Some(ticket) => self.scenes.ticket(ticket).await?,
+                    None => None,
+                };
+                let queued = self
+                    .calls
+                    .of_step(step, *endpoint, payload.as_ref(), view.as_ref());
+                Some(queued.await?)
+            }
+            _ => None,
+        })
+    }
+
     async fn tell(
         &self,
-        run: &Run,
-        index: usize,
+        step: &Sent,
+        name: &str,
         to: &[NotifyRecipient],
         text: &str,
     ) -> Result<Carried, PortError> {
-        let ticket = match run.ticket {
+        let ticket = match step.ticket {
             Some(ticket) => {
                 let Some(view) = seen(self.tickets.show(&desk(), &TicketKey::Id(ticket), false).await)?
                 else {
@@ -422,14 +439,15 @@ impl DeskEffects {
         if told.is_empty() {
             return Ok(Carried::Unchanged);
         }
-        let id = EventId(run.key.step_id(index));
+        let id = EventId(step.id);
+        let (member, doer) = step.doer.member();
         let (title, data) = match &ticket {
             Some(ticket) => {
                 let number = ticket.number.as_str();
-                let data = json!({ "ticketId": ticket.id, "ticketNumber": number, "ruleId": run.key.rule });
-                (format!("{number}: {}", run.name), data)
+                let data = json!({ "ticketId": ticket.id, "ticketNumber": number, member: doer });
+                (format!("{number}: {name}"), data)
             }
-            None => (run.name.clone(), json!({ "ruleId": run.key.rule })),
+            None => (name.to_owned(), json!({ member: doer })),
         };
         let title: String = title.chars().take(Notification::TITLE_CHARS_MAX).collect();
         let kind = if ticket.is_some() {
@@ -445,7 +463,7 @@ impl DeskEffects {
             message: text.to_owned(),
             data: data.clone(),
             read_at: None,
-            created_at: run.at,
+            created_at: step.at,
             dedupe_key: Some(format!("rule:{}", id.0)),
         };
         let commit = NotificationCommit {
@@ -460,6 +478,77 @@ impl DeskEffects {
             Ok(()) | Err(CommitError::Repeated) => Ok(Carried::Done),
             Err(CommitError::Port(error)) => Err(error),
         }
+    }
+}
+
+/// How often what a macro tells and sends is tried.
+const OUTSIDE_TRIES_MAX: u32 = 3;
+
+/// Applies macros.
+pub(crate) struct DeskMacros {
+    pub(crate) macros: Arc<Macros>,
+    pub(crate) effects: Arc<DeskEffects>,
+}
+
+#[async_trait]
+impl MacroEffects for DeskMacros {
+    async fn apply(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        id: MacroId,
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, MacroError> {
+        let effects = &self.effects;
+        // Whoever may not apply it learns nothing of the ticket by it.
+        self.macros.show(actor, id).await?;
+        let ticket = effects.tickets.with_clocks(actor, key).await?.id;
+        let view = effects.scenes.ticket(ticket).await?;
+        let view = view.ok_or(TicketError::NotFound)?;
+        let surroundings = effects.scenes.surroundings().await?;
+        let applied = self.macros.plan(actor, id, &view, surroundings.as_ref()).await?;
+        let steps = applied.steps.iter();
+        let todo: Vec<_> = steps
+            .filter_map(|step| Some((step.index, step.effect()?)))
+            .collect();
+        let mut deeds = Vec::new();
+        for (index, effect) in &todo {
+            match effects.planned(effect, actor.user_id()).await? {
+                Planned::Deed(deed) => deeds.push(deed),
+                Planned::Refused(code) => {
+                    let message = format!("cannot be done: {code}");
+                    let violation = Violation::new(format!("/actions/{index}"), "refused", message);
+                    return Err(AutomationError::from(violation).into());
+                }
+                Planned::Elsewhere => {}
+            }
+        }
+        let name = &applied.one.content.name;
+        let written = effects
+            .deeds
+            .apply(actor, key, &deeds, (id.0, name), guard)
+            .await?;
+        for (index, effect) in todo {
+            let step = Sent {
+                id: applied.step_id(index),
+                doer: Doer::Macro(id),
+                event: applied.event,
+                ticket: Some(ticket),
+                at: applied.at,
+            };
+            // The ticket is changed by now: what cannot be told is not taken back, and whoever looks after the server hears of it.
+            for tried in 1..=OUTSIDE_TRIES_MAX {
+                match effects.outside(&step, name, effect).await {
+                    Ok(_) => break,
+                    Err(error) if tried == OUTSIDE_TRIES_MAX => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, "what a macro tells or sends could not be stored");
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(written)
     }
 }
 

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use automation::webhook::{Caller, DeliveryStore};
 use automation::{
-    Automation, KnownEndpoints, KnownRules, QueueCalls, Rules, RunRules, RunSchedules, RunStore, Scenes,
-    SendCalls, Webhooks,
+    Automation, KnownEndpoints, KnownRules, Macros, QueueCalls, Rules, RunRules, RunSchedules, RunStore,
+    Scenes, SendCalls, Webhooks,
 };
 use chrono::TimeDelta;
 use credentials::{
     AesVault, Argon2Hasher, Hs256AccessTokens, KeyRing, KeyUse, RingSecrets, RingTotp, SystemClock, UuidIds,
 };
 use events::{Outbox, Subscriber};
-use http::app::{AppParts, AppState, HttpSettings};
+use http::app::{AppParts, AppState, HttpSettings, MacroEffects};
 use http::cursor::CursorKey;
 use http::link::{LinkKey, RatingKeys};
 use http::operator::MetricsText;
@@ -38,9 +38,9 @@ use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
     ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgClocks, PgDirectory, PgDrafts,
-    PgFacts, PgFields, PgJobs, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits, PgRouting,
-    PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens,
-    PgTwoFactor, PgUsers, PgViews, PgWebhooks, Role, RolesError,
+    PgFacts, PgFields, PgJobs, PgMacros, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits,
+    PgRouting, PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets,
+    PgTokens, PgTwoFactor, PgUsers, PgViews, PgWebhooks, Role, RolesError,
 };
 use sla::{KnownPolicies, PolicyStore, SlaPolicies, TicketSla};
 use ticketing::{
@@ -50,7 +50,7 @@ use ticketing::{
 };
 use worker::{Relay, Sweep, Worker};
 
-use crate::automation::{DeskDirectory, DeskEffects, DeskScenes};
+use crate::automation::{DeskDirectory, DeskEffects, DeskMacros, DeskScenes};
 use crate::bridges::{DatabaseHealth, Markdown, SurveyMails};
 use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
@@ -208,6 +208,9 @@ pub struct Desk {
     run_rules: Arc<RunRules>,
     /// Runs those whose time has come.
     pub run_schedules: Arc<RunSchedules>,
+    /// What staff apply to tickets by hand.
+    pub macros: Arc<Macros>,
+    macro_effects: Arc<dyn MacroEffects>,
     /// Where events are sent.
     pub webhooks: Arc<Webhooks>,
     /// Proves once more who someone is, before endpoints are changed.
@@ -641,10 +644,21 @@ impl Desk {
         let automation = Arc::new(Automation::new(
             Arc::clone(&rule_store),
             Arc::clone(&run_store),
-            effects,
+            Arc::clone(&effects) as _,
             Arc::clone(&clock),
             Arc::clone(&ids),
         ));
+        let macros = Macros::new(
+            Arc::new(PgMacros::new(database.clone())),
+            Arc::clone(&named),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        );
+        let macros = Arc::new(macros);
+        let macro_effects = Arc::new(DeskMacros {
+            macros: Arc::clone(&macros),
+            effects: Arc::clone(&effects),
+        });
         let rules = Rules::new(
             rule_store,
             Arc::clone(&run_store),
@@ -686,6 +700,8 @@ impl Desk {
             rules: Arc::new(rules),
             automation,
             scenes,
+            macros,
+            macro_effects,
             webhooks: Arc::new(webhooks),
             reauthentication,
             queue_calls,
@@ -757,6 +773,8 @@ impl Desk {
             sla_policies: Arc::clone(&self.sla_policies),
             rules: Arc::clone(&self.rules),
             scenes: Arc::clone(&self.scenes),
+            macros: Arc::clone(&self.macros),
+            macro_effects: Arc::clone(&self.macro_effects),
             webhooks: Arc::clone(&self.webhooks),
             reauthentication: Arc::clone(&self.reauthentication),
             policy_checks: Arc::new(PolicyChecks),

@@ -274,6 +274,11 @@ impl World {
                 );
                 self.desk.database.batch(&run).await;
             }
+            // One of all staff, or of the team.
+            "macro" => {
+                let made = self.macro_of(state).await;
+                places.insert("id".to_owned(), made);
+            }
             // One that was sent something.
             "webhook" => {
                 self.desk.database.batch("DELETE FROM webhook_endpoints").await;
@@ -309,9 +314,22 @@ impl World {
         places
     }
 
+    /// A macro for `all` staff, or for the `team`; its id.
+    async fn macro_of(&self, visibility: &str) -> String {
+        self.desk.database.batch("DELETE FROM macros").await;
+        let team = (visibility == "team").then_some(self.team);
+        let body = json!({ "name": "m", "visibility": visibility, "teamId": team,
+            "actions": [{ "type": "add_note", "value": "x" }] });
+        Self::id(&self.done("POST", "/api/v1/macros", body).await)
+    }
+
     async fn bring_ticket_to(&self, path: &str, state: &str, caller: &str, places: &mut Places) {
         match state {
             "" | "triage" => {}
+            "macro" => {
+                let made = self.macro_of("all").await;
+                places.insert("macroId".to_owned(), made);
+            }
             "begun" => {
                 let body = json!({ "message": CANARY, "isInternal": true });
                 let request = self

@@ -12,12 +12,12 @@ use super::known::KnownEndpoints;
 use super::webhooks::disable;
 use crate::error::AutomationError;
 use crate::facts::{Happening, TicketView};
-use crate::port::{Carried, Run, Scenes};
+use crate::port::{Carried, Scenes};
 use crate::reference::EndpointId;
 use crate::trigger::TriggerKind;
 use crate::webhook::{
     AddressRules, Answer, BREAK_AFTER, Broken, Called, Caller, Claimed, Dead, DeliveryStore, EVENT_NAMES,
-    Endpoint, EndpointStore, NewCall, Outgoing, RULE_CALL, SEND_MAX, Seen, Settled, Try, of_event, of_rule,
+    Endpoint, EndpointStore, NewCall, Outgoing, SEND_MAX, Seen, Sent, Settled, Try, of_event, of_step,
     reaches,
 };
 
@@ -133,14 +133,13 @@ impl QueueCalls {
         Ok(Some(seen))
     }
 
-    /// Queues what a rule sends, under the id of its step.
+    /// Queues what a rule or a macro sends, under the id of its step.
     ///
     /// # Errors
     /// When it is not known whether it was queued.
-    pub async fn of_rule(
+    pub async fn of_step(
         &self,
-        run: &Run,
-        index: usize,
+        step: &Sent,
         to: EndpointId,
         payload: Option<&Value>,
         view: Option<&TicketView>,
@@ -153,11 +152,11 @@ impl QueueCalls {
             return Ok(Carried::Refused("webhook.disabled".to_owned()));
         }
         let call = NewCall {
-            id: run.key.step_id(index),
+            id: step.id,
             endpoint: to,
-            ticket: run.ticket,
-            event: RULE_CALL.to_owned(),
-            body: of_rule(run, payload, view, endpoint.content.audience).to_string(),
+            ticket: step.ticket,
+            event: step.doer.call().to_owned(),
+            body: of_step(step, payload, view, endpoint.content.audience).to_string(),
             at: self.clock.now(),
         };
         self.calls.queue(&[call]).await?;

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use kernel::receipt::ReceiptFor;
-use kernel::{Actor, Clock, EventId, IdSource, Version};
+use kernel::{Actor, Clock, EventId, IdSource, Version, Violation};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Guard, STALE_TRIES_MAX, met};
 use crate::chain::Chain;
 use crate::error::{AutomationError, Thing};
 use crate::facts::{Happening, Surroundings, TicketView};
 use crate::macros::{Macro, MacroContent, MacroHolder, MacroId, MacroReach, MacroRight};
-use crate::plan::Step;
-use crate::port::{CommitError, Directory, MacroCommit, MacroStore, MacroWrite};
+use crate::plan::{Outcome, Step};
+use crate::port::{CommitError, Directory, MacroCommit, MacroStore, MacroWrite, derived_id};
 
 /// The use cases of macros.
 pub struct Macros {
@@ -27,8 +29,21 @@ pub struct Macros {
 pub struct Applied {
     /// The macro.
     pub one: Macro,
+    /// This application of it.
+    pub event: EventId,
+    /// When.
+    pub at: DateTime<Utc>,
     /// Its actions with their texts filled in.
     pub steps: Vec<Step>,
+}
+
+impl Applied {
+    /// An id of one of its steps, the same whenever it is asked for.
+    #[must_use]
+    pub fn step_id(&self, index: usize) -> Uuid {
+        let index = u64::try_from(index).unwrap_or(u64::MAX).to_be_bytes();
+        derived_id(&[self.one.id.0.as_bytes(), self.event.0.as_bytes(), &index])
+    }
 }
 
 impl Macros {
@@ -98,7 +113,7 @@ impl Macros {
         Ok(one)
     }
 
-    /// Replaces a macro by a document. Who gives it to others must be allowed to write theirs, too.
+    /// Changes a macro by a merge patch of its document. Who gives it to others must be allowed to write theirs, too.
     ///
     /// # Errors
     /// As for [`Macros::create`]; [`AutomationError::NotFound`], [`AutomationError::Stale`] for a failed precondition.
@@ -106,15 +121,17 @@ impl Macros {
         &self,
         actor: &Actor,
         id: MacroId,
-        document: &Value,
+        patch: &Value,
         guard: Guard<'_, Macro>,
     ) -> Result<Macro, AutomationError> {
+        open(actor)?;
+        MacroContent::check_members(patch)?;
         for _ in 0..STALE_TRIES_MAX {
             let present = self.show(actor, id).await?;
             allow(actor, present.content.holder, MacroRight::Write)?;
             met(guard.expected, present.version)?;
             let changed = Macro {
-                content: self.checked(actor, document).await?,
+                content: self.checked(actor, &present.content.patched(patch)).await?,
                 updated_at: self.clock.now(),
                 version: present.version.next(),
                 ..present
@@ -165,11 +182,12 @@ impl Macros {
         Err(AutomationError::Stale { current: None })
     }
 
-    /// What a macro comes to for a ticket that the caller may work on; carrying it out is for whoever asks, as the caller.
+    /// What a macro comes to for a ticket that the caller may work on; carrying it out is for whoever asks, as the caller, all
+    /// of it or nothing.
     ///
     /// # Errors
-    /// As for [`Macros::show`].
-    pub async fn apply(
+    /// As for [`Macros::show`]; [`AutomationError::Invalid`] at the action that cannot be done.
+    pub async fn plan(
         &self,
         actor: &Actor,
         id: MacroId,
@@ -177,8 +195,9 @@ impl Macros {
         surroundings: &(dyn Surroundings + Sync),
     ) -> Result<Applied, AutomationError> {
         let one = self.show(actor, id).await?;
+        let event = EventId::new(self.ids.as_ref());
         let happening = Happening {
-            id: EventId::new(self.ids.as_ref()),
+            id: event,
             kinds: Vec::new(),
             at: self.clock.now(),
             changes: Vec::new(),
@@ -188,7 +207,18 @@ impl Macros {
             chain: Chain::default(),
         };
         let steps = one.content.actions.plan(&happening, Some(view), surroundings);
-        Ok(Applied { one, steps })
+        for step in &steps {
+            if let Outcome::Impossible(why) = step.outcome {
+                let place = format!("/actions/{}", step.index);
+                return Err(Violation::new(place, why.as_str(), "cannot be done to this ticket").into());
+            }
+        }
+        Ok(Applied {
+            one,
+            event,
+            at: happening.at,
+            steps,
+        })
     }
 
     /// A document, where the caller may write what it says.

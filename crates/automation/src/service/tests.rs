@@ -601,7 +601,7 @@ async fn macros_belong_to_people_teams_and_everyone() {
     let shared = admins.last().unwrap().id;
     let applied = desk
         .macros
-        .apply(&member, shared, &view, &AlwaysOpen)
+        .plan(&member, shared, &view, &AlwaysOpen)
         .await
         .unwrap();
     let effects: Vec<_> = applied.steps.iter().filter_map(|step| step.effect()).collect();

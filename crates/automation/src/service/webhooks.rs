@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Guard, STALE_TRIES_MAX, met};
 use crate::error::{AutomationError, Thing};
+use crate::pointer;
 use crate::port::CommitError;
 use crate::reference::EndpointId;
 use crate::rights::RuleRight;
@@ -155,7 +156,10 @@ impl Webhooks {
                     ..endpoint.content.clone()
                 }
             } else {
-                EndpointContent::read(&patched(&endpoint.content, patch), &self.addresses)?
+                EndpointContent::read(
+                    &pointer::patched(endpoint.content.to_json(), patch),
+                    &self.addresses,
+                )?
             };
             let change = match (endpoint.content.enabled, content.enabled) {
                 (true, false) => "disabled",
@@ -406,21 +410,6 @@ fn told(ids: &dyn IdSource, at: DateTime<Utc>, actor: &Actor, endpoint: &Endpoin
         change: change.to_owned(),
     };
     Event::new(ids, at, actor, Fact::Identity(fact))
-}
-
-/// The document of an endpoint with the members of a merge patch, each taken whole; null takes one away.
-fn patched(content: &EndpointContent, patch: &Value) -> Value {
-    let mut document = content.to_json();
-    if let (Value::Object(members), Value::Object(patch)) = (&mut document, patch) {
-        for (name, value) in patch {
-            if value.is_null() {
-                members.remove(name);
-            } else {
-                members.insert(name.clone(), value.clone());
-            }
-        }
-    }
-    document
 }
 
 fn refused(error: CommitError) -> AutomationError {

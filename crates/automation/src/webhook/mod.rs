@@ -33,8 +33,8 @@ pub use delivery::{
     WAITING_MAX, ready,
 };
 pub use health::{BREAK_AFTER, BREAK_AFTER_FAILURES, Broken, Health};
-pub use payload::{EVENT_NAMES, PING, RULE_CALL};
-pub(crate) use payload::{Seen, of_event, of_ping, of_rule, reaches};
+pub use payload::{Doer, EVENT_NAMES, MACRO_CALL, PING, RULE_CALL, Sent};
+pub(crate) use payload::{Seen, of_event, of_ping, of_step, reaches};
 pub use port::{
     Call, CallState, Called, Caller, Claimed, DeliveryStore, EndpointCommit, EndpointStore, EndpointWrite,
     LOG_MAX, NewCall, Outgoing, REPLAYED_IDS_MAX, Replay, SecretSource, Settled, Try,
@@ -103,9 +103,7 @@ impl EndpointContent {
     /// # Errors
     /// Each of them.
     pub fn check_members(json: &Value) -> Result<(), Violations> {
-        let mut faults = Violations::new();
-        let _ = pointer::members(json, "", &MEMBERS, &mut faults);
-        faults.into_result()
+        pointer::check_members(json, &MEMBERS)
     }
 
     /// Reads `{ name, url, events?, filter?, audience?: customer | staff, enabled? }`.

@@ -6,12 +6,14 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use events::{Event, Fact, TicketFact, TicketSummary};
-use kernel::EventId;
+use kernel::{EventId, TicketId};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::facts::{MessageFacts, PersonFacts, TicketView};
 use crate::field::Audience;
-use crate::port::Run;
+use crate::macros::MacroId;
+use crate::rule::RuleId;
 
 /// The events that an endpoint can ask for.
 pub const EVENT_NAMES: [&str; 37] = [
@@ -57,6 +59,52 @@ pub const EVENT_NAMES: [&str; 37] = [
 pub const PING: &str = "webhook.ping";
 /// The name of the call that a rule makes.
 pub const RULE_CALL: &str = "automation.rule_ran";
+/// The name of the call that a macro makes.
+pub const MACRO_CALL: &str = "automation.macro_applied";
+
+/// What has something sent, told or done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doer {
+    /// A rule.
+    Rule(RuleId),
+    /// A macro that someone applied.
+    Macro(MacroId),
+}
+
+impl Doer {
+    /// Its id with the member that documents have for it: `ruleId`, `macroId`.
+    #[must_use]
+    pub fn member(self) -> (&'static str, Uuid) {
+        match self {
+            Doer::Rule(rule) => ("ruleId", rule.0),
+            Doer::Macro(one) => ("macroId", one.0),
+        }
+    }
+
+    /// The name of the calls that it makes.
+    #[must_use]
+    pub fn call(self) -> &'static str {
+        match self {
+            Doer::Rule(_) => RULE_CALL,
+            Doer::Macro(_) => MACRO_CALL,
+        }
+    }
+}
+
+/// A step that sends something.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// The step; the id of what it sends.
+    pub id: Uuid,
+    /// Whose.
+    pub doer: Doer,
+    /// For which event.
+    pub event: EventId,
+    /// For which ticket.
+    pub ticket: Option<TicketId>,
+    /// When that happened.
+    pub at: DateTime<Utc>,
+}
 
 /// What was looked up about an event.
 #[derive(Debug, Default)]
@@ -142,16 +190,17 @@ pub(crate) fn of_event(event: &Event, name: &str, change: &Value, seen: &Seen, a
     envelope(name, event.at, data)
 }
 
-/// What is sent for a rule: its own payload, or the ticket.
-pub(crate) fn of_rule(
-    run: &Run,
+/// What is sent for a rule or a macro: its own payload, or the ticket.
+pub(crate) fn of_step(
+    step: &Sent,
     payload: Option<&Value>,
     view: Option<&TicketView>,
     audience: Audience,
 ) -> Value {
     let mut data = Map::new();
-    data.insert("eventId".into(), json!(run.key.event));
-    data.insert("ruleId".into(), json!(run.key.rule));
+    data.insert("eventId".into(), json!(step.event));
+    let (member, id) = step.doer.member();
+    data.insert(member.into(), json!(id));
     match (payload, view) {
         (Some(payload), _) => {
             data.insert("payload".into(), payload.clone());
@@ -161,7 +210,7 @@ pub(crate) fn of_rule(
         }
         (None, None) => {}
     }
-    envelope(RULE_CALL, run.at, data)
+    envelope(step.doer.call(), step.at, data)
 }
 
 /// What tries an endpoint.
@@ -234,8 +283,7 @@ fn person_of(person: &PersonFacts) -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
-    use kernel::{MessageId, Role, TicketId, UserId};
-    use uuid::Uuid;
+    use kernel::{MessageId, Role, UserId};
 
     use super::*;
     use crate::testing::build;

@@ -6,8 +6,8 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use automation::{
-    AutomationError, Carried, Decision, Explanation, Guard, Happening, Impossible, Listed, Outcome,
-    RateLimit, RowFault, Rule, RuleId, RuleRight, RuleRow, Run, RunState, Saved, Simulated, Step, TicketView,
+    AutomationError, Carried, Decision, Explanation, Guard, Happening, Listed, Outcome, RateLimit, RowFault,
+    Rule, RuleId, RuleRight, RuleRow, Run, RunState, Saved, Simulated, Step, TicketView,
 };
 use chrono::TimeDelta;
 use identity::Scope;
@@ -553,7 +553,7 @@ impl ActionBody {
     fn of(step: &Step, carried: Option<&Carried>) -> Self {
         let (outcome, code) = match (&step.outcome, carried) {
             (Outcome::Unchanged, _) | (Outcome::Do(_), Some(Carried::Unchanged)) => ("unchanged", None),
-            (Outcome::Impossible(why), _) => ("impossible", Some(impossible(*why).to_owned())),
+            (Outcome::Impossible(why), _) => ("impossible", Some(why.as_str().to_owned())),
             (Outcome::Do(_), None) => ("planned", None),
             (Outcome::Do(_), Some(Carried::Done)) => ("done", None),
             (Outcome::Do(_), Some(Carried::Refused(code))) => ("refused", Some(code.clone())),
@@ -566,16 +566,6 @@ impl ActionBody {
             code,
             change: change.unwrap_or(Value::Null),
         }
-    }
-}
-
-fn impossible(why: Impossible) -> &'static str {
-    match why {
-        Impossible::NoTicket => "no_ticket",
-        Impossible::NoTeam => "no_team",
-        Impossible::TooManyTags => "too_many_tags",
-        Impossible::Text => "text",
-        Impossible::EmptyText => "empty_text",
     }
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod automation_rules;
 mod jobs;
+mod macros;
 mod notifications;
 pub(crate) mod ratings;
 mod routing;
@@ -38,6 +39,7 @@ pub fn operations() -> Vec<Operation> {
         ticket_fields::operations(),
         sla_policies::operations(),
         automation_rules::operations(),
+        macros::operations(),
         webhooks::operations(),
         attachments::operations(),
         notifications::operations(),

@@ -126,6 +126,11 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         | "enableAutomationRule"
         | "disableAutomationRule"
         | "reorderAutomationRules" => Topic::Rule(RuleRight::Write, "Administrators write rules."),
+        "listMacros" | "getMacro" | "createMacro" | "updateMacro" | "deleteMacro" => Topic::Role(
+            Role::Agent,
+            "Staff keep macros for themselves, supervisors and leads for their team, administrators for all.",
+        ),
+        "applyMacro" => Topic::Ticket(&[Action::ReadClocks]),
         "listWebhooks"
         | "createWebhook"
         | "getWebhook"

@@ -22,10 +22,11 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{App, Error};
 use async_trait::async_trait;
 use automation::testing::{
-    MemoryDirectory as MemoryWorld, MemoryRules, MemoryRuns, MemoryWebhooks, MockScenes, MockSecretSource,
+    MemoryDirectory as MemoryWorld, MemoryMacros, MemoryRules, MemoryRuns, MemoryWebhooks, MockScenes,
+    MockSecretSource,
 };
 use automation::webhook::AddressRules;
-use automation::{Rules, Webhooks};
+use automation::{Macros, Rules, Webhooks};
 use identity::AuditLog;
 use identity::testing::{Desk, MemoryAudit, MemoryIdentity};
 use kernel::{
@@ -45,7 +46,7 @@ use ticketing::{
 };
 use uuid::Uuid;
 
-use crate::app::{AppParts, AppState, Health, HttpSettings, configure};
+use crate::app::{AppParts, AppState, Health, HttpSettings, MacroEffects, MacroError, configure};
 use crate::cursor::CursorKey;
 use crate::edge::edge;
 use crate::link::{LinkKey, RatingKeys};
@@ -130,6 +131,12 @@ impl World {
             clock.clone(),
             Arc::clone(&ids),
         );
+        let macros = Macros::new(
+            Arc::new(MemoryMacros::default()),
+            Arc::new(MemoryWorld::default()),
+            clock.clone(),
+            Arc::clone(&ids),
+        );
         let ticket_store = Arc::new(MemoryTickets::default());
         let fields =
             FieldDefinitions::new(Arc::new(MemoryFields::default()), clock.clone(), Arc::clone(&ids));
@@ -181,6 +188,8 @@ impl World {
             sla_policies: Arc::new(sla_policies),
             rules: Arc::new(rules),
             scenes: Arc::new(MockScenes::new()),
+            macros: Arc::new(macros),
+            macro_effects: Arc::new(NoMacros),
             webhooks: Arc::new(webhooks),
             reauthentication,
             policy_checks: Arc::new(Unchecked),
@@ -249,6 +258,22 @@ pub(super) fn request(method: Method, path: &str) -> TestRequest {
         .method(method)
         .uri(&uri)
         .peer_addr(([203, 0, 113, 7], 4000).into())
+}
+
+/// Applies no macro.
+struct NoMacros;
+
+#[async_trait]
+impl MacroEffects for NoMacros {
+    async fn apply(
+        &self,
+        _actor: &kernel::Actor,
+        _key: &ticketing::TicketKey,
+        _id: automation::MacroId,
+        _guard: ticketing::Guard<'_, ticketing::Written<()>>,
+    ) -> Result<ticketing::Written<()>, MacroError> {
+        Err(ticketing::TicketError::NotFound.into())
+    }
 }
 
 /// The database, which is well.

@@ -1,4 +1,5 @@
-//! Several changes of a ticket in one step, decided before by something that is no single request: a rule of automation.
+//! Several changes of a ticket in one step, decided before by something that is no single request: a rule of automation, or
+//! a macro that someone applies.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::workflow::{give_to, hand_to};
-use super::{STALE_TRIES_MAX, Tickets, dangling, refused};
+use super::{Guard, STALE_TRIES_MAX, Tickets, Written, dangling, is_empty, refused};
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::field_definition::FieldSet;
@@ -171,6 +172,56 @@ impl Deeds {
                 Err(error) if self.tickets.is_overtaken(&error) => {}
                 // Whom it names went meanwhile, and is refused the next time.
                 Err(CommitError::Dangling(_)) => {}
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        Err(TicketError::Stale { current: None })
+    }
+
+    /// Does all of these in the caller's name, in their order and in one commit, or none of them. The history names the macro
+    /// that had them done.
+    ///
+    /// # Errors
+    /// What a request for the first that cannot be done would be answered with; [`TicketError::Stale`].
+    pub async fn apply(
+        &self,
+        actor: &Actor,
+        key: &TicketKey,
+        deeds: &[Deed],
+        (id, name): (Uuid, &str),
+        guard: Guard<'_, Written<()>>,
+    ) -> Result<Written<()>, TicketError> {
+        for _ in 0..STALE_TRIES_MAX {
+            let (ticket, relation) = self.tickets.live(actor, key).await?;
+            let known = self.known(actor, &ticket, relation, deeds).await?;
+            let mut taken = None;
+            let decide = |draft: &mut Draft<'_>| {
+                for deed in deeds {
+                    one(draft, actor, deed, &known, &mut taken)?;
+                }
+                Ok(())
+            };
+            let decided = self
+                .tickets
+                .decided(actor, ticket, relation, guard, decide)
+                .await?;
+            let (mut commit, written) = decided;
+            if is_empty(&commit) {
+                return Ok(written);
+            }
+            for activity in &mut commit.activities {
+                if let Value::Object(members) = &mut activity.metadata {
+                    members.insert("macroId".to_owned(), Value::from(id.to_string()));
+                    members.insert("macro".to_owned(), Value::from(name));
+                }
+            }
+            let stored = match taken {
+                Some(taken) => self.routing.assign(commit, taken).await,
+                None => self.tickets.store.commit(commit).await,
+            };
+            match stored {
+                Ok(()) => return Ok(written),
+                Err(error) if self.tickets.is_overtaken(&error) => {}
                 Err(error) => return Err(refused(error)),
             }
         }

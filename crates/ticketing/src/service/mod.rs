@@ -358,6 +358,30 @@ impl Tickets {
         D: FnOnce(&mut Draft<'_>) -> Result<T, TicketError> + Send,
         T: Send + Sync,
     {
+        let (commit, written) = self.decided(actor, ticket, relation, guard, decide).await?;
+        if is_empty(&commit) {
+            return Ok(Some(written));
+        }
+        match self.store.commit(commit).await {
+            Ok(()) => Ok(Some(written)),
+            Err(error) if self.is_overtaken(&error) => Ok(None),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// Decides on a ticket as it was loaded: what is to be stored, with its receipt, and what came of it.
+    async fn decided<T, D>(
+        &self,
+        actor: &Actor,
+        ticket: Ticket,
+        relation: Relation,
+        guard: Guard<'_, Written<T>>,
+        decide: D,
+    ) -> Result<(TicketCommit, Written<T>), TicketError>
+    where
+        D: FnOnce(&mut Draft<'_>) -> Result<T, TicketError> + Send,
+        T: Send + Sync,
+    {
         let audience = relation.audience().ok_or(TicketError::NotFound)?;
         let current = ticket.face(audience).version;
         if guard.expected.is_some_and(|expected| expected != current) {
@@ -374,16 +398,13 @@ impl Tickets {
         let view = TicketView::new(ticket, relation, actor, circumstances.now, &self.settings);
         let written = Written { view, detail };
         commit.receipt = (guard.receipt)(&written);
-        let nothing_to_store = commit.ticket == TicketWrite::Unchanged && commit.receipt.is_none();
-        if nothing_to_store {
-            return Ok(Some(written));
-        }
-        match self.store.commit(commit).await {
-            Ok(()) => Ok(Some(written)),
-            Err(error) if self.is_overtaken(&error) => Ok(None),
-            Err(error) => Err(refused(error)),
-        }
+        Ok((commit, written))
     }
+}
+
+/// Whether there is nothing to store: no change, and no answer to keep.
+fn is_empty(commit: &TicketCommit) -> bool {
+    commit.ticket == TicketWrite::Unchanged && commit.receipt.is_none()
 }
 
 /// What an event says of a ticket.

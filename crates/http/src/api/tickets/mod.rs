@@ -28,7 +28,7 @@ pub(super) use body::{PriorityName, SatisfactionBody, StatusName, TicketBody};
 pub(super) use listing::{Listed, answer, related, shape};
 
 /// The kind that entity tags of tickets carry.
-const KIND: &str = "ticket";
+pub(super) const KIND: &str = "ticket";
 
 pub(crate) fn operations() -> Vec<Operation> {
     [
@@ -55,7 +55,7 @@ impl PathKey for TicketKey {
 }
 
 /// The answer of an action: the ticket afterwards.
-fn rendered<T>(written: &ticketing::Written<T>) -> Rendered {
+pub(super) fn rendered<T>(written: &ticketing::Written<T>) -> Rendered {
     let body = TicketBody::new(&written.view, &ticketing::Related::default(), &Shape::default());
     Rendered::resource(KIND, written.view.version(), &body)
 }
