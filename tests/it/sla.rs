@@ -527,3 +527,137 @@ async fn of_many_overdue_tickets_each_is_told_once_by_sweepers_on_two_nodes_of_w
         FROM ticket_activities a WHERE a.ticket_id = t.id AND a.action_type = 'sla_breached')";
     assert_eq!(world.desk.database.rows(marked).await, [[all]]);
 }
+
+/// What a change would do is told before it is made, and is what it then does.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_impact_says_what_a_change_would_move_and_stores_nothing() {
+    let world = World::new().await;
+    let policy = world.policy(standard()).await;
+    let (first, second) = (world.ticket(json!({})).await, world.ticket(json!({})).await);
+    let path = format!("{POLICIES}/{}", policy["id"].as_str().unwrap());
+    let patch = json!({ "resolutionTime": 240 });
+    let told = world
+        .desk
+        .post(&world.admin, &format!("{path}/impact"), &patch)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!((&told["tickets"], &told["isCut"]), (&json!(2), &json!(false)));
+    assert_eq!(
+        (&told["earlier"]["deadlines"], &told["later"]["deadlines"]),
+        (&json!(2), &json!(0))
+    );
+    assert_eq!(
+        (
+            &told["earlier"]["farthestMinutes"],
+            &told["earlier"]["averageMinutes"]
+        ),
+        (&json!(240), &json!(240))
+    );
+    assert_eq!(
+        (&told["newBreaches"], &told["breachesGone"]),
+        (&json!(0), &json!(0))
+    );
+    let same = world.desk.get(&world.admin, &path).await.expect(200).json();
+    assert_eq!(same, policy);
+    // The change does what was told.
+    let _ = world.desk.patch(&world.admin, &path, &patch).await.expect(200);
+    while world.desk.desk.ticket_sla.sweep().await.unwrap() > 0 {}
+    for moved in told["moved"].as_array().unwrap() {
+        assert_eq!(moved["metric"], "resolution");
+        let ticket = [&first, &second]
+            .into_iter()
+            .find(|one| one["id"] == moved["ticketId"])
+            .unwrap();
+        let clocks = world.explained(ticket).await;
+        let resolution = clocks["clocks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["metric"] == "resolution")
+            .unwrap();
+        assert_eq!(at(&resolution["dueAt"]), at(&moved["to"]));
+    }
+    // Half an hour for an answer that has been due for two.
+    world.age_clocks(TimeDelta::hours(2)).await;
+    let longer = json!({ "firstResponseTime": 600 });
+    let told = world
+        .desk
+        .post(&world.admin, &format!("{path}/impact"), &longer)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&told["breachesGone"], &told["later"]["deadlines"]),
+        (&json!(2), &json!(2))
+    );
+    let wrong = json!({ "resolutionTime": -1, "colour": "red" });
+    let refused = world
+        .desk
+        .post(&world.admin, &format!("{path}/impact"), &wrong)
+        .await;
+    assert_eq!(refused.expect(422).json()["errors"][0]["code"], "unknown_member");
+}
+
+/// Whoever leads puts a ticket under another policy, whatever the filters say, and under the one that fits again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_put_under_another_policy_and_back() {
+    let world = World::new().await;
+    let standard_policy = world.policy(standard()).await;
+    let mut gold = standard();
+    gold["name"] = json!("Gold");
+    gold["resolutionTime"] = json!(60);
+    let gold = world.policy(gold).await;
+    let ticket = world.ticket(json!({})).await;
+    assert_eq!(ticket["slaPolicyId"], standard_policy["id"]);
+    let path = format!("{TICKETS}/{}", ticket["id"].as_str().unwrap());
+    let to_gold = json!({ "slaPolicyId": gold["id"] });
+    world
+        .desk
+        .patch(&world.agent, &path, &to_gold)
+        .await
+        .problem(403, "access.forbidden");
+    let changed = world
+        .desk
+        .patch(&world.admin, &path, &to_gold)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(changed["slaPolicyId"], gold["id"]);
+    assert!(at(&changed["slaDueAt"]) <= at(&ticket["slaDueAt"]));
+    let explained = world.explained(&ticket).await;
+    let resolution = explained["clocks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["metric"] == "resolution")
+        .unwrap();
+    assert!(at(&resolution["dueAt"]) - at(&ticket["createdAt"]) <= TimeDelta::minutes(61));
+    // It stays there when the ticket changes.
+    let body = json!({ "priority": "low" });
+    let kept = world
+        .desk
+        .patch(&world.admin, &path, &body)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(kept["slaPolicyId"], gold["id"]);
+    let nobody = json!({ "slaPolicyId": "01890a5d-ac96-774b-bcce-b302099a8057" });
+    let refused = world
+        .desk
+        .patch(&world.admin, &path, &nobody)
+        .await
+        .expect(422)
+        .json();
+    assert_eq!(
+        (&refused["errors"][0]["pointer"], &refused["errors"][0]["code"]),
+        (&json!("/slaPolicyId"), &json!("unknown"))
+    );
+    let back = world
+        .desk
+        .patch(&world.admin, &path, &json!({ "slaPolicyId": null }))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(back["slaPolicyId"], standard_policy["id"]);
+}

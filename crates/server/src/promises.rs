@@ -10,6 +10,7 @@ use serde_json::Value;
 use sla::clocks::{Status, What};
 use sla::{Change, DocumentChecks, FollowError, Followed, PolicyFilter, PolicyId, Priority, TicketSla};
 use ticketing::{Audience, ClockWrite, ServiceLevels, Ticket, TicketChange, TicketFields};
+use uuid::Uuid;
 
 /// What is promised about tickets, by [`TicketSla`].
 pub(crate) struct Promises(pub(crate) Arc<TicketSla>);
@@ -40,6 +41,10 @@ impl ServiceLevels for Promises {
         };
         let followed = self.0.follow(&change).await.map_err(failed)?;
         followed.map(stored).transpose()
+    }
+
+    async fn has_policy(&self, policy: Uuid) -> Result<bool, PortError> {
+        self.0.has_policy(PolicyId(policy)).await
     }
 
     fn forget(&self) {

@@ -42,8 +42,8 @@ pub use port::{
     ClockStore, PolicyCommit, PolicyCommitError, PolicyEvent, PolicyFact, PolicyStore, PolicyWrite,
 };
 pub use preview::{
-    IMPACT_NAMED_TICKETS_MAX, Impact, Moved, PREVIEW_DAYS_MAX, PREVIEW_PAUSES_MAX, Preview, PreviewError,
-    PreviewWish, impact, preview,
+    IMPACT_NAMED_MAX, IMPACT_TICKETS_MAX, Impact, Moved, MovedDeadline, PREVIEW_DAYS_MAX, PREVIEW_PAUSES_MAX,
+    Preview, PreviewError, PreviewWish, impact, preview,
 };
 pub use service::{
     Change, Explained, FollowError, Followed, Guard, KnownPolicies, LEDGER_ROWS_MAX, NewPolicy, PolicyChange,

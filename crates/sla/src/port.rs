@@ -184,6 +184,18 @@ pub trait ClockStore: Send + Sync {
     /// When the store cannot be reached.
     async fn behind(&self, present: &[PolicyRef], rows_max: i64) -> Result<Due, PortError>;
 
+    /// Up to `rows_max` tickets that run by the policy with a clock that is not stopped, by their ids, those behind `after`. Must
+    /// not give deleted tickets.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or what is kept are no clocks.
+    async fn live(
+        &self,
+        policy: PolicyId,
+        after: Option<TicketId>,
+        rows_max: i64,
+    ) -> Result<Vec<(TicketId, Tracked)>, PortError>;
+
     /// Stores what clocks said, ticket by ticket, each whole or not at all: a ticket that moved on since it was read, or that
     /// somebody holds, is passed over. Gives the number of tickets stored.
     ///

@@ -15,8 +15,10 @@ use crate::policy::{Metric, PolicyRef, Priority, Terms, TermsBook};
 pub const PREVIEW_PAUSES_MAX: usize = 100;
 /// The longest time that a preview looks at, in days.
 pub const PREVIEW_DAYS_MAX: i64 = 3_660;
-/// The most tickets that an impact names.
-pub const IMPACT_NAMED_TICKETS_MAX: usize = 20;
+/// The most deadlines that an impact names.
+pub const IMPACT_NAMED_MAX: usize = 100;
+/// The most tickets that an impact looks at.
+pub const IMPACT_TICKETS_MAX: usize = 10_000;
 
 /// A ticket that is thought up.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,6 +153,19 @@ impl Moved {
     }
 }
 
+/// A deadline that would move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MovedDeadline {
+    /// Of which ticket.
+    pub ticket: TicketId,
+    /// Of which clock.
+    pub metric: Metric,
+    /// When it is now.
+    pub from: DateTime<Utc>,
+    /// When it would be.
+    pub to: DateTime<Utc>,
+}
+
 /// What a change of a policy would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Impact {
@@ -164,8 +179,10 @@ pub struct Impact {
     pub new_breaches: u64,
     /// Running clocks that are missed, and whose deadline would lie ahead. They keep their mark.
     pub breaches_gone: u64,
-    /// The first tickets with a deadline that moves.
-    pub named: Vec<TicketId>,
+    /// The first [`IMPACT_NAMED_MAX`] deadlines that would move.
+    pub named: Vec<MovedDeadline>,
+    /// Whether there are tickets that were not looked at: more than [`IMPACT_TICKETS_MAX`].
+    pub is_cut: bool,
 }
 
 /// What it would do to these tickets if `after` came into force at `now` for the policy that it is a version of. Tickets of
@@ -199,32 +216,36 @@ pub fn impact(
             what: What::Policy(Some(after.policy)),
         };
         let then = before.apply(&fact, &with)?.clocks;
-        let mut is_moved = false;
         for metric in Metric::ALL {
-            is_moved |= impact.compare(&before, &then, metric, now);
-        }
-        if is_moved && impact.named.len() < IMPACT_NAMED_TICKETS_MAX {
-            impact.named.push(id);
+            let moved = impact.compare(&before, &then, metric, now);
+            if let Some((from, to)) = moved.filter(|_| impact.named.len() < IMPACT_NAMED_MAX) {
+                impact.named.push(MovedDeadline {
+                    ticket: id,
+                    metric,
+                    from,
+                    to,
+                });
+            }
         }
     }
     Ok(impact)
 }
 
 impl Impact {
-    /// Counts a clock; whether its deadline moves.
+    /// Counts a clock; from when to when its deadline moves.
     fn compare(
         &mut self,
         before: &TicketClocks,
         then: &TicketClocks,
         metric: Metric,
         now: DateTime<Utc>,
-    ) -> bool {
+    ) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let running = |clocks: &TicketClocks| {
             let run = clocks.clock(metric).run()?;
             (run.phase() == Phase::Running).then(|| (run.due_at(), run.breached_at()))
         };
         let (Some((old, breached)), Some((new, _))) = (running(before), running(then)) else {
-            return false;
+            return None;
         };
         match (breached, new) {
             (None, Some(new)) if new <= now && old != Some(new) => self.new_breaches += 1,
@@ -232,12 +253,16 @@ impl Impact {
             (Some(_), None) => self.breaches_gone += 1,
             (None | Some(_), Some(_)) | (None, None) => {}
         }
-        match (old, new) {
-            (Some(old), Some(new)) if new < old => self.earlier.by(old - new),
-            (Some(old), Some(new)) if new > old => self.later.by(new - old),
-            _ => return false,
+        let (old, new) = (old?, new?);
+        if new == old {
+            return None;
         }
-        true
+        if new < old {
+            self.earlier.by(old - new);
+        } else {
+            self.later.by(new - old);
+        }
+        Some((old, new))
     }
 }
 
@@ -338,7 +363,20 @@ mod tests {
             (2, 3, 0)
         );
         assert_eq!((told.new_breaches, told.breaches_gone), (2, 0));
-        assert_eq!(told.named, [ticket(1), ticket(2)]);
+        let named: Vec<_> = told
+            .named
+            .iter()
+            .map(|moved| (moved.ticket, moved.metric))
+            .collect();
+        assert_eq!(
+            named,
+            [
+                (ticket(1), Metric::FirstResponse),
+                (ticket(1), Metric::Resolution),
+                (ticket(2), Metric::Resolution)
+            ]
+        );
+        assert_eq!(told.named[1].to, told.named[1].from - TimeDelta::minutes(480));
         let longer = terms(reference(1, 2), promise(240, 2_400));
         let told = impact(tickets(), &longer, now, &book).unwrap();
         assert_eq!((told.earlier.deadlines, told.later.deadlines), (0, 4));

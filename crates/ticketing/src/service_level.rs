@@ -20,6 +20,12 @@ pub trait ServiceLevels: Send + Sync {
     /// When what is promised, or the clocks, cannot be read.
     async fn follow(&self, change: &TicketChange<'_>) -> Result<Option<ClockWrite>, PortError>;
 
+    /// Whether there is a policy of this id, as far as is known.
+    ///
+    /// # Errors
+    /// When policies cannot be read.
+    async fn has_policy(&self, policy: Uuid) -> Result<bool, PortError>;
+
     /// Forgets what is known of policies: one that it named is gone.
     fn forget(&self);
 }
@@ -62,6 +68,10 @@ pub struct NoServiceLevels;
 impl ServiceLevels for NoServiceLevels {
     async fn follow(&self, _: &TicketChange<'_>) -> Result<Option<ClockWrite>, PortError> {
         Ok(None)
+    }
+
+    async fn has_policy(&self, _: Uuid) -> Result<bool, PortError> {
+        Ok(false)
     }
 
     fn forget(&self) {}

@@ -43,6 +43,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         operation(__path_update, update).scope(Scope::TicketsWrite),
         operation(__path_delete, delete).scope(Scope::TicketsWrite),
         operation(__path_set_default, set_default).scope(Scope::TicketsWrite),
+        operation(__path_impact, impact).scope(Scope::TicketsRead),
     ]
 }
 
@@ -570,6 +571,121 @@ async fn preview(
         ledger: ledger
             .into_iter()
             .map(|(metric, part)| StretchPart::new(metric, part))
+            .collect(),
+    };
+    Rendered::of(StatusCode::OK, &answer).into_response()
+}
+
+/// How deadlines would move.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SlaDeadlinesMoved)]
+struct MovedBody {
+    /// So many deadlines.
+    deadlines: u64,
+    /// The farthest move, in minutes of real time.
+    farthest_minutes: i64,
+    /// The average move, in minutes of real time, rounded down.
+    average_minutes: i64,
+}
+
+impl From<sla::Moved> for MovedBody {
+    fn from(moved: sla::Moved) -> Self {
+        let count = i64::try_from(moved.deadlines).unwrap_or(i64::MAX);
+        Self {
+            deadlines: moved.deadlines,
+            farthest_minutes: moved.farthest.num_minutes(),
+            average_minutes: moved.seconds.checked_div(count).unwrap_or(0) / 60,
+        }
+    }
+}
+
+/// A deadline that would move.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SlaDeadlineMoved)]
+struct MovedDeadlineBody {
+    /// Of which ticket.
+    ticket_id: Uuid,
+    /// Of which clock.
+    #[schema(examples("resolution"))]
+    metric: &'static str,
+    /// When it is now.
+    from: Timestamp,
+    /// When it would be.
+    to: Timestamp,
+}
+
+/// What a change of a policy would do.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SlaImpact)]
+struct ImpactBody {
+    /// Open tickets that run by the policy.
+    tickets: u64,
+    /// Whether there are more than were looked at, which are 10 000 and a little.
+    is_cut: bool,
+    /// Deadlines of running clocks that would come earlier.
+    earlier: MovedBody,
+    /// Deadlines of running clocks that would come later.
+    later: MovedBody,
+    /// Running clocks that would be missed at once.
+    new_breaches: u64,
+    /// Running clocks that are missed, and whose deadline would lie ahead; they keep their mark.
+    breaches_gone: u64,
+    /// The first 100 deadlines that would move.
+    moved: Vec<MovedDeadlineBody>,
+}
+
+/// Say what a change of an SLA policy would do
+///
+/// To the open tickets that run by it, if it were changed by this merge patch now: which deadlines would move, and what would be
+/// missed. A change of `filter` moves no ticket by itself and counts for nothing here. Stores nothing. For administrators.
+#[utoipa::path(
+    post,
+    path = "/sla-policies/{id}/impact",
+    operation_id = "simulateSlaPolicyChange",
+    tag = "sla-policies",
+    params(("id" = Uuid, Path, description = "The policy.")),
+    request_body = PolicyInput,
+    responses((status = 200, description = "What it would do.", body = ImpactBody))
+)]
+async fn impact(
+    app: Data<AppState>,
+    Path(id): Path<PolicyId>,
+    Command(call, Document(patch)): Command<Document>,
+) -> Result<HttpResponse, Problem> {
+    let actor = call.actor();
+    app.sla_policies.may_write(&actor)?;
+    let patch = Value::Object(patch);
+    PolicyDraft::check_members(&patch, "").map_err(PolicyError::Invalid)?;
+    let policy = app.sla_policies.show(&actor, id).await?;
+    let change = change_of(&policy, &patch, app.policy_checks.as_ref())?;
+    let promise = change.promise.unwrap_or_else(|| policy.promise.clone());
+    let sla::Impact {
+        tickets,
+        earlier,
+        later,
+        new_breaches,
+        breaches_gone,
+        named,
+        is_cut,
+    } = app.ticket_sla.impact(&policy, promise).await?;
+    let answer = ImpactBody {
+        tickets,
+        is_cut,
+        earlier: earlier.into(),
+        later: later.into(),
+        new_breaches,
+        breaches_gone,
+        moved: named
+            .into_iter()
+            .map(|moved| MovedDeadlineBody {
+                ticket_id: moved.ticket.0,
+                metric: moved.metric.as_str(),
+                from: Timestamp(moved.from),
+                to: Timestamp(moved.to),
+            })
             .collect(),
     };
     Rendered::of(StatusCode::OK, &answer).into_response()

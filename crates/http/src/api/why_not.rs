@@ -111,6 +111,7 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         | "updateSlaPolicy"
         | "deleteSlaPolicy"
         | "setDefaultSlaPolicy"
+        | "simulateSlaPolicyChange"
         | "reorderSlaPolicies" => Topic::Role(Role::Admin, "Administrators say what is promised."),
         "listAutomationRules" | "getAutomationRule" | "listAutomationRuns" => Topic::Rule(
             RuleRight::Read,

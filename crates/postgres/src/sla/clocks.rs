@@ -93,6 +93,16 @@ pub(crate) fn keep_clocks(
 }
 
 #[derive(QueryableByName)]
+struct LiveRow {
+    #[diesel(sql_type = SqlUuid)]
+    ticket_id: Uuid,
+    #[diesel(sql_type = Jsonb)]
+    state: Value,
+    #[diesel(sql_type = Bool)]
+    is_explicit: bool,
+}
+
+#[derive(QueryableByName)]
 struct ClocksRow {
     #[diesel(sql_type = Jsonb)]
     state: Value,
@@ -254,6 +264,37 @@ impl ClockStore for PgClocks {
         )
         .bind(rows_max);
         self.found(sql).await
+    }
+
+    async fn live(
+        &self,
+        policy: PolicyId,
+        after: Option<TicketId>,
+        rows_max: i64,
+    ) -> Result<Vec<(TicketId, Tracked)>, PortError> {
+        let sql = Sql::new(
+            "SELECT c.ticket_id, c.state, c.is_explicit FROM ticket_clocks c \
+             JOIN tickets t ON t.id = c.ticket_id AND t.deleted_at IS NULL WHERE c.is_live AND c.policy_id = ",
+        )
+        .bind(policy.0)
+        .push(" AND c.ticket_id > ")
+        .bind(after.map_or(Uuid::nil(), |after| after.0))
+        .push(" ORDER BY c.ticket_id LIMIT ")
+        .bind(rows_max);
+        let rows: Vec<LiveRow> = self.database.rows(PORT, sql).await?;
+        rows.into_iter()
+            .map(|row| {
+                let LiveRow {
+                    ticket_id,
+                    state,
+                    is_explicit,
+                } = row;
+                let tracked = KeptClocks::tracked(&state, is_explicit);
+                let tracked =
+                    tracked.map_err(|error| corrupt("ticket_clocks", "state", ticket_id, &error))?;
+                Ok((TicketId(ticket_id), tracked))
+            })
+            .collect()
     }
 
     async fn save(&self, spoken: Vec<Spoken>) -> Result<u64, PortError> {

@@ -132,6 +132,14 @@ impl SlaPolicies {
         allowed(actor, PolicyRight::Read)
     }
 
+    /// Whether someone may write policies, and see what a change would do.
+    ///
+    /// # Errors
+    /// [`PolicyError::Forbidden`] for all but administrators.
+    pub fn may_write(&self, actor: &Actor) -> Result<(), PolicyError> {
+        allowed(actor, PolicyRight::Write)
+    }
+
     /// All policies, in the order in which they are asked.
     ///
     /// # Errors

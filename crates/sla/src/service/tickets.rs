@@ -17,9 +17,10 @@ use super::known::KnownPolicies;
 use crate::clocks::{ClockError, ClockEvent, Fact, Reading, Status, TicketClocks, WakeFor, What};
 use crate::ledger::{LedgerRow, Part};
 use crate::policy::{
-    Metric, PolicyFilter, PolicyId, PolicyRef, Priority, SlaPolicy, StepAt, Terms, Timing, select,
+    Metric, PolicyFilter, PolicyId, PolicyRef, Priority, Promise, SlaPolicy, StepAt, Terms, Timing, select,
 };
 use crate::port::{ClockStore, PolicyStore};
+use crate::preview::{IMPACT_TICKETS_MAX, Impact, impact as impact_of};
 use crate::tracking::{Due, DueTicket, KeptClocks, KeptSpan, Spoken, Tracked};
 
 /// The most tickets of a round of the sweep.
@@ -279,6 +280,62 @@ impl TicketSla {
             })
             .await?;
         Ok(said + told)
+    }
+
+    /// Whether there is such a policy.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn has_policy(&self, id: PolicyId) -> Result<bool, PortError> {
+        let policies = self.policies.present().await?;
+        Ok(policies.iter().any(|policy| policy.id == id))
+    }
+
+    /// What it would do to the open tickets of a policy if it promised this from now on: those that run by it, whatever its filter
+    /// says. Stores nothing.
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub async fn impact(&self, policy: &SlaPolicy, promise: Promise) -> Result<Impact, FollowError> {
+        let mut tickets: Vec<(TicketId, TicketClocks)> = Vec::new();
+        let mut is_cut = false;
+        loop {
+            let after = tickets.last().map(|(ticket, _)| *ticket);
+            let page = self.clocks.live(policy.id, after, SWEEP_TICKETS_MAX).await?;
+            let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < SWEEP_TICKETS_MAX;
+            tickets.extend(page.into_iter().map(|(ticket, tracked)| (ticket, tracked.clocks)));
+            if is_last {
+                break;
+            }
+            if tickets.len() >= IMPACT_TICKETS_MAX {
+                is_cut = true;
+                break;
+            }
+        }
+        let version = policy.version.next();
+        let after = Arc::new(Terms {
+            policy: PolicyRef {
+                id: policy.id,
+                version,
+            },
+            calendar_version: if promise.hours == policy.promise.hours {
+                policy.calendar_version
+            } else {
+                version
+            },
+            promise,
+        });
+        let mut wanted: Vec<PolicyRef> = Vec::new();
+        for current in tickets.iter().filter_map(|(_, clocks)| clocks.policy()) {
+            if !wanted.contains(&current) {
+                wanted.push(current);
+            }
+        }
+        let policies = self.policies.present().await?;
+        let book = self.book(wanted, &policies).await?;
+        let now = self.clock.now();
+        let impact = impact_of(tickets, &after, now, &book)?;
+        Ok(Impact { is_cut, ..impact })
     }
 
     async fn speak(

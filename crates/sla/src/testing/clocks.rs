@@ -9,7 +9,7 @@ use events::{Event, TicketSummary};
 use kernel::{PortError, TicketId};
 
 use crate::ledger::LedgerRow;
-use crate::policy::PolicyRef;
+use crate::policy::{PolicyId, PolicyRef};
 use crate::port::ClockStore;
 use crate::service::Followed;
 use crate::tracking::{Due, DueTicket, KeptClocks, KeptSpan, Spoken, Tracked};
@@ -105,6 +105,24 @@ impl ClockStore for MemoryClocks {
                 })
         };
         Ok(self.state().due(is_behind, rows_max))
+    }
+
+    async fn live(
+        &self,
+        policy: PolicyId,
+        after: Option<TicketId>,
+        rows_max: i64,
+    ) -> Result<Vec<(TicketId, Tracked)>, PortError> {
+        let state = self.state();
+        let rows = state.rows.iter();
+        let live = rows
+            .filter(|(_, row)| row.kept.is_live && row.kept.policy_id == Some(policy.0))
+            .filter(|(ticket, _)| after.is_none_or(|after| **ticket > after));
+        let live = live.filter_map(|(ticket, row)| {
+            let tracked = KeptClocks::tracked(&row.kept.state, row.kept.is_explicit);
+            Some((*ticket, tracked.ok()?))
+        });
+        Ok(live.take(usize::try_from(rows_max).unwrap_or(0)).collect())
     }
 
     async fn save(&self, spoken: Vec<Spoken>) -> Result<u64, PortError> {

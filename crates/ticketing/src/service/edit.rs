@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use events::{TicketPriority, TicketStatus};
-use kernel::{Actor, Violation};
+use kernel::{Actor, Patch, Violation};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use super::{Existence, Guard, Tickets};
+use super::{Existence, Guard, Tickets, dangling};
 use crate::draft::Draft;
 use crate::error::TicketError;
 use crate::field_definition::FieldSet;
 use crate::machine::ClosedBy;
+use crate::policy::Operation;
+use crate::port::Reference;
 use crate::ruling::Action;
 use crate::service::view::Written;
 use crate::ticket::{Audience, TicketKey};
 use crate::value::{Description, Subject, Tags, within_document_bound};
 
 /// A merge patch of a ticket's writable fields; `None` keeps a field. None of them can be emptied by null, but
-/// for single custom fields and single members of the metadata.
+/// for single custom fields, single members of the metadata, and the SLA policy.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Edit {
     /// Another subject.
@@ -34,6 +37,8 @@ pub struct Edit {
     pub custom_fields: Option<Map<String, Value>>,
     /// Metadata to set, or to take away by null (administrators).
     pub metadata: Option<Map<String, Value>>,
+    /// The SLA policy to be under, or the one that fits (leads of its team and administrators).
+    pub sla_policy: Patch<Uuid>,
 }
 
 impl Tickets {
@@ -61,7 +66,17 @@ impl Tickets {
             };
             Ok((ticket, relation, waits))
         };
+        let has_policy = match edit.sla_policy {
+            Patch::Set(policy) => self.levels.has_policy(policy).await?,
+            Patch::Keep | Patch::Clear => true,
+        };
         self.settle(actor, guard, load, |draft, waits| {
+            if edit.sla_policy != Patch::Keep {
+                draft.permit(Operation::SetSlaPolicy, "choose the SLA policy of this ticket")?;
+                if !has_policy {
+                    return Err(dangling(Reference::SlaPolicy).into());
+                }
+            }
             apply(draft, edit, &fields, waits)
         })
         .await
@@ -158,6 +173,7 @@ pub(super) fn apply(
         tags,
         custom_fields,
         metadata,
+        sla_policy,
     } = edit.clone();
     // Every right is checked before anything is decided: the order of the fields must not matter.
     let wishes = [
@@ -192,6 +208,11 @@ pub(super) fn apply(
         fields.check_changes(&changes, audience)?;
         let fields = draft.ticket().custom_fields.merged("/customFields", changes)?;
         draft.set_custom_fields(fields);
+    }
+    match sla_policy {
+        Patch::Keep => {}
+        Patch::Clear => draft.set_sla_policy(None),
+        Patch::Set(policy) => draft.set_sla_policy(Some(policy)),
     }
     if let Some(status) = status.filter(|status| *status != draft.ticket().status()) {
         draft.set_status(status, ClosedBy::Person, None)?;

@@ -230,6 +230,11 @@ struct UpdateTicketBody {
     #[serde(default, deserialize_with = "json::patch")]
     #[schema(value_type = Option<Object>, nullable = false)]
     metadata: Patch<Map<String, Value>>,
+    /// The SLA policy that it is to be under, whatever the policies' filters say; null for the one that fits. For leads of its team
+    /// and administrators.
+    #[serde(default, deserialize_with = "json::patch")]
+    #[schema(value_type = Option<Uuid>)]
+    sla_policy_id: Patch<Uuid>,
 }
 
 impl UpdateTicketBody {
@@ -242,6 +247,7 @@ impl UpdateTicketBody {
             tags,
             custom_fields,
             metadata,
+            sla_policy_id,
         } = self;
         let mut faults = Violations::new();
         let subject = not_null(&mut faults, "/subject", subject)
@@ -262,6 +268,7 @@ impl UpdateTicketBody {
             tags,
             custom_fields,
             metadata: not_null(&mut faults, "/metadata", metadata),
+            sla_policy: sla_policy_id,
         };
         accepted(faults)?;
         Ok(edit)
