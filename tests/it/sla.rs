@@ -661,3 +661,104 @@ async fn a_ticket_is_put_under_another_policy_and_back() {
         .json();
     assert_eq!(back["slaPolicyId"], standard_policy["id"]);
 }
+
+/// The actions of a step are done as it is told, once, and the history names the policy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_does_what_it_says_once() {
+    let world = World::new().await;
+    let mut body = standard();
+    body["escalationRules"] = json!([
+        { "metric": "first_response", "at": "50%", "actions": [{ "type": "set_priority", "value": "high" }] },
+        { "metric": "first_response", "at": "breach", "actions": [
+            { "type": "add_tags", "value": ["escalated"] },
+            { "type": "set_assignee", "value": world.agent.id },
+            { "type": "notify", "to": ["assignee"], "value": "{{ticket.number}} is late: {{sla.metric}}" },
+        ] },
+    ]);
+    let policy = world.policy(body).await;
+    let ticket = world.ticket(json!({})).await;
+    world.age_clocks(TimeDelta::hours(2)).await;
+    while world.desk.desk.ticket_sla.sweep().await.unwrap() > 0 {}
+    let told = world.desk.told(&world.agent).await;
+    assert!(told.contains(&"rule".to_owned()), "{told:?}");
+    let id = ticket["id"].as_str().unwrap();
+    let after = world.shown(id).await;
+    assert_eq!(
+        (&after["priority"], &after["tags"]),
+        (&json!("high"), &json!(["escalated"]))
+    );
+    assert_eq!(after["assignedToId"], world.agent.id.to_string());
+    let activity = format!("{TICKETS}/{id}/activity?limit=100");
+    let activity = world.desk.get(&world.admin, &activity).await.expect(200).json();
+    let by_step = activity["data"].as_array().unwrap().iter();
+    let by_step: Vec<_> = by_step
+        .filter(|one| one["metadata"]["slaPolicy"] == "Standard")
+        .collect();
+    assert_eq!(by_step.len(), 3);
+    assert_eq!(by_step[0]["metadata"]["slaPolicyId"], policy["id"]);
+
+    // The same events again, as after a crash, do nothing twice.
+    let again =
+        "UPDATE outbox SET done_at = NULL, attempts = 0, leased_until = NULL WHERE kind LIKE 'ticket.sla%'";
+    world.desk.database.batch(again).await;
+    let undone = json!({ "tags": [], "priority": "low" });
+    let _ = world
+        .desk
+        .patch(&world.admin, &format!("{TICKETS}/{id}"), &undone)
+        .await
+        .expect(200);
+    let told_again = world.desk.told(&world.agent).await;
+    let of_steps = |told: &[String]| told.iter().filter(|kind| *kind == "rule").count();
+    assert_eq!(of_steps(&told_again), of_steps(&told));
+    let same = world.shown(id).await;
+    assert_eq!((&same["priority"], &same["tags"]), (&json!("low"), &json!([])));
+}
+
+/// What a step cannot do is told when the policy is saved, with its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_steps_actions_is_told_with_its_place() {
+    let world = World::new().await;
+    let nobody = "01890a5d-ac96-774b-bcce-b302099a8057";
+    for (action, place, code) in [
+        (
+            json!({ "type": "explode" }),
+            "/escalationRules/0/actions/0/type",
+            "unknown_action",
+        ),
+        (
+            json!({ "type": "add_note", "value": "x" }),
+            "/escalationRules/0/actions/0/type",
+            "not_allowed",
+        ),
+        (
+            json!({ "type": "set_team", "value": nobody }),
+            "/escalationRules/0/actions/0/value",
+            "unknown",
+        ),
+    ] {
+        let mut body = standard();
+        body["escalationRules"] = json!([{ "metric": "resolution", "at": "breach", "actions": [action] }]);
+        let refused = world
+            .desk
+            .post(&world.admin, POLICIES, &body)
+            .await
+            .expect(422)
+            .json();
+        let fault = &refused["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!(place), &json!(code)));
+    }
+    let policy = world.policy(standard()).await;
+    let path = format!("{POLICIES}/{}", policy["id"].as_str().unwrap());
+    let patch = json!({ "escalationRules": [{ "metric": "resolution", "at": "breach",
+        "actions": [{ "type": "set_assignee", "value": nobody }] }] });
+    let refused = world
+        .desk
+        .patch(&world.admin, &path, &patch)
+        .await
+        .expect(422)
+        .json();
+    assert_eq!(
+        refused["errors"][0]["pointer"],
+        "/escalationRules/0/actions/0/value"
+    );
+}

@@ -62,6 +62,6 @@ pub use service::{
     Applied, Automation, CALLS_EACH_MAX, CALLS_KEPT_DAYS, EventOutcome, Guard, KnownEndpoints, KnownRules,
     Listed, Macros, NewSecret, QueueCalls, RECORDED_FOR, RESUME_AFTER, RULES_KNOWN_FOR, RUNS_KEPT_DAYS,
     Rules, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS, SIMULATED_MAX_EVENTS, Saved, SendCalls, Trial,
-    Webhooks,
+    Webhooks, step_actions,
 };
 pub use trigger::{Occasion, Trigger, TriggerKind};

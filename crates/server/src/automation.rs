@@ -7,21 +7,22 @@ use async_trait::async_trait;
 use automation::action::{AssignMode, NotifyRecipient};
 use automation::webhook::{Doer, Sent};
 use automation::{
-    AutomationError, Carried, Directory, Effect, Effects, KnownEndpoints, MacroId, Macros, MessageFacts,
-    PersonFacts, QueueCalls, RuleStore, Run, Scenes, StepResult, Surroundings, Target, TicketFacts,
-    TicketView, World,
+    AutomationError, Carried, Chain, Directory, Effect, Effects, Explanation, Happening, KnownEndpoints,
+    MacroId, Macros, MessageFacts, PersonFacts, QueueCalls, RuleId, RuleStore, Run, RunKey, RunState, Scenes,
+    SlaMetric, StepResult, Surroundings, Target, TicketFacts, TicketView, TriggerKind, World, step_actions,
 };
 use chrono::{DateTime, Utc};
+use events::{Event, Fact, HandleError, Subscriber, TicketFact};
 use http::app::{MacroEffects, MacroError};
 use identity::ports::{TeamStore, UserStore};
 use identity::{User, UserStatus};
 use kernel::{
     Actor, Classify as _, EventId, EventReceipt, IdSource, MessageId, PageLimit, Person, PortError, Receipt,
-    SystemActor, TicketId, UserId, Violation,
+    SystemActor, TicketId, UserId, Version, Violation,
 };
 use notifications::{CommitError, Kind, Notification, NotificationCommit, NotificationId, NotificationStore};
 use serde_json::{Map, Value, json};
-use sla::{KnownPolicies, PolicyId, SlaPolicy};
+use sla::{KnownPolicies, PolicyId, PolicyRef, PolicyStore as _, SlaPolicy};
 use ticketing::{
     Body, Deed, DeedOrigin, DeedResult, Deeds, Guard, JobError, Jobs, RoutingMode, Tags, Ticket, TicketError,
     TicketKey, Tickets, Visibility, Written,
@@ -260,6 +261,21 @@ enum Planned {
 impl Effects for DeskEffects {
     /// Changes of the ticket come first, in one commit; then whatever else the rule does, in its order.
     async fn apply(&self, run: &Run) -> Result<Vec<StepResult>, PortError> {
+        self.perform(run, Doer::Rule(run.key.rule)).await
+    }
+}
+
+fn result(index: usize, result: Carried) -> StepResult {
+    StepResult { index, result }
+}
+
+fn refused(code: &str) -> Carried {
+    Carried::Refused(code.to_owned())
+}
+
+impl DeskEffects {
+    /// Carries out what a rule decided, or a step of an SLA policy that is put as a run of one.
+    async fn perform(&self, run: &Run, doer: Doer) -> Result<Vec<StepResult>, PortError> {
         let mut results: Vec<StepResult> = Vec::new();
         let (mut deeds, mut places) = (Vec::new(), Vec::new());
         let steps = run.steps.iter();
@@ -268,7 +284,7 @@ impl Effects for DeskEffects {
             .collect();
         let writes = |effect: &Effect| matches!(effect, Effect::Note { .. } | Effect::Reply { .. });
         let author = if todo.iter().any(|(_, effect)| writes(effect)) {
-            self.author(run).await?
+            self.author(doer).await?
         } else {
             None
         };
@@ -283,7 +299,7 @@ impl Effects for DeskEffects {
             }
         }
         if let Some(ticket) = run.ticket.filter(|_| !deeds.is_empty()) {
-            let carried = self.on_ticket(run, ticket, &deeds).await?;
+            let carried = self.on_ticket(run, doer, ticket, &deeds).await?;
             results.extend(
                 places
                     .into_iter()
@@ -294,7 +310,7 @@ impl Effects for DeskEffects {
         for (index, effect) in &todo {
             let step = Sent {
                 id: run.key.step_id(*index),
-                doer: Doer::Rule(run.key.rule),
+                doer,
                 event: run.key.event,
                 ticket: run.ticket,
                 at: run.at,
@@ -306,20 +322,13 @@ impl Effects for DeskEffects {
         results.sort_by_key(|result| result.index);
         Ok(results)
     }
-}
 
-fn result(index: usize, result: Carried) -> StepResult {
-    StepResult { index, result }
-}
-
-fn refused(code: &str) -> Carried {
-    Carried::Refused(code.to_owned())
-}
-
-impl DeskEffects {
     /// Who is shown as the author of what a rule writes: who made it, where that one is still of the staff.
-    async fn author(&self, run: &Run) -> Result<Option<UserId>, PortError> {
-        let Some(rule) = self.rules.rule(run.key.rule).await? else {
+    async fn author(&self, doer: Doer) -> Result<Option<UserId>, PortError> {
+        let Doer::Rule(rule) = doer else {
+            return Ok(None);
+        };
+        let Some(rule) = self.rules.rule(rule).await? else {
             return Ok(None);
         };
         let owner = self.directory.acting(UserId(rule.created_by)).await?;
@@ -347,11 +356,17 @@ impl DeskEffects {
     async fn on_ticket(
         &self,
         run: &Run,
+        doer: Doer,
         ticket: TicketId,
         deeds: &[Deed],
     ) -> Result<Vec<Carried>, PortError> {
         let origin = DeedOrigin {
-            rule: run.key.rule.0,
+            kind: match doer {
+                Doer::Rule(_) => "rule",
+                Doer::Macro(_) => "macro",
+                Doer::SlaStep(_) => "slaPolicy",
+            },
+            id: doer.member().1,
             name: run.name.clone(),
             chain: Arc::new(serde_json::to_value(&run.chain).map_err(bug)?),
             receipt: run.key.ticket_receipt(),
@@ -477,6 +492,128 @@ impl DeskEffects {
         match self.notifications.commit(commit).await {
             Ok(()) | Err(CommitError::Repeated) => Ok(Carried::Done),
             Err(CommitError::Port(error)) => Err(error),
+        }
+    }
+}
+
+/// Carries out the actions of policies' steps as they are told.
+pub(crate) struct RunSteps {
+    pub(crate) policies: Arc<KnownPolicies>,
+    pub(crate) scenes: Arc<dyn Scenes>,
+    pub(crate) effects: Arc<DeskEffects>,
+}
+
+impl RunSteps {
+    /// The step that an event tells of, as a run; `None` where it has no actions.
+    async fn run(&self, event: &Event) -> Result<Option<(Run, Doer)>, PortError> {
+        let Fact::Ticket { ticket, what } = &event.fact else {
+            return Ok(None);
+        };
+        let (TicketFact::SlaWarning {
+            metric,
+            at,
+            policy,
+            policy_version,
+            ..
+        }
+        | TicketFact::SlaEscalated {
+            metric,
+            at,
+            policy,
+            policy_version,
+            ..
+        }) = what
+        else {
+            return Ok(None);
+        };
+        let reference = PolicyRef {
+            id: PolicyId(*policy),
+            version: Version(*policy_version),
+        };
+        let Some(terms) = self.policies.terms(reference).await? else {
+            return Ok(None);
+        };
+        let is_told = |step: &&sla::Step| step.metric.as_str() == metric && step.at.to_string() == *at;
+        let step = terms.promise.escalation.steps().iter().find(is_told);
+        let Some(step) = step.filter(|step| !step.actions.is_empty()) else {
+            return Ok(None);
+        };
+        let actions = match step_actions(&Value::Array(step.actions.clone()), "") {
+            Ok(actions) => actions,
+            Err(faults) => {
+                // Another client's: it is told all the same, and does nothing.
+                tracing::warn!(policy = %policy, %faults, "a step of an SLA policy has actions that are none");
+                return Ok(None);
+            }
+        };
+        let Some(view) = self.scenes.ticket(ticket.id).await? else {
+            return Ok(None);
+        };
+        let kind = match what {
+            TicketFact::SlaWarning { .. } => TriggerKind::SlaWarning,
+            _ => TriggerKind::SlaBreached,
+        };
+        let happening = Happening {
+            sla: SlaMetric::ALL.into_iter().find(|one| one.as_str() == metric),
+            ..Happening::new(event.id, kind, event.at)
+        };
+        let surroundings = self.scenes.surroundings().await?;
+        let steps = actions.plan(&happening, Some(&view), surroundings.as_ref());
+        let policies = self.policies.present().await?;
+        let named = policies.iter().find(|one| one.id == reference.id);
+        let run = Run {
+            key: RunKey {
+                rule: RuleId(*policy),
+                event: event.id,
+            },
+            version: reference.version,
+            name: named.map_or_else(|| "SLA".to_owned(), |one| one.name.as_str().to_owned()),
+            ticket: Some(ticket.id),
+            at: event.at,
+            place: 0,
+            explanation: Explanation {
+                holds: true,
+                conditions: Vec::new(),
+            },
+            steps,
+            chain: Chain::default(),
+            state: RunState::Planned,
+        };
+        Ok(Some((run, Doer::SlaStep(*policy))))
+    }
+}
+
+#[async_trait]
+impl Subscriber for RunSteps {
+    fn name(&self) -> &'static str {
+        "sla_steps"
+    }
+
+    /// The same event again does nothing twice: the ticket's commit has a receipt, and what is told or sent an id, of event and
+    /// policy.
+    async fn handle(&self, event: &Event) -> Result<(), HandleError> {
+        let done = async {
+            let Some((run, doer)) = self.run(event).await? else {
+                return Ok(());
+            };
+            for StepResult { index, result } in self.effects.perform(&run, doer).await? {
+                if let Carried::Refused(code) = result {
+                    tracing::warn!(
+                        policy = %run.key.rule,
+                        action = index,
+                        code,
+                        "an action of an SLA policy's step was refused"
+                    );
+                }
+            }
+            Ok(())
+        };
+        match done.await {
+            Ok(()) => Ok(()),
+            Err(error @ (PortError::Corrupt { .. } | PortError::Bug { .. })) => {
+                Err(HandleError::GiveUp(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
         }
     }
 }

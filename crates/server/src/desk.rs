@@ -50,7 +50,7 @@ use ticketing::{
 };
 use worker::{Relay, Sweep, Worker};
 
-use crate::automation::{DeskDirectory, DeskEffects, DeskMacros, DeskScenes};
+use crate::automation::{DeskDirectory, DeskEffects, DeskMacros, DeskScenes, RunSteps};
 use crate::bridges::{DatabaseHealth, Markdown, SurveyMails};
 use crate::config::Config;
 use crate::embedded::{self, Company, Embedded, EmbeddedError};
@@ -206,6 +206,7 @@ pub struct Desk {
     /// What they look at.
     pub scenes: Arc<dyn Scenes>,
     run_rules: Arc<RunRules>,
+    run_steps: Arc<RunSteps>,
     /// Runs those whose time has come.
     pub run_schedules: Arc<RunSchedules>,
     /// What staff apply to tickets by hand.
@@ -637,7 +638,7 @@ impl Desk {
             rules: Arc::clone(&rule_store) as _,
             directory,
             teams: team_store,
-            policies,
+            policies: Arc::clone(&policies),
             notifications: notification_store,
             ids: Arc::clone(&ids),
         });
@@ -655,6 +656,11 @@ impl Desk {
             Arc::clone(&ids),
         );
         let macros = Arc::new(macros);
+        let run_steps = Arc::new(RunSteps {
+            policies,
+            scenes: Arc::clone(&scenes),
+            effects: Arc::clone(&effects),
+        });
         let macro_effects = Arc::new(DeskMacros {
             macros: Arc::clone(&macros),
             effects: Arc::clone(&effects),
@@ -708,6 +714,7 @@ impl Desk {
             send_calls: Arc::new(send_calls),
             webhook_secrets,
             run_rules: Arc::new(run_rules),
+            run_steps,
             run_schedules: Arc::new(run_schedules),
             saved_views: Arc::new(saved_views),
             jobs,
@@ -803,7 +810,8 @@ impl Desk {
         ];
         subscribers.extend(self.survey.clone().map(|survey| survey as _));
         subscribers.push(Arc::clone(&self.queue_calls) as _);
-        // Last: what rules do can fail for reasons of their own.
+        // Last: what steps and rules do can fail for reasons of their own.
+        subscribers.push(Arc::clone(&self.run_steps) as _);
         subscribers.push(Arc::clone(&self.run_rules) as _);
         let outbox: Arc<dyn Outbox> = Arc::clone(&self.outbox) as _;
         let wake_up = self.database.wake_ups().reader();

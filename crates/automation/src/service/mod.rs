@@ -20,7 +20,7 @@ pub use calling::{CALLS_EACH_MAX, QueueCalls, RECORDED_FOR, SendCalls};
 pub use known::{KnownEndpoints, KnownRules, RULES_KNOWN_FOR};
 pub use listening::{RUNS_KEPT_DAYS, RunRules, RunSchedules, SCHEDULED_MAX_TICKETS};
 pub use macros::{Applied, Macros};
-pub use rules::{Listed, Rules, SIMULATED_MAX_EVENTS, Saved, Trial};
+pub use rules::{Listed, Rules, SIMULATED_MAX_EVENTS, Saved, Trial, step_actions};
 pub use running::{Automation, EventOutcome, RESUME_AFTER};
 pub use webhooks::{CALLS_KEPT_DAYS, NewSecret, Webhooks};
 

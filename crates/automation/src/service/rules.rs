@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use events::{Event, Fact, IdentityFact};
 use kernel::receipt::ReceiptFor;
-use kernel::{Actor, Clock, IdSource, Page, PageLimit, Position, TicketId, UserId, Version, Violation};
+use kernel::{
+    Actor, Clock, IdSource, Page, PageLimit, Position, TicketId, UserId, Version, Violation, Violations,
+};
 use serde_json::{Value, json};
 
 use super::{Guard, STALE_TRIES_MAX, met};
+use crate::action::{Action, Actions};
 use crate::engine::{RuleSet, Simulated};
 use crate::error::{AutomationError, Thing};
 use crate::facts::{Happening, Surroundings, TicketView};
@@ -17,7 +20,7 @@ use crate::port::{
 };
 use crate::rights::RuleRight;
 use crate::rule::{Ran, RowFault, Rule, RuleContent, RuleId, RuleReading, RuleRow};
-use crate::trigger::TriggerKind;
+use crate::trigger::{Occasion, TriggerKind};
 
 /// The most events that one trial looks at.
 pub const SIMULATED_MAX_EVENTS: usize = 1_000;
@@ -97,6 +100,25 @@ impl Trial {
         let cases = cases.iter().map(|(happening, view)| (happening, view.as_ref()));
         self.set.simulate(cases, surroundings).collect()
     }
+}
+
+/// The actions of a step of an escalation, which stand at `pointer`: those of a rule that a missed deadline sets off, but for what
+/// needs an author, and `stop`.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn step_actions(json: &Value, pointer: &str) -> Result<Actions, Violations> {
+    let actions = Actions::read(json, pointer, Occasion::Event(TriggerKind::SlaBreached))?;
+    let mut faults = Violations::new();
+    for (index, action) in actions.as_slice().iter().enumerate() {
+        if matches!(action, Action::AddNote(_) | Action::SendReply(_) | Action::Stop) {
+            let place = format!("{pointer}/{index}/type");
+            let message = "is not for steps: nobody would be its author, and nothing comes after one";
+            faults.push(Violation::new(place, "not_allowed", message));
+        }
+    }
+    faults.into_result()?;
+    Ok(actions)
 }
 
 impl Rules {
@@ -448,6 +470,22 @@ impl Rules {
         let targets: Vec<_> = reading.references().iter().map(|one| one.target).collect();
         let world = self.directory.world(&targets).await?;
         Ok(reading.check(&world)?)
+    }
+
+    /// Whether actions of a step of an escalation, which stand at `pointer`, name only what there is. A step writes nothing: there
+    /// is nobody who would be shown as the author.
+    ///
+    /// # Errors
+    /// [`AutomationError::Invalid`] with all that is wrong; whatever the directory fails with.
+    pub async fn check_step(&self, actions: &Value, pointer: &str) -> Result<(), AutomationError> {
+        let actions = step_actions(actions, pointer)?;
+        let targets: Vec<_> = actions.references().iter().map(|one| one.target).collect();
+        let world = self.directory.world(&targets).await?;
+        let mut faults = Violations::new();
+        for reference in actions.references() {
+            faults.check(world.check(reference));
+        }
+        Ok(faults.into_result()?)
     }
 
     /// The circles that a rule makes with the enabled rules that there are.

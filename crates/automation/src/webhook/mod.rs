@@ -33,7 +33,7 @@ pub use delivery::{
     WAITING_MAX, ready,
 };
 pub use health::{BREAK_AFTER, BREAK_AFTER_FAILURES, Broken, Health};
-pub use payload::{Doer, EVENT_NAMES, MACRO_CALL, PING, RULE_CALL, Sent};
+pub use payload::{Doer, EVENT_NAMES, MACRO_CALL, PING, RULE_CALL, STEP_CALL, Sent};
 pub(crate) use payload::{Seen, of_event, of_ping, of_step, reaches};
 pub use port::{
     Call, CallState, Called, Caller, Claimed, DeliveryStore, EndpointCommit, EndpointStore, EndpointWrite,

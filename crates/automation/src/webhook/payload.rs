@@ -61,6 +61,8 @@ pub const PING: &str = "webhook.ping";
 pub const RULE_CALL: &str = "automation.rule_ran";
 /// The name of the call that a macro makes.
 pub const MACRO_CALL: &str = "automation.macro_applied";
+/// The name of the call that a step of an SLA policy makes.
+pub const STEP_CALL: &str = "automation.sla_step_done";
 
 /// What has something sent, told or done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,13 +71,16 @@ pub enum Doer {
     Rule(RuleId),
     /// A macro that someone applied.
     Macro(MacroId),
+    /// A step of this SLA policy.
+    SlaStep(Uuid),
 }
 
 impl Doer {
-    /// Its id with the member that documents have for it: `ruleId`, `macroId`.
+    /// Its id with the member that documents have for it: `ruleId`, `macroId`, `slaPolicyId`.
     #[must_use]
     pub fn member(self) -> (&'static str, Uuid) {
         match self {
+            Doer::SlaStep(policy) => ("slaPolicyId", policy),
             Doer::Rule(rule) => ("ruleId", rule.0),
             Doer::Macro(one) => ("macroId", one.0),
         }
@@ -87,6 +92,7 @@ impl Doer {
         match self {
             Doer::Rule(_) => RULE_CALL,
             Doer::Macro(_) => MACRO_CALL,
+            Doer::SlaStep(_) => STEP_CALL,
         }
     }
 }

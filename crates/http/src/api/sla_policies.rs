@@ -3,9 +3,10 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
+use automation::AutomationError;
 use chrono::{DateTime, Utc};
 use identity::Scope;
-use kernel::{Patch, Version, Violation};
+use kernel::{Patch, PortError, Version, Violation, Violations};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sla::{
@@ -30,6 +31,8 @@ use crate::wire::Timestamp;
 
 /// The kind that entity tags of policies carry.
 const KIND: &str = "slaPolicy";
+/// The member of the steps.
+const STEPS: &str = "escalationRules";
 /// How often a merge patch is applied anew when somebody else was faster.
 const STALE_TRIES_MAX: usize = 4;
 
@@ -240,6 +243,8 @@ async fn create(
     };
     let draft = PolicyDraft::read(&Value::Object(document), "", app.policy_checks.as_ref())
         .map_err(PolicyError::Invalid)?;
+    app.sla_policies.may_write(&actor)?;
+    check_steps(&app, &draft.promise).await?;
     let new = NewPolicy { draft, is_default };
     call.run(
         async |receipt| app.sla_policies.create(&actor, &new, receipt).await,
@@ -298,6 +303,9 @@ async fn update(
             for _ in 0..STALE_TRIES_MAX {
                 let policy = app.sla_policies.show(&actor, id).await?;
                 let change = change_of(&policy, &patch, app.policy_checks.as_ref())?;
+                if let Some(promise) = change.promise.as_ref().filter(|_| patch.get(STEPS).is_some()) {
+                    check_steps(&app, promise).await?;
+                }
                 let guard = Guard {
                     expected: Some(expected.unwrap_or(policy.version)),
                     receipt,
@@ -312,6 +320,33 @@ async fn update(
         rendered,
     )
     .await
+}
+
+/// Refuses steps whose actions name what is not there.
+async fn check_steps(app: &AppState, promise: &sla::Promise) -> Result<(), PolicyError> {
+    let mut faults = Violations::new();
+    for (index, step) in promise.escalation.steps().iter().enumerate() {
+        if step.actions.is_empty() {
+            continue;
+        }
+        let pointer = format!("/{STEPS}/{index}/actions");
+        let actions = Value::Array(step.actions.clone());
+        match app.rules.check_step(&actions, &pointer).await {
+            Ok(()) => {}
+            Err(AutomationError::Invalid(found)) => {
+                found.as_slice().iter().for_each(|one| faults.push(one.clone()));
+            }
+            Err(AutomationError::Port(error)) => return Err(error.into()),
+            Err(error) => {
+                return Err(PortError::Bug {
+                    port: "automation",
+                    source: error.into(),
+                }
+                .into());
+            }
+        }
+    }
+    faults.into_result().map_err(PolicyError::Invalid)
 }
 
 /// What a merge patch changes of a policy.

@@ -79,11 +79,13 @@ pub enum DeedResult {
     Refused(&'static str),
 }
 
-/// What rule brought deeds about.
+/// What brought deeds about.
 #[derive(Debug, Clone)]
 pub struct DeedOrigin {
-    /// The rule; the history names it to staff.
-    pub rule: Uuid,
+    /// What kind of thing: `rule`, `slaPolicy`. The history names it to staff by this member, and by this and `Id`.
+    pub kind: &'static str,
+    /// Which.
+    pub id: Uuid,
     /// What it is called.
     pub name: String,
     /// The rules that led to what the deeds publish, see [`events::Event::chain`].
@@ -151,8 +153,8 @@ impl Deeds {
             }
             for activity in &mut commit.activities {
                 if let Value::Object(members) = &mut activity.metadata {
-                    members.insert("ruleId".to_owned(), Value::from(origin.rule.to_string()));
-                    members.insert("rule".to_owned(), Value::from(origin.name.clone()));
+                    members.insert(format!("{}Id", origin.kind), Value::from(origin.id.to_string()));
+                    members.insert(origin.kind.to_owned(), Value::from(origin.name.clone()));
                 }
             }
             self.tickets
