@@ -180,7 +180,7 @@ async fn what_is_wrong_with_a_rule_is_told_with_its_place() {
         "actions": [
             { "type": "set_team", "value": nobody },
             { "type": "webhook", "value": nobody },
-            { "type": "send_email", "to": ["requester"], "subject": "s", "value": "v" },
+            { "type": "send_email", "to": [nobody], "subject": "s", "value": "v" },
         ] });
     let refused = world.desk.post(&world.admin, RULES, &body).await;
     let problem = refused.expect(422).json();
@@ -200,7 +200,7 @@ async fn what_is_wrong_with_a_rule_is_told_with_its_place() {
         [
             ("/actions/0/value", "unknown"),
             ("/actions/1/value", "unknown"),
-            ("/actions/2/type", "not_supported"),
+            ("/actions/2/to/0", "unknown"),
         ]
     );
     // Nothing of it is there.
@@ -340,4 +340,55 @@ async fn rules_hand_tickets_out_and_tell_people() {
     let told = world.desk.told(&other).await;
     assert_eq!(told.iter().filter(|kind| *kind == "rule").count(), 2);
     assert!(!world.desk.told(&outsider).await.contains(&"rule".to_owned()));
+}
+
+/// A rule writes mails once, to proved addresses of accounts and to those that it names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_writes_mails_once() {
+    let world = World::new().await;
+    let _ = world
+        .rule(json!({ "name": "Mail", "trigger": "ticket.created", "actions": [
+            { "type": "send_email", "to": ["requester", "assignee", "partner@example.net"],
+                "subject": "{{ticket.number}}: {{ticket.subject}}", "value": "Hello {{requester.name}},\nwe have it." },
+        ] }))
+        .await;
+    let unproved = "UPDATE users SET email_verified_at = NULL WHERE email = 'kim@example.org'";
+    let proved = "UPDATE users SET email_verified_at = now() WHERE email = 'kim@example.org'";
+    let written = async |subject: &str| {
+        let body = json!({ "subject": subject, "description": "d" });
+        let made = world.desk.post(&world.customer, TICKETS, &body).await;
+        let _ = made.expect(201);
+        let mails = world.desk.mails().await;
+        let mut to: Vec<_> = mails
+            .iter()
+            .map(|mail| (mail.to.as_str().to_owned(), mail.content.clone()))
+            .collect();
+        to.sort_by(|one, other| one.0.cmp(&other.0));
+        to
+    };
+    world.desk.database.batch(proved).await;
+    let mails = written("Printer").await;
+    assert_eq!(
+        mails.iter().map(|one| one.0.as_str()).collect::<Vec<_>>(),
+        ["kim@example.org", "partner@example.net"]
+    );
+    let identity::ports::MailContent::Written { subject, text } = &mails[0].1 else {
+        panic!("{mails:?}");
+    };
+    assert!(
+        subject.ends_with(": Printer") && text == "Hello kim,\nwe have it.",
+        "{mails:?}"
+    );
+    // The same event again writes nothing twice.
+    let again = "UPDATE outbox SET done_at = NULL, attempts = 0, leased_until = NULL WHERE kind = 'ticket.created'; \
+                 UPDATE automation_runs SET settled_at = NULL, results = NULL";
+    world.desk.database.batch(again).await;
+    assert!(world.desk.mails().await.is_empty());
+    // Of an address that nobody proved it is not known whose it is.
+    world.desk.database.batch(unproved).await;
+    let mails = written("Again").await;
+    assert_eq!(
+        mails.iter().map(|one| one.0.as_str()).collect::<Vec<_>>(),
+        ["partner@example.net"]
+    );
 }

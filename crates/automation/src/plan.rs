@@ -306,7 +306,7 @@ fn effect(action: &Action, scene: &Scene<'_>) -> Result<Option<Effect>, Impossib
             text: filled(text, scene, Channel::Plain)?,
         })),
         Action::SendEmail { to, subject, text } => Ok(Some(Effect::Email {
-            to: to.clone(),
+            to: to.iter().map(|one| reader(one, scene)).collect(),
             subject: filled(subject, scene, Channel::Header)?,
             text: filled(text, scene, Channel::Plain)?,
         })),
@@ -318,6 +318,14 @@ fn effect(action: &Action, scene: &Scene<'_>) -> Result<Option<Effect>, Impossib
             }))
         }
         Action::Stop => Ok(None),
+    }
+}
+
+/// Who gets a mail: the event's account by its id, since nothing else of the event is kept with what is decided.
+fn reader(recipient: &MailRecipient, scene: &Scene<'_>) -> MailRecipient {
+    match (recipient, &scene.happening.user) {
+        (MailRecipient::User, Some(user)) => MailRecipient::Person(user.id),
+        (other, _) => other.clone(),
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Filling {
     pub(crate) ticket: Option<String>,
     /// How many are left.
     pub(crate) left: Option<u32>,
+    /// What the desk wrote.
+    pub(crate) text: Option<String>,
 }
 
 /// The templates of a mail and what goes into them.
@@ -85,6 +87,15 @@ pub(crate) fn of(mail: &Mail, desk: &Desk) -> Result<(Pair, Filling), PortError>
         }
         MailContent::ApiKeyCreated { name } => (Pair::ApiKeyCreated, labelled(name)),
         MailContent::SignOnLinked { provider } => (Pair::SignOnLinked, labelled(provider)),
+        // An administrator made both.
+        MailContent::Written { subject, text } => (
+            Pair::Written,
+            named(Filling {
+                label: Some(subject.clone()),
+                text: Some(text.clone()),
+                ..Filling::default()
+            }),
+        ),
         // Its page works without a script, so that the link carries its token in the path. It is good for one rating.
         MailContent::RateTicket {
             token,

@@ -160,6 +160,13 @@ mod tests {
                 MailContent::Invitation { token, life },
                 Some("/account/invitation#"),
             ),
+            (
+                MailContent::Written {
+                    subject: "News of TKT-00007".to_owned(),
+                    text: "It is on its way.\nWe write again.".to_owned(),
+                },
+                None,
+            ),
             (MailContent::AlreadyRegistered, None),
             (MailContent::PasswordChanged, None),
             (MailContent::EmailChanged, None),

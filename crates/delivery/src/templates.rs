@@ -62,6 +62,7 @@ pairs! {
     ApiKeyCreated: "api_key_created",
     SignOnLinked: "sign_on_linked",
     RateTicket: "rate_ticket",
+    Written: "written",
 }
 
 /// What a mail says.
@@ -118,6 +119,7 @@ impl Templates {
             label => filling.label.as_deref(),
             ticket => filling.ticket.as_deref(),
             left => filling.left,
+            text => filling.text.as_deref(),
         };
         let mut text = self.0.get_template(text)?.render_captured(words.clone())?;
         let subject = text.with_state_mut(|state| state.render_block("subject"))?;

@@ -579,6 +579,22 @@ pub enum IdentityFact {
         /// What: `created`, `changed`, `enabled`, `disabled`, `disabled_as_loop`, `reordered`, `deleted`.
         change: String,
     },
+    /// A rule has a mail sent.
+    #[serde(rename = "mail.written")]
+    MailWritten {
+        /// To the owner of this account, if their address is proved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
+        /// Or to this address, which whoever wrote the rule named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+        /// One line.
+        subject: String,
+        /// Plain text.
+        text: String,
+        /// What has it sent: a rule, a macro, an SLA policy.
+        source: Uuid,
+    },
     /// Something became of a webhook endpoint.
     #[serde(rename = "webhook.changed")]
     WebhookChanged {
@@ -808,6 +824,8 @@ impl Fact {
                 IdentityFact::SlaPolicyChanged { policy, .. } => *policy,
                 IdentityFact::AutomationRuleChanged { rule, .. } => rule.unwrap_or(Uuid::max()),
                 IdentityFact::WebhookChanged { endpoint, .. } => *endpoint,
+                // Nothing to keep an order for where there is no account.
+                IdentityFact::MailWritten { user, .. } => user.map_or(Uuid::nil(), |user| user.0),
                 IdentityFact::TeamCreated { team }
                 | IdentityFact::TeamUpdated { team }
                 | IdentityFact::TeamRoutingChanged { team, .. }

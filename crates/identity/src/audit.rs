@@ -283,6 +283,18 @@ fn act_of(fact: &IdentityFact) -> Option<Act> {
             .with("ruleId", rule.map(|rule| rule.to_string()))
             .with("name", name.clone())
             .with("change", change.clone()),
+        // What it says is between the desk and the reader.
+        IdentityFact::MailWritten {
+            user,
+            address: _,
+            subject: _,
+            text: _,
+            source,
+        } => match user {
+            Some(user) => Act::on_user("mail.written", user),
+            None => Act::on("mail.written", AuditTarget::Settings),
+        }
+        .with("sourceId", source.to_string()),
         IdentityFact::WebhookChanged {
             endpoint,
             name,
@@ -404,6 +416,13 @@ mod tests {
                 name: "VPN".into(),
                 owner: Some(user),
                 change: "created".into(),
+            },
+            IdentityFact::MailWritten {
+                user: Some(user),
+                address: None,
+                subject: "s".into(),
+                text: "t".into(),
+                source: Uuid::from_u128(7),
             },
             IdentityFact::WebhookChanged {
                 endpoint: Uuid::from_u128(6),

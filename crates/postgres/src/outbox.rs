@@ -16,11 +16,12 @@ use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl as _;
 use events::{Backlog, Claim, ClaimedEvent, Event, Fact, Outbox};
 use kernel::id::Uuid;
-use kernel::{Clock, EventId, PortError};
+use kernel::{Clock, EventId, EventReceipt, PortError, Receipt};
 use serde_json::{Value, json};
 
 use crate::error::Failure;
 use crate::pool::Database;
+use crate::receipts::{insert_receipt, is_repeated};
 use crate::schema::outbox;
 use crate::sql::Sql;
 
@@ -74,6 +75,32 @@ fn rows(events: &[Event]) -> QueryResult<Value> {
         }))
     });
     rows.collect::<QueryResult<Vec<Value>>>().map(Value::Array)
+}
+
+impl PgOutbox {
+    /// Publishes events that go with no other change, once for the receipt; false where that was done before.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn publish(&self, events: &[Event], receipt: EventReceipt) -> Result<bool, PortError> {
+        let insert = insert_events(events, None).map_err(|error| Failure::from(error).at(PORT))?;
+        let sql = Sql::new("WITH new_receipt AS (")
+            .append(insert_receipt(&Receipt::Event(receipt), None))
+            .push(") ")
+            .append(insert);
+        let stored = self
+            .database
+            .run(async |connection| diesel_async::RunQueryDsl::execute(&sql, connection).await)
+            .await;
+        match stored {
+            Ok(_) => {
+                self.database.wake_ups().committed();
+                Ok(true)
+            }
+            Err(failure) if is_repeated(&failure) => Ok(false),
+            Err(failure) => Err(failure.at(PORT)),
+        }
+    }
 }
 
 /// The outbox in PostgreSQL.

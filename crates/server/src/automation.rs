@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use automation::action::{AssignMode, NotifyRecipient};
+use automation::action::{AssignMode, MailRecipient, NotifyRecipient};
 use automation::webhook::{Doer, Sent};
 use automation::{
     AutomationError, Carried, Chain, Directory, Effect, Effects, Explanation, Happening, KnownEndpoints,
@@ -12,15 +12,16 @@ use automation::{
     SlaMetric, StepResult, Surroundings, Target, TicketFacts, TicketView, TriggerKind, World, step_actions,
 };
 use chrono::{DateTime, Utc};
-use events::{Event, Fact, HandleError, Subscriber, TicketFact};
+use events::{Event, Fact, HandleError, IdentityFact, Subscriber, TicketFact};
 use http::app::{MacroEffects, MacroError};
 use identity::ports::{TeamStore, UserStore};
 use identity::{User, UserStatus};
 use kernel::{
-    Actor, Classify as _, EventId, EventReceipt, IdSource, MessageId, PageLimit, Person, PortError, Receipt,
-    SystemActor, TicketId, UserId, Version, Violation,
+    Actor, Classify as _, Clock, EventId, EventReceipt, IdSource, MessageId, PageLimit, Person, PortError,
+    Receipt, SystemActor, TicketId, UserId, Version, Violation,
 };
 use notifications::{CommitError, Kind, Notification, NotificationCommit, NotificationId, NotificationStore};
+use postgres::PgOutbox;
 use serde_json::{Map, Value, json};
 use sla::{KnownPolicies, PolicyId, PolicyRef, PolicyStore as _, SlaPolicy};
 use ticketing::{
@@ -228,8 +229,7 @@ impl Directory for DeskDirectory {
                         .endpoints
                         .extend(found.map(|endpoint| (id, endpoint.content.audience)));
                 }
-                // There are no mails of rules yet.
-                Target::Mail => {}
+                Target::Mail => world.sends_mail = true,
             }
         }
         Ok(world)
@@ -248,6 +248,8 @@ pub(crate) struct DeskEffects {
     pub(crate) policies: Arc<KnownPolicies>,
     pub(crate) notifications: Arc<dyn NotificationStore>,
     pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) outbox: Arc<PgOutbox>,
 }
 
 /// What a step is to a ticket.
@@ -347,8 +349,7 @@ impl DeskEffects {
             Effect::Note { .. } | Effect::Reply { .. } if author.is_none() => {
                 Planned::Refused("rule.author_gone")
             }
-            Effect::Notify { .. } | Effect::Webhook { .. } => Planned::Elsewhere,
-            Effect::Email { .. } => Planned::Refused("mail.not_supported"),
+            Effect::Notify { .. } | Effect::Webhook { .. } | Effect::Email { .. } => Planned::Elsewhere,
             _ => deed_of(effect, author).map_or(Planned::Refused("request.invalid"), Planned::Deed),
         })
     }
@@ -409,8 +410,59 @@ impl DeskEffects {
                     .of_step(step, *endpoint, payload.as_ref(), view.as_ref());
                 Some(queued.await?)
             }
+            Effect::Email { to, subject, text } => Some(self.write(step, to, subject, text).await?),
             _ => None,
         })
+    }
+
+    /// Has mails sent, one to each: to accounts whose address is proved, and to addresses that the rule names.
+    async fn write(
+        &self,
+        step: &Sent,
+        to: &[MailRecipient],
+        subject: &str,
+        text: &str,
+    ) -> Result<Carried, PortError> {
+        let ticket = match step.ticket {
+            Some(ticket) => self.scenes.ticket(ticket).await?.map(|view| view.ticket),
+            None => None,
+        };
+        let mut readers: Vec<(Option<UserId>, Option<String>)> = Vec::new();
+        for recipient in to {
+            let reader = match recipient {
+                MailRecipient::Requester => (ticket.as_ref().map(|ticket| ticket.requester), None),
+                MailRecipient::Assignee => (ticket.as_ref().and_then(|ticket| ticket.assignee), None),
+                // Decided to be a person where there is one.
+                MailRecipient::User => (None, None),
+                MailRecipient::Person(user) => (Some(*user), None),
+                MailRecipient::Address(address) => (None, Some(address.clone())),
+            };
+            if reader != (None, None) && !readers.contains(&reader) {
+                readers.push(reader);
+            }
+        }
+        if readers.is_empty() {
+            return Ok(Carried::Unchanged);
+        }
+        let now = self.clock.now();
+        let (_, source) = step.doer.member();
+        let events = readers.into_iter().map(|(user, address)| {
+            let fact = IdentityFact::MailWritten {
+                user,
+                address,
+                subject: subject.to_owned(),
+                text: text.to_owned(),
+                source,
+            };
+            Event::new(self.ids.as_ref(), now, &desk(), Fact::Identity(fact))
+        });
+        let receipt = EventReceipt {
+            subscriber: automation::SUBSCRIBER,
+            event: EventId(step.id),
+            step: "mail",
+        };
+        self.outbox.publish(&events.collect::<Vec<_>>(), receipt).await?;
+        Ok(Carried::Done)
     }
 
     async fn tell(

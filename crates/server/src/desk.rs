@@ -630,6 +630,7 @@ impl Desk {
         });
         let queue_calls = QueueCalls::new(endpoints, calls, Arc::clone(&scenes), Arc::clone(&clock));
         let queue_calls = Arc::new(queue_calls);
+        let outbox = Arc::new(PgOutbox::new(database.clone(), Arc::clone(&clock)));
         let effects = Arc::new(DeskEffects {
             deeds,
             scenes: Arc::clone(&scenes),
@@ -641,6 +642,8 @@ impl Desk {
             policies: Arc::clone(&policies),
             notifications: notification_store,
             ids: Arc::clone(&ids),
+            clock: Arc::clone(&clock),
+            outbox: Arc::clone(&outbox),
         });
         let automation = Arc::new(Automation::new(
             Arc::clone(&rule_store),
@@ -682,7 +685,7 @@ impl Desk {
 
         Ok(Self {
             config: config.clone(),
-            outbox: Arc::new(PgOutbox::new(database.clone(), Arc::clone(&clock))),
+            outbox,
             answers: Arc::new(PgAnswers::new(database.clone())),
             database,
             clock,

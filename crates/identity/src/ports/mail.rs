@@ -88,6 +88,13 @@ pub enum MailContent {
         /// The provider's name.
         provider: String,
     },
+    /// What a rule of the desk says, in the words of whoever wrote that.
+    Written {
+        /// One line.
+        subject: String,
+        /// Plain text.
+        text: String,
+    },
     /// A ticket of yours is resolved: say how content you are. Goes by the desk's choice to proved addresses alone.
     RateTicket {
         /// What the link carries.

@@ -15,7 +15,7 @@ use crate::ports::{
     UserStore,
 };
 use crate::user::User;
-use crate::value::EmailAddress;
+use crate::value::{EmailAddress, PersonName};
 
 /// Turns facts into mails. A mail may go out twice when a try failed half-way, under the same id; one whose link is
 /// spent meanwhile, or whose account is deleted, is not sent.
@@ -91,6 +91,22 @@ impl AccountMails {
         }
     }
 
+    /// Writes to an address outside, which whoever wrote a rule named.
+    async fn write_to(&self, id: EventId, address: &str, content: MailContent) -> Result<(), HandleError> {
+        let to = EmailAddress::parse("/to", address);
+        let name = address.split('@').next().unwrap_or_default();
+        let (Ok(to), Ok(name)) = (to, PersonName::parse("/name", name)) else {
+            return Err(HandleError::GiveUp("the address is none".to_owned()));
+        };
+        let mail = Mail {
+            id,
+            to,
+            name,
+            content,
+        };
+        self.hand_over(&mail).await
+    }
+
     async fn owner(&self, id: UserId) -> Result<Option<User>, PortError> {
         let user = self.users.user(id).await?;
         Ok(user.filter(|user| user.deleted_at.is_none()))
@@ -114,7 +130,11 @@ impl AccountMails {
             name: user.name.clone(),
             content,
         };
-        match self.mailer.send(&mail).await {
+        self.hand_over(&mail).await
+    }
+
+    async fn hand_over(&self, mail: &Mail) -> Result<(), HandleError> {
+        match self.mailer.send(mail).await {
             Ok(()) => Ok(()),
             Err(error @ MailError::Refused(_)) => Err(HandleError::GiveUp(error.to_string())),
             Err(MailError::Port(error)) => Err(error.into()),
@@ -148,6 +168,27 @@ impl Subscriber for AccountMails {
         };
         let (owner, content) = match fact {
             IdentityFact::MailAsked { token } => return self.link(event.id, *token).await,
+            IdentityFact::MailWritten {
+                user,
+                address,
+                subject,
+                text,
+                source: _,
+            } => {
+                let content = MailContent::Written {
+                    subject: subject.clone(),
+                    text: text.clone(),
+                };
+                return match (user, address) {
+                    // One who is shut out is written nothing about what happens at the desk.
+                    (Some(user), _) => match self.owner(*user).await? {
+                        Some(owner) if may_use_links(&owner) => self.tell(event.id, *user, content).await,
+                        Some(_) | None => Ok(()),
+                    },
+                    (None, Some(address)) => self.write_to(event.id, address, content).await,
+                    (None, None) => Ok(()),
+                };
+            }
             IdentityFact::EmailChanged { user, previous } => {
                 let previous = EmailAddress::stored(previous.clone());
                 return match self.owner(*user).await? {

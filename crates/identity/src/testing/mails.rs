@@ -46,7 +46,8 @@ pub fn token_of(mail: &Mail) -> Option<String> {
         | MailContent::ResetPassword { token, life: _ }
         | MailContent::Invitation { token, life: _ }
         | MailContent::RateTicket { token, .. } => Some(token.expose().to_owned()),
-        MailContent::AlreadyRegistered
+        MailContent::Written { .. }
+        | MailContent::AlreadyRegistered
         | MailContent::PasswordChanged
         | MailContent::EmailChanged
         | MailContent::TwoFactorEnabled
