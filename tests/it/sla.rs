@@ -762,3 +762,58 @@ async fn what_is_wrong_with_a_steps_actions_is_told_with_its_place() {
         "/escalationRules/0/actions/0/value"
     );
 }
+
+/// The holidays of a country's calendar file become those of a policy.
+#[tokio::test(flavor = "multi_thread")]
+async fn holidays_come_from_a_calendar_file() {
+    let world = World::new().await;
+    let file = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n\
+        BEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Christmas\r\nEND:VEVENT\r\n\
+        BEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20270326\r\nSUMMARY:Good Friday\r\nEND:VEVENT\r\n\
+        BEGIN:VEVENT\r\nSUMMARY:No day\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let path = format!("{POLICIES}/holidays");
+    let body = json!({ "file": file, "timezone": "Europe/Berlin" });
+    let read = world
+        .desk
+        .post(&world.agent, &path, &body)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        read["holidays"],
+        json!([{ "date": "2026-12-25", "name": "Christmas", "yearly": true }, { "date": "2027-03-26", "name": "Good Friday" }])
+    );
+    assert_eq!(
+        (&read["notes"][0]["name"], read["notes"].as_array().unwrap().len()),
+        (&json!("No day"), 1)
+    );
+    let mut policy = standard();
+    policy["businessHoursOnly"] = json!(true);
+    policy["businessHours"] = json!({ "timezone": "Europe/Berlin",
+        "weekly": { "friday": [{ "from": "09:00", "to": "17:00" }] }, "holidays": read["holidays"] });
+    let made = world.policy(policy).await;
+    assert_eq!(made["businessHours"]["holidays"], read["holidays"]);
+    for (body, pointer, code) in [
+        (
+            json!({ "file": file, "timezone": "Mars/Olympus" }),
+            "/timezone",
+            "unknown_timezone",
+        ),
+        (
+            json!({ "file": "no", "timezone": "UTC" }),
+            "/file",
+            "not_a_calendar",
+        ),
+    ] {
+        let refused = world
+            .desk
+            .post(&world.agent, &path, &body)
+            .await
+            .expect(422)
+            .json();
+        assert_eq!(
+            (&refused["errors"][0]["pointer"], &refused["errors"][0]["code"]),
+            (&json!(pointer), &json!(code))
+        );
+    }
+}

@@ -21,6 +21,7 @@ use chrono::{
     DateTime, Datelike as _, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _, Utc,
 };
 use chrono_tz::Tz;
+use kernel::Violation;
 
 use self::lines::{Event, Property, events};
 use crate::calendar::{DayTime, HOLIDAYS_MAX, Holiday, Window, YEAR_LAST};
@@ -107,6 +108,24 @@ pub enum IcalError {
     /// It has too many events.
     #[error("the file has more than {ICAL_EVENTS_MAX} events")]
     TooManyEvents,
+}
+
+/// The same for a zone by its name, as a request asks for it: `file` and `timezone` are members of one document.
+///
+/// # Errors
+/// `unknown_timezone`, `not_a_calendar` or `too_long`, with the member.
+pub fn import_holidays(file: &str, timezone: &str) -> Result<IcalHolidays, Violation> {
+    let zone = timezone.parse::<Tz>().map_err(|_| {
+        let message = "must be a time zone of IANA's database, such as Europe/Berlin";
+        Violation::new("/timezone", "unknown_timezone", message)
+    })?;
+    read_holidays(file, zone).map_err(|error| {
+        let code = match error {
+            IcalError::NoCalendar => "not_a_calendar",
+            IcalError::TooLarge | IcalError::TooManyEvents => "too_long",
+        };
+        Violation::new("/file", code, error.to_string())
+    })
 }
 
 /// The holidays of a file for a calendar in a time zone.

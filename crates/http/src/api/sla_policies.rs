@@ -47,6 +47,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         operation(__path_delete, delete).scope(Scope::TicketsWrite),
         operation(__path_set_default, set_default).scope(Scope::TicketsWrite),
         operation(__path_impact, impact).scope(Scope::TicketsRead),
+        operation(__path_read_holidays, read_holidays).scope(Scope::TicketsRead),
     ]
 }
 
@@ -722,6 +723,81 @@ async fn impact(
                 to: Timestamp(moved.to),
             })
             .collect(),
+    };
+    Rendered::of(StatusCode::OK, &answer).into_response()
+}
+
+/// A calendar file.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = HolidayFile)]
+struct HolidayFileBody {
+    /// The text of an iCalendar file (RFC 5545), 5 000 events at the most.
+    #[schema(examples(
+        "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\nSUMMARY:Christmas\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    ))]
+    file: String,
+    /// The time zone of the business hours.
+    #[schema(examples("Europe/Berlin"))]
+    timezone: String,
+}
+
+/// An event that is no holiday, or not whole.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = HolidayNote)]
+struct HolidayNoteBody {
+    /// The line of the file at which it begins, from 1.
+    line: usize,
+    /// What it is called.
+    #[schema(required = true)]
+    name: Option<String>,
+    /// Why it was not taken, or not whole.
+    message: String,
+}
+
+/// The holidays of a file.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Holidays)]
+struct HolidaysBody {
+    /// As `businessHours.holidays` of a policy takes them.
+    #[schema(value_type = Vec<Object>)]
+    holidays: Vec<Value>,
+    /// What was not taken, or not whole.
+    notes: Vec<HolidayNoteBody>,
+}
+
+/// Read holidays from a calendar file
+///
+/// Of iCalendar, as countries and calendar programs give them out: what a policy's `businessHours.holidays` can be, and which events were
+/// not taken and why. Stores nothing. For staff.
+#[utoipa::path(
+    post,
+    path = "/sla-policies/holidays",
+    operation_id = "readHolidays",
+    tag = "sla-policies",
+    request_body = HolidayFileBody,
+    responses((status = 200, description = "The holidays.", body = HolidaysBody))
+)]
+async fn read_holidays(
+    app: Data<AppState>,
+    Command(call, HolidayFileBody { file, timezone }): Command<HolidayFileBody>,
+) -> Result<HttpResponse, Problem> {
+    app.sla_policies.may_read(&call.actor())?;
+    let found = sla::ical::import_holidays(&file, &timezone).map_err(PolicyError::from)?;
+    let notes = found.notes.into_iter().map(|note| HolidayNoteBody {
+        line: note.line,
+        name: note.name,
+        message: note.why.to_string(),
+    });
+    let answer = HolidaysBody {
+        holidays: found
+            .holidays
+            .iter()
+            .map(sla::calendar::Holiday::to_json)
+            .collect(),
+        notes: notes.collect(),
     };
     Rendered::of(StatusCode::OK, &answer).into_response()
 }

@@ -104,7 +104,7 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "createTicketField" | "updateTicketField" | "deleteTicketField" => {
             Topic::Role(Role::Admin, "Administrators define custom fields.")
         }
-        "listSlaPolicies" | "getSlaPolicy" | "previewSlaPolicy" => {
+        "listSlaPolicies" | "getSlaPolicy" | "previewSlaPolicy" | "readHolidays" => {
             Topic::Role(Role::Agent, "Staff see what is promised.")
         }
         "createSlaPolicy"

@@ -48,7 +48,7 @@ impl Calendar {
                 weekly.insert((*name).to_owned(), windows.into());
             }
         }
-        let holidays: Vec<_> = self.holidays.iter().map(holiday_written).collect();
+        let holidays: Vec<_> = self.holidays.iter().map(Holiday::to_json).collect();
         json!({ "timezone": self.zone.name(), "weekly": weekly, "holidays": holidays })
     }
 }
@@ -57,20 +57,24 @@ fn written(window: Window) -> Value {
     json!({ "from": window.from().to_string(), "to": window.to().to_string() })
 }
 
-fn holiday_written(holiday: &Holiday) -> Value {
-    let mut members = Map::new();
-    members.insert("date".into(), holiday.date.to_string().into());
-    if holiday.hours != Window::DAY {
-        members.insert("from".into(), holiday.hours.from().to_string().into());
-        members.insert("to".into(), holiday.hours.to().to_string().into());
+impl Holiday {
+    /// The document, as one of `holidays` of [`Calendar::read`].
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut members = Map::new();
+        members.insert("date".into(), self.date.to_string().into());
+        if self.hours != Window::DAY {
+            members.insert("from".into(), self.hours.from().to_string().into());
+            members.insert("to".into(), self.hours.to().to_string().into());
+        }
+        if let Some(name) = &self.name {
+            members.insert("name".into(), name.clone().into());
+        }
+        if self.is_yearly {
+            members.insert("yearly".into(), true.into());
+        }
+        Value::Object(members)
     }
-    if let Some(name) = &holiday.name {
-        members.insert("name".into(), name.clone().into());
-    }
-    if holiday.is_yearly {
-        members.insert("yearly".into(), true.into());
-    }
-    Value::Object(members)
 }
 
 fn calendar(reader: &mut Reader, json: &Value, pointer: &str) -> Option<Calendar> {
