@@ -1,8 +1,12 @@
 //! Service levels over HTTP: what is promised, what follows each change of a ticket, what is told when, and why.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use desk::app::{Caller, TestDesk};
-use kernel::Role;
+use credentials::SystemClock;
+use desk::app::{Caller, TestDesk, lifted};
+use desk::database::test_database;
+use kernel::{Clock as _, ManualClock, Role};
 use serde_json::{Value, json};
 
 const POLICIES: &str = "/api/v1/sla-policies";
@@ -453,7 +457,7 @@ async fn a_merged_or_deleted_ticket_stands_and_what_another_client_wrote_breaks_
 
     // A client that knows only the contract's columns: its policy has its place and its terms.
     let insert = "INSERT INTO sla_policies (name, first_response_time, resolution_time, business_hours_only, updated_at) \
-        VALUES ('Theirs', 5, 10, false, now()), ('Broken', 5, 10, true, now())";
+        VALUES ('Theirs', 5, 10, true, now()), ('Broken', -5, 10, false, now())";
     world.desk.database.batch(insert).await;
     world.desk.desk.ticket_sla.forget();
     let list = world.desk.get(&world.agent, POLICIES).await.expect(200).json();
@@ -469,10 +473,32 @@ async fn a_merged_or_deleted_ticket_stands_and_what_another_client_wrote_breaks_
         })
         .collect();
     assert_eq!(names, [("Standard", 1), ("Theirs", 2)]);
+    // The contract's own default: business hours only, and no word of when they are. All time counts until somebody says.
+    let theirs = &list["data"][1];
+    assert_eq!(
+        (&theirs["businessHoursOnly"], &theirs["businessHours"]),
+        (&json!(true), &Value::Null)
+    );
+    let path = format!("{POLICIES}/{}", theirs["id"].as_str().unwrap());
+    let unsaid = world
+        .desk
+        .patch(&world.admin, &path, &json!({ "name": "Ours" }))
+        .await
+        .expect(422)
+        .json();
+    assert_eq!(unsaid["errors"][0]["pointer"], "/businessHours");
+    let said = json!({ "name": "Ours", "businessHoursOnly": false });
+    let said = world
+        .desk
+        .patch(&world.admin, &path, &said)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(said["businessHoursOnly"], false);
     let terms = "SELECT count(*)::text FROM sla_policy_terms";
     assert_eq!(
         world.desk.database.rows(terms).await.concat(),
-        [Some("3".to_owned())]
+        [Some("4".to_owned())]
     );
     let _ = world.ticket(json!({})).await;
 }
@@ -816,4 +842,43 @@ async fn holidays_come_from_a_calendar_file() {
             (&json!(pointer), &json!(code))
         );
     }
+}
+
+/// A node's own clock decides nothing about deadlines: however far it jumps, it tells of none that is not missed, and once it is
+/// back, all goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_jumps_tells_of_nothing_that_is_not_so() {
+    let home = SystemClock.now();
+    let clock = Arc::new(ManualClock::at(home));
+    let desk = TestDesk::start_as(test_database().await, lifted(), clock.clone()).await;
+    let world = World {
+        admin: desk.person("ada", Role::Admin).await,
+        agent: desk.person("age", Role::Agent).await,
+        customer: desk.person("kim", Role::User).await,
+        desk,
+    };
+    let _ = world.policy(standard()).await;
+    let ticket = world.ticket(json!({})).await;
+    let far = |date: &str| at(&json!(date)) - home;
+    for jump in [
+        TimeDelta::hours(1),
+        -TimeDelta::hours(1),
+        TimeDelta::days(1),
+        -TimeDelta::days(1),
+        far("2038-01-19T03:14:08Z"),
+        far("1970-01-01T00:00:00Z"),
+    ] {
+        clock.advance(jump);
+        assert_eq!(world.desk.desk.ticket_sla.sweep().await.unwrap(), 0, "{jump}");
+        let _ = world.desk.desk.run_schedules.run_once().await.unwrap();
+        let _ = world.desk.desk.send_calls.drain().await.unwrap();
+        clock.advance(-jump);
+    }
+    let same = world.shown(ticket["id"].as_str().unwrap()).await;
+    assert_eq!(
+        (&same["slaBreached"], &same["slaDueAt"]),
+        (&json!(false), &ticket["slaDueAt"])
+    );
+    let explained = world.explained(&ticket).await;
+    assert_eq!(explained["clocks"].as_array().unwrap().len(), 2);
 }

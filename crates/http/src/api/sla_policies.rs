@@ -130,7 +130,7 @@ impl From<&SlaPolicy> for PolicyBody {
             next_response_time: promise.targets.next_response.map(sla::Minutes::get),
             resolution_time: promise.targets.resolution.get(),
             priority_multipliers: member("priorityMultipliers"),
-            business_hours_only: matches!(promise.hours, sla::Hours::Business(_)),
+            business_hours_only: matches!(promise.hours, sla::Hours::Business(_) | sla::Hours::Unsaid),
             business_hours: member("businessHours"),
             paused_while_pending: member("pausedWhilePending"),
             escalation_rules: member("escalationRules"),

@@ -83,7 +83,7 @@ impl PolicyDraft {
                 let number = json!(multipliers.of(priority).as_f64());
                 (priority.as_str().to_owned(), number)
             });
-        let is_business = matches!(hours, Hours::Business(_));
+        let is_business = matches!(hours, Hours::Business(_) | Hours::Unsaid);
         json!({
             "name": self.name.as_str(),
             "description": self.description,
@@ -181,12 +181,13 @@ impl SlaPolicy {
             terms_version,
             calendar_version,
         } = row;
+        let is_unsaid = business_hours_only && business_hours.is_none();
         let document = json!({
             "firstResponseTime": first_response_time,
             "nextResponseTime": next_response_time,
             "resolutionTime": resolution_time,
             "priorityMultipliers": priority_multipliers,
-            "businessHoursOnly": business_hours_only,
+            "businessHoursOnly": business_hours_only && !is_unsaid,
             "businessHours": business_hours,
             "pausedWhilePending": paused_while_pending,
             "escalationRules": escalation_rules,
@@ -195,11 +196,15 @@ impl SlaPolicy {
         let promise = document
             .as_object()
             .and_then(|members| promise(&mut reader, members, "", &Unchecked));
+        let mut promise = reader.finish(promise)?;
+        if is_unsaid {
+            promise.hours = Hours::Unsaid;
+        }
         Ok(Self {
             id,
             name: PolicyName::stored(name),
             description,
-            promise: reader.finish(promise)?,
+            promise,
             place,
             filter: filter.map(PolicyFilter::stored),
             is_default,

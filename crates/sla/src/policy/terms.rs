@@ -279,6 +279,8 @@ pub enum Hours {
     AroundTheClock(Option<Arc<Calendar>>),
     /// What this calendar has open.
     Business(Arc<Calendar>),
+    /// Business hours, of which nobody said when they are: all of it, until somebody does. The contract's defaults come to this.
+    Unsaid,
 }
 
 impl Hours {
@@ -286,7 +288,7 @@ impl Hours {
     #[must_use]
     pub fn in_force(&self) -> Option<&Calendar> {
         match self {
-            Hours::AroundTheClock(_) => None,
+            Hours::AroundTheClock(_) | Hours::Unsaid => None,
             Hours::Business(calendar) => Some(calendar),
         }
     }
@@ -297,6 +299,7 @@ impl Hours {
         match self {
             Hours::AroundTheClock(calendar) => calendar.as_ref(),
             Hours::Business(calendar) => Some(calendar),
+            Hours::Unsaid => None,
         }
     }
 }
