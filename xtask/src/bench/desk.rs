@@ -298,6 +298,10 @@ impl Desk {
         self.login(AGENT)
     }
 
+    pub(super) fn login_admin(&self) -> Outcome<String> {
+        self.login(ADMIN)
+    }
+
     /// Makes the agent that sends the requests, a member of `team`, as an administrator does, and gives its id.
     pub(super) fn make_agent(&self, team: &str) -> Outcome<String> {
         let admin = self.login(ADMIN)?;

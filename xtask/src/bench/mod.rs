@@ -11,6 +11,7 @@
 //!
 //! To measure something more, add it to [`works`].
 
+mod automation;
 mod bulk;
 mod client;
 mod desk;
@@ -93,7 +94,7 @@ pub(crate) struct Args {
     /// Measure the import of tickets instead.
     #[arg(long)]
     import: bool,
-    /// Measure only what has one of these in its name: the lines of the report, "logins", "uniform", "bulk", "quality".
+    /// Measure only what has one of these in its name: the lines of the report, "logins", "uniform", "bulk", "quality", "automation".
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
 }
@@ -371,6 +372,13 @@ async fn requests(args: &Args, ground: &Ground, program: Program) -> Outcome<Rep
         let (figures, told) = quality::measure(&bench.desk, &bench.client, population).await?;
         floors = figures;
         remarks.extend(told);
+    }
+    if args.wants("automation") {
+        tell("automation");
+        let (measured, told, figures) = automation::measure(bench, &program).await?;
+        bench = measured;
+        remarks.extend(told);
+        floors.extend(figures);
     }
     let mut bench = bench.restarted(&program, Extent::HttpOnly).await?;
     for plan in plans.iter().filter(|plan| plan.publishes) {
