@@ -175,11 +175,7 @@ impl MacroContent {
     /// # Errors
     /// Each reference that leads nowhere.
     pub fn check(&self, world: &World) -> Result<(), Violations> {
-        let mut faults = Violations::new();
-        for reference in self.references() {
-            faults.check(world.check(&reference));
-        }
-        faults.into_result()
+        world.check_all(&self.references())
     }
 
     /// The document that it is read from.

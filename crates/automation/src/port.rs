@@ -159,8 +159,7 @@ impl RunKey {
     /// mail or call that it makes, so that a second time is known to be one.
     #[must_use]
     pub fn step_id(self, index: usize) -> Uuid {
-        let index = u64::try_from(index).unwrap_or(u64::MAX).to_be_bytes();
-        derived_id(&[self.rule.0.as_bytes(), self.event.0.as_bytes(), &index])
+        step_id(self.rule.0, self.event, index)
     }
 
     /// The receipt that goes with the one commit that changes the run's ticket.
@@ -172,6 +171,12 @@ impl RunKey {
             step: "ticket",
         }
     }
+}
+
+/// An id of a step that a rule or a macro does for an event, the same whenever it is asked for.
+pub(crate) fn step_id(doer: Uuid, event: EventId, index: usize) -> Uuid {
+    let index = u64::try_from(index).unwrap_or(u64::MAX).to_be_bytes();
+    derived_id(&[doer.as_bytes(), event.0.as_bytes(), &index])
 }
 
 /// An id that these parts have whenever it is asked for (UUIDv8 over SHA-256, RFC 9562 section 5.8).

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kernel::{Role, TeamId, UserId, Violation};
+use kernel::{Role, TeamId, UserId, Violation, Violations};
 use uuid::Uuid;
 
 use crate::field::Audience;
@@ -57,6 +57,18 @@ pub struct World {
 }
 
 impl World {
+    /// What is wrong with any of these references.
+    ///
+    /// # Errors
+    /// Each fault at its reference's place.
+    pub fn check_all(&self, references: &[Reference]) -> Result<(), Violations> {
+        let mut faults = Violations::new();
+        for reference in references {
+            faults.check(self.check(reference));
+        }
+        faults.into_result()
+    }
+
     /// What is wrong with a reference: `unknown`, or `not_staff`.
     ///
     /// # Errors

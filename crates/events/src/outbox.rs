@@ -114,6 +114,17 @@ pub enum HandleError {
     GiveUp(String),
 }
 
+impl HandleError {
+    /// What a port's failure is to a subscriber for which a row that cannot be read, or a mistake of ours, is none that passes.
+    #[must_use]
+    pub fn of_port(error: PortError) -> Self {
+        match error {
+            PortError::Corrupt { .. } | PortError::Bug { .. } => HandleError::GiveUp(error.to_string()),
+            PortError::Unavailable { .. } => HandleError::Retry(error),
+        }
+    }
+}
+
 impl From<PortError> for HandleError {
     fn from(error: PortError) -> Self {
         HandleError::Retry(error)

@@ -3,9 +3,9 @@
 //! A DTO is converted from its domain type by taking that apart without `..`, so that a field that the domain gains
 //! does not compile until someone has decided whether clients see it.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use identity::PersonCard;
-use kernel::{Role, TeamRole, UserId};
+use kernel::{Role, TeamRole, UserId, Violation};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -14,6 +14,18 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2026-01-31T09:00:00.000000Z")]
 pub struct Timestamp(pub DateTime<Utc>);
+
+/// A moment that a body gives as RFC 3339, in microseconds.
+///
+/// # Errors
+/// `not_a_time`.
+pub fn time(pointer: &str, text: &str) -> Result<DateTime<Utc>, Violation> {
+    let parsed = DateTime::parse_from_rfc3339(text).ok();
+    parsed.map(|time| time.to_utc().trunc_subsecs(6)).ok_or_else(|| {
+        let message = "must be a time as in RFC 3339: 2026-01-31T09:00:00Z";
+        Violation::new(pointer, "not_a_time", message)
+    })
+}
 
 impl From<DateTime<Utc>> for Timestamp {
     fn from(time: DateTime<Utc>) -> Self {

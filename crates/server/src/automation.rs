@@ -362,12 +362,8 @@ impl DeskEffects {
         deeds: &[Deed],
     ) -> Result<Vec<Carried>, PortError> {
         let origin = DeedOrigin {
-            kind: match doer {
-                Doer::Rule(_) => "rule",
-                Doer::Macro(_) => "macro",
-                Doer::SlaStep(_) => "slaPolicy",
-            },
-            id: doer.member().1,
+            kind: doer.kind(),
+            id: doer.id(),
             name: run.name.clone(),
             chain: Arc::new(serde_json::to_value(&run.chain).map_err(bug)?),
             receipt: run.key.ticket_receipt(),
@@ -445,7 +441,7 @@ impl DeskEffects {
             return Ok(Carried::Unchanged);
         }
         let now = self.clock.now();
-        let (_, source) = step.doer.member();
+        let source = step.doer.id();
         let events = readers.into_iter().map(|(user, address)| {
             let fact = IdentityFact::MailWritten {
                 user,
@@ -507,7 +503,8 @@ impl DeskEffects {
             return Ok(Carried::Unchanged);
         }
         let id = EventId(step.id);
-        let (member, doer) = step.doer.member();
+        let member = step.doer.id_member();
+        let doer = step.doer.id();
         let (title, data) = match &ticket {
             Some(ticket) => {
                 let number = ticket.number.as_str();
@@ -549,15 +546,12 @@ impl DeskEffects {
 }
 
 /// Carries out the actions of policies' steps as they are told.
-pub(crate) struct RunSteps {
-    pub(crate) policies: Arc<KnownPolicies>,
-    pub(crate) scenes: Arc<dyn Scenes>,
-    pub(crate) effects: Arc<DeskEffects>,
-}
+pub(crate) struct RunSteps(pub(crate) Arc<DeskEffects>);
 
 impl RunSteps {
     /// The step that an event tells of, as a run; `None` where it has no actions.
     async fn run(&self, event: &Event) -> Result<Option<(Run, Doer)>, PortError> {
+        let DeskEffects { policies, scenes, .. } = self.0.as_ref();
         let Fact::Ticket { ticket, what } = &event.fact else {
             return Ok(None);
         };
@@ -582,7 +576,7 @@ impl RunSteps {
             id: PolicyId(*policy),
             version: Version(*policy_version),
         };
-        let Some(terms) = self.policies.terms(reference).await? else {
+        let Some(terms) = policies.terms(reference).await? else {
             return Ok(None);
         };
         let is_told = |step: &&sla::Step| step.metric.as_str() == metric && step.at.to_string() == *at;
@@ -598,7 +592,7 @@ impl RunSteps {
                 return Ok(None);
             }
         };
-        let Some(view) = self.scenes.ticket(ticket.id).await? else {
+        let Some(view) = scenes.ticket(ticket.id).await? else {
             return Ok(None);
         };
         let kind = match what {
@@ -609,10 +603,10 @@ impl RunSteps {
             sla: SlaMetric::ALL.into_iter().find(|one| one.as_str() == metric),
             ..Happening::new(event.id, kind, event.at)
         };
-        let surroundings = self.scenes.surroundings().await?;
+        let surroundings = scenes.surroundings().await?;
         let steps = actions.plan(&happening, Some(&view), surroundings.as_ref());
-        let policies = self.policies.present().await?;
-        let named = policies.iter().find(|one| one.id == reference.id);
+        let present = policies.present().await?;
+        let named = present.iter().find(|one| one.id == reference.id);
         let run = Run {
             key: RunKey {
                 rule: RuleId(*policy),
@@ -648,7 +642,7 @@ impl Subscriber for RunSteps {
             let Some((run, doer)) = self.run(event).await? else {
                 return Ok(());
             };
-            for StepResult { index, result } in self.effects.perform(&run, doer).await? {
+            for StepResult { index, result } in self.0.perform(&run, doer).await? {
                 if let Carried::Refused(code) = result {
                     tracing::warn!(
                         policy = %run.key.rule,
@@ -660,13 +654,7 @@ impl Subscriber for RunSteps {
             }
             Ok(())
         };
-        match done.await {
-            Ok(()) => Ok(()),
-            Err(error @ (PortError::Corrupt { .. } | PortError::Bug { .. })) => {
-                Err(HandleError::GiveUp(error.to_string()))
-            }
-            Err(error) => Err(error.into()),
-        }
+        done.await.map_err(HandleError::of_port)
     }
 }
 

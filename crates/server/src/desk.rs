@@ -639,7 +639,7 @@ impl Desk {
             rules: Arc::clone(&rule_store) as _,
             directory,
             teams: team_store,
-            policies: Arc::clone(&policies),
+            policies,
             notifications: notification_store,
             ids: Arc::clone(&ids),
             clock: Arc::clone(&clock),
@@ -659,11 +659,7 @@ impl Desk {
             Arc::clone(&ids),
         );
         let macros = Arc::new(macros);
-        let run_steps = Arc::new(RunSteps {
-            policies,
-            scenes: Arc::clone(&scenes),
-            effects: Arc::clone(&effects),
-        });
+        let run_steps = Arc::new(RunSteps(Arc::clone(&effects)));
         let macro_effects = Arc::new(DeskMacros {
             macros: Arc::clone(&macros),
             effects: Arc::clone(&effects),

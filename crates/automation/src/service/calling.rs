@@ -189,13 +189,7 @@ impl Subscriber for QueueCalls {
     }
 
     async fn handle(&self, event: &Event) -> Result<(), HandleError> {
-        match self.on_event(event).await {
-            Ok(()) => Ok(()),
-            Err(error @ (PortError::Corrupt { .. } | PortError::Bug { .. })) => {
-                Err(HandleError::GiveUp(error.to_string()))
-            }
-            Err(error) => Err(error.into()),
-        }
+        self.on_event(event).await.map_err(HandleError::of_port)
     }
 }
 

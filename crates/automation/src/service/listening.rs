@@ -85,10 +85,7 @@ impl Subscriber for RunRules {
         };
         match self.heard(heard).await {
             Ok(()) => Ok(()),
-            Err(AutomationError::Port(error @ (PortError::Corrupt { .. } | PortError::Bug { .. }))) => {
-                Err(HandleError::GiveUp(error.to_string()))
-            }
-            Err(AutomationError::Port(error)) => Err(error.into()),
+            Err(AutomationError::Port(error)) => Err(HandleError::of_port(error)),
             // Rules changed while it was decided: it is decided anew.
             Err(error @ AutomationError::Stale { .. }) => Err(HandleError::Retry(PortError::Unavailable {
                 port: SUBSCRIBER,

@@ -14,7 +14,7 @@ use crate::error::{AutomationError, Thing};
 use crate::facts::{Happening, Surroundings, TicketView};
 use crate::macros::{Macro, MacroContent, MacroHolder, MacroId, MacroReach, MacroRight};
 use crate::plan::{Outcome, Step};
-use crate::port::{CommitError, Directory, MacroCommit, MacroStore, MacroWrite, derived_id};
+use crate::port::{CommitError, Directory, MacroCommit, MacroStore, MacroWrite, step_id};
 
 /// The use cases of macros.
 pub struct Macros {
@@ -41,8 +41,7 @@ impl Applied {
     /// An id of one of its steps, the same whenever it is asked for.
     #[must_use]
     pub fn step_id(&self, index: usize) -> Uuid {
-        let index = u64::try_from(index).unwrap_or(u64::MAX).to_be_bytes();
-        derived_id(&[self.one.id.0.as_bytes(), self.event.0.as_bytes(), &index])
+        step_id(self.one.id.0, self.event, index)
     }
 }
 

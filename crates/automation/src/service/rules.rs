@@ -481,11 +481,7 @@ impl Rules {
         let actions = step_actions(actions, pointer)?;
         let targets: Vec<_> = actions.references().iter().map(|one| one.target).collect();
         let world = self.directory.world(&targets).await?;
-        let mut faults = Violations::new();
-        for reference in actions.references() {
-            faults.check(world.check(reference));
-        }
-        Ok(faults.into_result()?)
+        Ok(world.check_all(actions.references())?)
     }
 
     /// The circles that a rule makes with the enabled rules that there are.

@@ -22,7 +22,7 @@ fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Whether two receipts are of the same request or event.
-fn is_same(one: &Receipt, other: &Receipt) -> bool {
+pub(super) fn is_same(one: &Receipt, other: &Receipt) -> bool {
     match (one, other) {
         (Receipt::Event(one), Receipt::Event(other)) => one == other,
         (Receipt::Request(one), Receipt::Request(other)) => {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::build;
 use super::contract::Cast;
+use super::memory::is_same;
 use crate::port::CommitError;
 use crate::reference::EndpointId;
 use crate::webhook::{
@@ -94,9 +95,8 @@ impl EndpointStore for MemoryWebhooks {
             receipt,
         } = commit;
         let mut state = self.state();
-        if receipt
-            .as_ref()
-            .is_some_and(|receipt| state.receipts.contains(receipt))
+        if let Some(receipt) = &receipt
+            && state.receipts.iter().any(|stored| is_same(stored, receipt))
         {
             return Err(CommitError::Repeated);
         }

@@ -76,14 +76,30 @@ pub enum Doer {
 }
 
 impl Doer {
-    /// Its id with the member that documents have for it: `ruleId`, `macroId`, `slaPolicyId`.
+    /// What kind of thing it is, as documents name it: `rule`, `macro`, `slaPolicy`.
     #[must_use]
-    pub fn member(self) -> (&'static str, Uuid) {
+    pub fn kind(self) -> &'static str {
         match self {
-            Doer::SlaStep(policy) => ("slaPolicyId", policy),
-            Doer::Rule(rule) => ("ruleId", rule.0),
-            Doer::Macro(one) => ("macroId", one.0),
+            Doer::Rule(_) => "rule",
+            Doer::Macro(_) => "macro",
+            Doer::SlaStep(_) => "slaPolicy",
         }
+    }
+
+    /// Which.
+    #[must_use]
+    pub fn id(self) -> Uuid {
+        match self {
+            Doer::Rule(rule) => rule.0,
+            Doer::Macro(one) => one.0,
+            Doer::SlaStep(policy) => policy,
+        }
+    }
+
+    /// The member that documents have for its id: `ruleId`, `macroId`, `slaPolicyId`.
+    #[must_use]
+    pub fn id_member(self) -> String {
+        format!("{}Id", self.kind())
     }
 
     /// The name of the calls that it makes.
@@ -205,8 +221,7 @@ pub(crate) fn of_step(
 ) -> Value {
     let mut data = Map::new();
     data.insert("eventId".into(), json!(step.event));
-    let (member, id) = step.doer.member();
-    data.insert(member.into(), json!(id));
+    data.insert(step.doer.id_member(), json!(step.doer.id()));
     match (payload, view) {
         (Some(payload), _) => {
             data.insert("payload".into(), payload.clone());

@@ -7,10 +7,10 @@ use kernel::{Page, PageLimit, PortError, Position, Receipt, TicketId, Version};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Endpoint;
 use super::delivery::{Answer, Delivery, DeliveryState};
 use super::health::Broken;
 use super::signing::{Secret, Signed};
-use super::{ENDPOINTS_MAX, Endpoint};
 use crate::port::CommitError;
 use crate::reference::EndpointId;
 
@@ -28,13 +28,13 @@ pub trait EndpointStore: Send + Sync {
     /// When the store cannot be reached, or a secret does not open.
     async fn endpoint(&self, id: EndpointId) -> Result<Option<Endpoint>, PortError>;
 
-    /// All of them by the bytes of their names, then ids, the first [`ENDPOINTS_MAX`].
+    /// All of them by the bytes of their names, then ids, the first [`ENDPOINTS_MAX`](super::ENDPOINTS_MAX).
     ///
     /// # Errors
     /// When the store cannot be reached, or a secret does not open.
     async fn endpoints(&self) -> Result<Vec<Endpoint>, PortError>;
 
-    /// Stores a decision with its receipt whole, or nothing of it. Must never let there be more than [`ENDPOINTS_MAX`], and
+    /// Stores a decision with its receipt whole, or nothing of it. Must never let there be more than [`ENDPOINTS_MAX`](super::ENDPOINTS_MAX), and
     /// must give the waiting calls of an endpoint up that is not enabled afterwards, as [`Dead::Disabled`](super::Dead).
     ///
     /// # Errors
@@ -317,5 +317,3 @@ pub trait Caller: Send + Sync {
     /// Makes a call. Whatever goes wrong is part of what came of it.
     async fn call(&self, outgoing: &Outgoing) -> Called;
 }
-
-const _: () = assert!(ENDPOINTS_MAX < 1_000, "all of them are read at once");

@@ -3,10 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
-use chrono::{DateTime, SubsecRound, Utc};
 use identity::service::{CreateApiKey, CreateApiKeyError, NewApiKey};
 use identity::{ApiKey, ApiKeyId, Scope};
-use kernel::{UserId, Violation, Violations};
+use kernel::{UserId, Violations};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -19,7 +18,7 @@ use crate::path::Path;
 use crate::problem::Problem;
 use crate::query::{ListBody, Query};
 use crate::routes::{Operation, operation};
-use crate::wire::Timestamp;
+use crate::wire::{Timestamp, time};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -249,14 +248,6 @@ impl TryFrom<CreateBody> for CreateApiKey {
             current_password,
         })
     }
-}
-
-fn time(pointer: &str, text: &str) -> Result<DateTime<Utc>, Violation> {
-    let parsed = DateTime::parse_from_rfc3339(text).ok();
-    parsed.map(|time| time.to_utc().trunc_subsecs(6)).ok_or_else(|| {
-        let message = "must be a time as in RFC 3339: 2026-01-31T09:00:00Z";
-        Violation::new(pointer, "not_a_time", message)
-    })
 }
 
 /// Make an API key

@@ -7,7 +7,7 @@ use automation::webhook::{
     Broken, Call, CallState, Dead, DeliveryState, Endpoint, EndpointContent, REPLAYED_IDS_MAX, Replay, Try,
 };
 use automation::{Audience, AutomationError, EndpointId, Guard, NewSecret, Webhooks};
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, Utc};
 use kernel::Violation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ use crate::path::{DeliveryId, Path, Path2};
 use crate::problem::Problem;
 use crate::query::{ListBody, PageInfo, Query};
 use crate::routes::{Operation, operation};
-use crate::wire::Timestamp;
+use crate::wire::{Timestamp, time};
 
 /// The kind that entity tags of endpoints carry.
 const KIND: &str = "webhook";
@@ -654,14 +654,6 @@ impl ReplayBody {
             }
         }
     }
-}
-
-fn time(pointer: &str, text: &str) -> Result<DateTime<Utc>, Violation> {
-    let parsed = DateTime::parse_from_rfc3339(text).ok();
-    parsed.map(|time| time.to_utc().trunc_subsecs(6)).ok_or_else(|| {
-        let message = "must be a time as in RFC 3339: 2026-01-31T09:00:00Z";
-        Violation::new(pointer, "not_a_time", message)
-    })
 }
 
 /// How much is sent again.

@@ -16,7 +16,7 @@ use crate::error::TicketError;
 use crate::field_definition::FieldSet;
 use crate::machine::ClosedBy;
 use crate::policy::{Operation, Relation};
-use crate::port::{AssigneeFacts, CommitError, Reference, TicketWrite};
+use crate::port::{AssigneeFacts, CommitError, Reference, TicketCommit, TicketWrite};
 use crate::routing::port::{TeamRouting, TurnTaken};
 use crate::routing::{Candidate, RoutingMode, RoutingSettings, Turn};
 use crate::ruling::Action;
@@ -151,12 +151,7 @@ impl Deeds {
             for event in &mut commit.events {
                 event.chain = Some(Arc::clone(&origin.chain));
             }
-            for activity in &mut commit.activities {
-                if let Value::Object(members) = &mut activity.metadata {
-                    members.insert(format!("{}Id", origin.kind), Value::from(origin.id.to_string()));
-                    members.insert(origin.kind.to_owned(), Value::from(origin.name.clone()));
-                }
-            }
+            name_source(&mut commit, origin.kind, origin.id, &origin.name);
             self.tickets
                 .let_clocks_follow(&mut commit, &mut ticket, &circumstances)
                 .await?;
@@ -211,12 +206,7 @@ impl Deeds {
             if is_empty(&commit) {
                 return Ok(written);
             }
-            for activity in &mut commit.activities {
-                if let Value::Object(members) = &mut activity.metadata {
-                    members.insert("macroId".to_owned(), Value::from(id.to_string()));
-                    members.insert("macro".to_owned(), Value::from(name));
-                }
-            }
+            name_source(&mut commit, "macro", id, name);
             let stored = match taken {
                 Some(taken) => self.routing.assign(commit, taken).await,
                 None => self.tickets.store.commit(commit).await,
@@ -283,6 +273,16 @@ impl Deeds {
                 .collect();
         }
         Ok(known)
+    }
+}
+
+/// Has the history name what brought a change about: its kind with its name, and with `Id` behind it its id.
+fn name_source(commit: &mut TicketCommit, kind: &str, id: Uuid, name: &str) {
+    for activity in &mut commit.activities {
+        if let Value::Object(members) = &mut activity.metadata {
+            members.insert(format!("{kind}Id"), Value::from(id.to_string()));
+            members.insert(kind.to_owned(), Value::from(name));
+        }
     }
 }
 
