@@ -392,3 +392,136 @@ async fn a_rule_writes_mails_once() {
         ["partner@example.net"]
     );
 }
+
+/// A text names what is known and calls nothing, and what is filled in stays text in the channel that carries it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_calls_is_refused_and_what_is_filled_in_stays_text() {
+    let world = World::new().await;
+    let attacks = [
+        "{{ ticket.subject.__class__ }}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ range(1000000000) }}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ ticket.subject | upper }}",
+        "{% for x in range(9) %}x{% endfor %}",
+        "{% include '/etc/passwd' %}",
+        "{{ self.environment }}",
+        "{{ config }}",
+        "{{ env.HOME }}",
+        "{{ requester.passwordHash }}",
+    ];
+    for attack in attacks {
+        let rule = json!({ "name": "x", "trigger": "ticket.created", "actions": [
+            { "type": "send_reply", "value": attack },
+            { "type": "add_note", "value": attack },
+            { "type": "send_email", "to": ["requester"], "subject": attack, "value": attack },
+        ] });
+        let refused = world
+            .desk
+            .post(&world.admin, RULES, &rule)
+            .await
+            .expect(422)
+            .json();
+        let mut places: Vec<_> = refused["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|fault| fault["pointer"].as_str().unwrap())
+            .collect();
+        places.dedup();
+        assert_eq!(
+            places,
+            [
+                "/actions/0/value",
+                "/actions/1/value",
+                "/actions/2/subject",
+                "/actions/2/value"
+            ],
+            "{attack}"
+        );
+        let r#macro = json!({ "name": "x", "visibility": "own", "actions": [{ "type": "send_reply", "value": attack }] });
+        let refused = world.desk.post(&world.agent, "/api/v1/macros", &r#macro).await;
+        assert_eq!(
+            refused.expect(422).json()["errors"][0]["pointer"],
+            "/actions/0/value",
+            "{attack}"
+        );
+    }
+    assert_eq!(world.listed(RULES).await, Vec::<Value>::new());
+
+    let _ = world
+        .rule(json!({ "name": "Echo", "trigger": "ticket.created", "actions": [
+            { "type": "send_reply", "value": "**{{ticket.subject}}**" },
+            { "type": "send_email", "to": ["a@example.net"], "subject": "{{ticket.subject}}", "value": "{{ticket.subject}}" },
+        ] }))
+        .await;
+    let subject = "{{ticket.description}} <img src=x onerror=alert(1)> *b* [c](http://d.example)";
+    let body = json!({ "subject": subject, "description": "deep" });
+    let made = world
+        .desk
+        .post(&world.customer, TICKETS, &body)
+        .await
+        .expect(201)
+        .json();
+    let mails = world.desk.mails().await;
+    let written = mails.iter().find_map(|mail| match &mail.content {
+        identity::ports::MailContent::Written { subject, text } => Some((subject, text)),
+        _ => None,
+    });
+    assert!(
+        written.is_some_and(|(line, text)| line == subject && text == subject),
+        "{mails:?}"
+    );
+    let messages = world.listed(&format!("{TICKETS}/{}/messages", id(&made))).await;
+    let html = messages[0]["messageHtml"].as_str().unwrap();
+    assert!(
+        html.contains("<strong>") && html.contains("{{ticket.description}}"),
+        "{html}"
+    );
+    for live in ["<img", "<em>", "<a ", "deep"] {
+        assert!(!html.contains(live), "{live} in {html}");
+    }
+}
+
+/// An event that nobody can read is put aside after its tries; what is about other tickets does not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_nobody_can_read_is_put_aside_and_the_others_go_on() {
+    let world = World::new().await;
+    let _ = world.rule(urgent_fire()).await;
+    let _ = world.desk.mails().await;
+    for (kind, version, payload) in [
+        ("ticket.created", 1, "\"nonsense\""),
+        ("ticket.created", 32_767, "{}"),
+        ("ticket.created", 1, "{\"ticket\": {\"subject\": 7}}"),
+        ("moon.rose", 1, "[[[[]]]]"),
+    ] {
+        let row = format!(
+            "INSERT INTO outbox (id, aggregate_id, kind, payload_version, payload, occurred_at) \
+             VALUES (gen_random_uuid(), gen_random_uuid(), '{kind}', {version}, '{payload}', now())"
+        );
+        world.desk.database.batch(&row).await;
+    }
+    let body = json!({ "subject": "fire", "description": "d" });
+    let made = world
+        .desk
+        .post(&world.customer, TICKETS, &body)
+        .await
+        .expect(201)
+        .json();
+    let relay = world.desk.desk.relay();
+    let first = relay.drain().await.unwrap();
+    assert_eq!((first.postponed, first.buried), (4, 0));
+    let path = format!("{TICKETS}/{}", id(&made));
+    let burning = world.desk.get(&world.admin, &path).await.expect(200).json();
+    assert_eq!(burning["priority"], "urgent");
+    let mut buried = 0;
+    // One more than there are tries.
+    for _ in 0..11 {
+        let due = "UPDATE outbox SET available_at = now() - interval '1 hour' WHERE done_at IS NULL";
+        world.desk.database.batch(due).await;
+        buried += relay.drain().await.unwrap().buried;
+    }
+    assert_eq!(buried, 4);
+    let why = "SELECT count(*)::text FROM outbox WHERE buried_at IS NOT NULL AND last_error LIKE 'cannot be read: %'";
+    assert_eq!(world.desk.database.rows(why).await, [[Some("4".to_owned())]]);
+}

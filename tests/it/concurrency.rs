@@ -399,6 +399,105 @@ async fn nothing_is_written_into_a_deleted_ticket() {
     }
 }
 
+/// A ticket that is deleted and restored again and again, beside replies, notes, uploads that hang on replies and a rule: what was
+/// answered with 201 is there, what was not is not, and in the order of the ticket's events nothing lies between a deletion
+/// and the restoring.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_happens_to_a_ticket_between_its_deletion_and_its_restoring() {
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let agent = desk.person("age", Role::Agent).await;
+    let customer = desk.person("cus", Role::User).await;
+    let rule = json!({ "name": "Echo", "trigger": "ticket.message_added",
+        "conditions": { "field": "message.body", "operator": "starts_with", "value": "tell" },
+        "actions": [{ "type": "add_note", "value": "told" }] });
+    let _ = desk
+        .post(&admin, "/api/v1/automation/rules", &rule)
+        .await
+        .expect(201);
+    let ticket = desk.ticket(&customer, None).await;
+    let id = ticket.rsplit('/').next().unwrap();
+    let upload = async || {
+        let body =
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.txt\"\r\n\r\nx\r\n--b--\r\n";
+        let request = desk.request("POST", "/api/v1/attachments").by(&customer);
+        let form = request
+            .header("content-type", "multipart/form-data; boundary=b")
+            .raw(body);
+        form.send().await.expect(201).text_of("/id")
+    };
+    let (mut messages, mut notes, mut files) = (0, 0, 0);
+    for round in 0..40_u64 {
+        let file = upload().await;
+        let (reply, note) = (json!({ "message": "tell me" }), json!({ "message": "n" }));
+        let attached = json!({ "message": "see", "attachmentIds": [file] });
+        let (to_messages, to_notes) = (format!("{ticket}/messages"), format!("{ticket}/notes"));
+        // Fifteen writes of people in each round, and what the rule makes of them.
+        let replies = join_all((0..8).map(|_| desk.post(&customer, &to_messages, &reply)));
+        let noted = join_all((0..6).map(|_| desk.post(&agent, &to_notes, &note)));
+        let hung = desk.post(&customer, &to_messages, &attached);
+        let relay = desk.desk.relay();
+        let toggled = async {
+            for action in ["delete", "restore", "delete", "restore"] {
+                tokio::time::sleep(std::time::Duration::from_millis(round % 9)).await;
+                // Many at once make it wait for its turn, and say so.
+                loop {
+                    let reply = match action {
+                        "delete" => desk.request("DELETE", &ticket).by(&admin).send().await,
+                        _ => desk.post(&admin, &format!("{ticket}/restore"), &json!({})).await,
+                    };
+                    if reply.status != 503 {
+                        assert!(reply.status < 300, "{action}: {}", reply.text);
+                        break;
+                    }
+                }
+            }
+        };
+        let (replies, noted, hung, (), ruled) = tokio::join!(replies, noted, hung, toggled, relay.drain());
+        assert_eq!(ruled.unwrap().buried, 0);
+        messages += count(&replies, 201) + usize::from(hung.status == 201);
+        notes += count(&noted, 201);
+        files += usize::from(hung.status == 201);
+        for reply in replies.iter().chain(&noted).chain([&hung]) {
+            assert!([201, 404, 409, 503].contains(&reply.status), "{}", reply.text);
+        }
+    }
+    let _ = desk.desk.relay().drain().await.unwrap();
+    let number = async |sql: &str| desk.database.number(&sql.replace("{id}", id)).await;
+    let by_hand = format!(
+        "SELECT count(*) FROM ticket_notes WHERE ticket_id = '{{id}}' AND agent_id = '{}'",
+        agent.id
+    );
+    for (what, sql, answered) in [
+        (
+            "messages",
+            "SELECT count(*) FROM ticket_messages WHERE ticket_id = '{id}'",
+            messages,
+        ),
+        ("notes", by_hand.as_str(), notes),
+        (
+            "files",
+            "SELECT count(*) FROM attachments WHERE message_id IS NOT NULL",
+            files,
+        ),
+    ] {
+        assert_eq!(number(sql).await, i64::try_from(answered).unwrap(), "{what}");
+    }
+    let order = format!("SELECT kind FROM outbox WHERE aggregate_id = '{id}' ORDER BY position");
+    let mut is_deleted = false;
+    for kind in desk.database.rows(&order).await.concat().into_iter().flatten() {
+        match kind.as_str() {
+            "ticket.deleted" => is_deleted = true,
+            "ticket.restored" => is_deleted = false,
+            _ => assert!(!is_deleted, "{kind} of a deleted ticket"),
+        }
+    }
+    assert!(
+        !is_deleted && messages > 0 && notes > 0 && messages < 40 * 9,
+        "{messages} {notes}"
+    );
+}
+
 /// Open or pending tickets of a customer's, by SQL: as many as a race needs. Their paths.
 async fn many_tickets(
     desk: &TestDesk,

@@ -21,6 +21,7 @@ mod faults;
 mod fields;
 mod filters;
 mod followers;
+mod indexes;
 mod jobs;
 mod joint;
 mod keys;

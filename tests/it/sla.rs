@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use credentials::SystemClock;
-use desk::app::{Caller, TestDesk, lifted};
+use desk::app::{Caller, TestDesk, encoded, lifted};
 use desk::database::test_database;
 use kernel::{Clock as _, ManualClock, Role};
 use serde_json::{Value, json};
@@ -881,4 +881,143 @@ async fn a_node_whose_clock_jumps_tells_of_nothing_that_is_not_so() {
     );
     let explained = world.explained(&ticket).await;
     assert_eq!(explained["clocks"].as_array().unwrap().len(), 2);
+}
+
+/// Two nodes whose clocks are ten minutes apart: what is due is told by the database's time, by one of them, and sessions hold on both.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_whose_clocks_differ_tell_nothing_early_and_nothing_twice() {
+    let home = SystemClock.now();
+    let skewed = |by: i64| Arc::new(ManualClock::at(home + TimeDelta::minutes(by)));
+    let desk = TestDesk::start_as(test_database().await, lifted(), skewed(5)).await;
+    let slow = TestDesk::start_as(Arc::clone(&desk.database), lifted(), skewed(-5)).await;
+    let world = World {
+        admin: desk.person("ada", Role::Admin).await,
+        agent: slow.person("age", Role::Agent).await,
+        customer: desk.person("kim", Role::User).await,
+        desk,
+    };
+    let _ = world.policy(standard()).await;
+    let ticket = world.ticket(json!({})).await;
+    let sweep_both = async || {
+        let nodes = [&world.desk, &slow, &world.desk, &slow];
+        let swept = nodes.map(|node| async move { node.desk.ticket_sla.sweep().await.unwrap() });
+        futures_util::future::join_all(swept)
+            .await
+            .into_iter()
+            .sum::<u64>()
+    };
+    // The node that is ahead made it, five minutes late: it is due in four, which is past by that node's clock.
+    world.age_clocks(TimeDelta::minutes(61)).await;
+    let _ = sweep_both().await;
+    let path = format!("{TICKETS}/{}", ticket["id"].as_str().unwrap());
+    for (node, who) in [
+        (&world.desk, &world.agent),
+        (&slow, &world.agent),
+        (&slow, &world.admin),
+    ] {
+        let shown = node.get(who, &path).await.expect(200).json();
+        assert_eq!(shown["slaBreached"], false);
+    }
+    world.age_clocks(TimeDelta::minutes(5)).await;
+    for _ in 0..3 {
+        let _ = sweep_both().await;
+    }
+    let told = "SELECT count(*)::text FROM outbox WHERE kind = 'ticket.sla_breached'";
+    assert_eq!(world.desk.database.rows(told).await, [[Some("1".to_owned())]]);
+    assert_eq!(
+        slow.get(&world.agent, &path).await.expect(200).json()["slaBreached"],
+        true
+    );
+}
+
+/// Leap seconds, leap days, the ends of time: folded or refused wherever a moment is taken, and shown wherever one is stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn moments_at_the_edge_of_the_calendar_break_nothing() {
+    let world = World::new().await;
+    let policy = world.policy(standard()).await;
+    let ticket = world.ticket(json!({})).await;
+    let moments = [
+        "2016-12-31T23:59:60Z",
+        "2024-02-29T12:00:00Z",
+        "2023-02-29T12:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:60Z",
+        "+10000-01-01T00:00:00Z",
+        "+262142-12-31T23:59:59Z",
+        "-262143-01-01T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "-0001-01-01T00:00:00Z",
+        "infinity",
+        "-infinity",
+        "NaN",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:00+99:99",
+        "1970-01-01T00:00:00.999999999999Z",
+    ];
+    let tell = format!("{POLICIES}/preview");
+    for moment in moments {
+        let preview = json!({ "policy": standard(), "startedAt": moment });
+        let until = json!({ "policy": standard(), "startedAt": "2026-01-01T00:00:00Z", "at": moment });
+        let paused = json!({ "policy": standard(), "startedAt": "2026-01-01T00:00:00Z",
+            "pauses": [{ "from": "2026-01-02T00:00:00Z", "to": moment }] });
+        for body in [preview, until, paused] {
+            let status = world.desk.post(&world.agent, &tell, &body).await.status;
+            assert!([200, 400, 422].contains(&status), "{moment}: {status} to {body}");
+        }
+        let date = moment.split('T').next().unwrap();
+        for holiday in [date, moment] {
+            let mut body = standard();
+            body["businessHours"] =
+                json!({ "timezone": "UTC", "weekly": {}, "holidays": [{ "date": holiday }] });
+            let status = world.desk.post(&world.admin, POLICIES, &body).await.status;
+            assert!([201, 400, 409, 422].contains(&status), "{holiday}: {status}");
+        }
+        let moment = encoded(moment);
+        for filter in ["createdAt[gte]", "updatedAt[lt]", "slaDueAt[lte]"] {
+            let path = format!("{TICKETS}?{}={moment}", encoded(filter));
+            let status = world.desk.get(&world.agent, &path).await.status;
+            assert!([200, 400].contains(&status), "{filter}={moment}: {status}");
+        }
+    }
+    // What another program wrote.
+    let id = ticket["id"].as_str().unwrap();
+    for moment in [
+        "infinity",
+        "-infinity",
+        "9999-12-31 23:59:59+00",
+        "4714-11-24 00:00:00+00 BC",
+        "294276-12-31 23:59:59+00",
+    ] {
+        for column in [
+            "created_at",
+            "updated_at",
+            "sla_due_at",
+            "first_response_at",
+            "resolved_at",
+            "closed_at",
+        ] {
+            let write = format!("UPDATE tickets SET {column} = '{moment}' WHERE id = '{id}'");
+            world.desk.database.batch(&write).await;
+            for path in [
+                format!("{TICKETS}/{id}"),
+                format!("{TICKETS}/{id}/sla"),
+                TICKETS.to_owned(),
+                format!("{TICKETS}?sort=createdAt"),
+                format!("{TICKETS}?sort=updatedAt"),
+            ] {
+                let status = world.desk.get(&world.agent, &path).await.status;
+                assert!(status < 500, "{column} = {moment}: {status} of {path}");
+            }
+            let restore = format!("UPDATE tickets SET {column} = now() WHERE id = '{id}'");
+            world.desk.database.batch(&restore).await;
+        }
+    }
+    let shown = world
+        .desk
+        .get(
+            &world.admin,
+            &format!("{POLICIES}/{}", policy["id"].as_str().unwrap()),
+        )
+        .await;
+    let _ = shown.expect(200);
 }

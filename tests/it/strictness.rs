@@ -1,6 +1,6 @@
 //! Bad input gets the right problem document and changes nothing.
 
-use desk::app::TestDesk;
+use desk::app::{TestDesk, encoded};
 use kernel::{Role, TeamRole};
 use serde_json::json;
 
@@ -644,4 +644,51 @@ async fn a_text_of_a_hundred_thousand_links_is_refused_by_its_length() {
     let refused = desk.post(&admin, &format!("{ticket}/messages"), &body).await;
     refused.problem(422, "request.invalid");
     assert_eq!(refused.text_of("/errors/0/pointer"), "/message");
+}
+
+/// Ten thousand texts that a cursor could be changed into: none of them is a place in the list, whatever list it is of.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_changed_cursor_is_a_place_in_a_list() {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=%.";
+    let desk = TestDesk::start().await;
+    let admin = desk.person("ada", Role::Admin).await;
+    let customer = desk.person("kim", Role::User).await;
+    for _ in 0..3 {
+        let _ = desk.ticket(&customer, None).await;
+    }
+    let mut tried = 0;
+    for (caller, list) in [
+        (&customer, "/api/v1/tickets?limit=1"),
+        (&admin, "/api/v1/users?limit=1"),
+    ] {
+        let cursor = desk
+            .get(caller, list)
+            .await
+            .expect(200)
+            .text_of("/page/nextCursor");
+        let mut changed: Vec<String> = (0..cursor.len()).map(|end| cursor[..end].to_owned()).collect();
+        for place in 0..=cursor.len() {
+            for letter in LETTERS {
+                let letter = char::from(*letter);
+                changed.push(format!("{}{letter}{}", &cursor[..place], &cursor[place..]));
+                if place < cursor.len() {
+                    changed.push(format!("{}{letter}{}", &cursor[..place], &cursor[place + 1..]));
+                }
+            }
+        }
+        changed.retain(|text| *text != cursor);
+        tried += changed.len();
+        for some in changed.chunks(16) {
+            let desk = &desk;
+            let replies = some.iter().map(|text| async move {
+                let path = format!("{list}&cursor={}", encoded(text));
+                (text, desk.get(caller, &path).await)
+            });
+            for (text, reply) in futures_util::future::join_all(replies).await {
+                assert_eq!(reply.status, 400, "{text}: {}", reply.text);
+                assert_eq!(reply.json()["code"], "request.invalid_cursor", "{text}");
+            }
+        }
+    }
+    assert!(tried >= 10_000, "only {tried}");
 }

@@ -391,6 +391,48 @@ mod tests {
         assert_eq!(inside.connections.load(Ordering::Relaxed), 0);
     }
 
+    /// The environment of a process is its own, so this test runs itself again in another that has proxies in it.
+    #[tokio::test]
+    async fn proxies_of_the_environment_are_not_asked() {
+        const INNER: &str = "INSIGHTDESK_TEST_RECEIVER";
+        if let Ok(url) = std::env::var(INNER) {
+            assert!(caller().call(&outgoing(&url)).await.answer.is_taken());
+            let lookup = leading_to(&[&["127.0.0.1"]]);
+            let named = WebhookCaller::with(inside_allowed(), lookup, |client| client);
+            let url = url.replace("127.0.0.1", "receiver.example");
+            assert!(named.call(&outgoing(&url)).await.answer.is_taken());
+            return;
+        }
+        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let wanted = receiver(ok, Then::Closes).await;
+        let proxy = receiver(ok, Then::Closes).await;
+        let mut again = tokio::process::Command::new(std::env::current_exe().unwrap());
+        let test = concat!(module_path!(), "::proxies_of_the_environment_are_not_asked");
+        let (_, test) = test.split_once("::").unwrap();
+        again.args([test, "--exact"]).env(INNER, wanted.url());
+        for variable in [
+            "http_proxy",
+            "HTTP_PROXY",
+            "https_proxy",
+            "HTTPS_PROXY",
+            "all_proxy",
+            "ALL_PROXY",
+        ] {
+            again.env(variable, format!("http://127.0.0.1:{}", proxy.port));
+        }
+        for variable in ["no_proxy", "NO_PROXY"] {
+            again.env_remove(variable);
+        }
+        let ended = again.output().await.unwrap();
+        assert!(
+            ended.status.success(),
+            "{}",
+            String::from_utf8_lossy(&ended.stdout)
+        );
+        assert_eq!(wanted.seen.lock().unwrap().len(), 2);
+        assert_eq!(proxy.connections.load(Ordering::Relaxed), 0);
+    }
+
     /// A name that leads outside when it is checked and inside when it is called: only what is asked at the call counts, and it
     /// is never connected to what it forbids.
     #[tokio::test]

@@ -15,6 +15,7 @@ mod facts;
 mod identity;
 mod jitter;
 mod migrations;
+mod moment;
 mod notifications;
 mod outbox;
 mod pool;

@@ -23,6 +23,8 @@ use ipnetwork::IpNetwork;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::moment::Moment;
+
 /// A statement in pieces.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a statement does nothing until it is loaded or executed"]
@@ -132,7 +134,7 @@ binds! {
     /// `text[]`
     TextArray(Vec<String>) as types::Array<types::Text>;
     /// `timestamptz`
-    Timestamptz(DateTime<Utc>) as types::Timestamptz;
+    Timestamptz(Moment) as types::Timestamptz;
     /// `date`
     Date(NaiveDate) as types::Date;
     /// `smallint`
@@ -181,6 +183,18 @@ macro_rules! id_binds {
             }
         )*
     };
+}
+
+impl From<DateTime<Utc>> for Bind {
+    fn from(at: DateTime<Utc>) -> Self {
+        Bind::Timestamptz(Some(at.into()))
+    }
+}
+
+impl From<Option<DateTime<Utc>>> for Bind {
+    fn from(at: Option<DateTime<Utc>>) -> Self {
+        Bind::Timestamptz(at.map(Moment::from))
+    }
 }
 id_binds!(
     kernel::UserId,

@@ -43,7 +43,7 @@ pub use port::{
 };
 pub use preview::{
     IMPACT_NAMED_MAX, IMPACT_TICKETS_MAX, Impact, Moved, MovedDeadline, PREVIEW_DAYS_MAX, PREVIEW_PAUSES_MAX,
-    Preview, PreviewError, PreviewWish, impact, preview,
+    PREVIEW_STRETCHES_MAX, Preview, PreviewError, PreviewWish, impact, preview,
 };
 pub use service::{
     Change, Explained, FollowError, Followed, Guard, KnownPolicies, LEDGER_ROWS_MAX, NewPolicy, PolicyChange,

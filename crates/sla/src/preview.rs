@@ -15,6 +15,8 @@ use crate::policy::{Metric, PolicyRef, Priority, Terms, TermsBook};
 pub const PREVIEW_PAUSES_MAX: usize = 100;
 /// The longest time that a preview looks at, in days.
 pub const PREVIEW_DAYS_MAX: i64 = 3_660;
+/// The most stretches that the ledger of a preview has: two clocks over some years of ordinary business hours.
+pub const PREVIEW_STRETCHES_MAX: usize = 5_000;
 /// The most deadlines that an impact names.
 pub const IMPACT_NAMED_MAX: usize = 100;
 /// The most tickets that an impact looks at.
@@ -51,7 +53,7 @@ pub struct Preview {
 /// Why there is no preview.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
-    /// The wish breaks rules: `too_many`, `out_of_order` or `out_of_range`.
+    /// The wish breaks rules: `too_many`, `out_of_order`, `out_of_range` or `too_long`.
     #[error("the input breaks a rule: {0}")]
     Invalid(Violations),
     /// The clocks could not be moved on.
@@ -97,6 +99,14 @@ pub fn preview(wish: &PreviewWish) -> Result<Preview, PreviewError> {
     let mut ledger = Vec::new();
     for row in &rows {
         ledger.extend(row.parts(&book)?.into_iter().map(|part| (row.metric, part)));
+        if ledger.len() > PREVIEW_STRETCHES_MAX {
+            let message = format!(
+                "must be earlier: until then the ledger has more than {PREVIEW_STRETCHES_MAX} stretches"
+            );
+            return Err(PreviewError::Invalid(
+                Violation::new("/at", "too_long", message).into(),
+            ));
+        }
     }
     Ok(Preview {
         first_response_due_at,

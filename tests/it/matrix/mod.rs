@@ -18,6 +18,18 @@ use world::{CANARY, Places, World};
 /// The least number of requests that make a matrix of the whole API.
 const REQUESTS_MIN: usize = 1_200;
 
+/// Operations that answer 404 of a ticket that the caller sees and that lacks what is asked for: nothing is hidden.
+const ABSENT: &[&str] = &["getDraft", "discardDraft"];
+
+/// What an answer tells: its status and its body without what is each request's own.
+fn essence(reply: &Reply) -> (u16, Value) {
+    let mut body = reply.json();
+    for own in ["instance", "requestId"] {
+        body[own] = Value::Null;
+    }
+    (reply.status, body)
+}
+
 /// Where an operation is.
 struct Place {
     method: String,
@@ -137,6 +149,36 @@ impl Firing<'_> {
         }
     }
 
+    /// What is hidden is answered like what does not exist: with another id in place of one that the path names.
+    async fn keep_existence(
+        &mut self,
+        what: &str,
+        (place, request): (&Place, (&str, &str)),
+        (places, caller): (&Places, Option<&Caller>),
+        reply: &Reply,
+    ) {
+        let mut others = Vec::new();
+        for name in places
+            .keys()
+            .filter(|name| place.path.contains(&format!("{{{name}}}")))
+        {
+            let mut unknown = places.clone();
+            unknown.insert(name.clone(), self.world.desk.desk.ids.next().to_string());
+            let other = self.fire(place, request, &unknown, caller).await;
+            if essence(&other) == essence(reply) {
+                return;
+            }
+            others.push(other.text);
+        }
+        if !others.is_empty() {
+            self.wrong.push(format!(
+                "{what}: tells that there is something: {} and of nothing {}",
+                reply.text,
+                others.join(" or ")
+            ));
+        }
+    }
+
     async fn rule(&mut self, place: &Place, rule: &table::Rule) {
         let rounds = [(&rule.cells, false), (&rule.deleted, true)];
         for (text, deleted) in rounds.into_iter().filter(|(text, _)| !text.is_empty()) {
@@ -158,6 +200,11 @@ impl Firing<'_> {
                 let reply = self.fire(place, request, &places, self.world.caller(name)).await;
                 self.compare(&what, &cell, &reply);
                 self.keep_secret(&what, &cell, &reply);
+                if reply.status == 404 && !ABSENT.contains(&rule.operation.as_str()) {
+                    let asked = (place, request);
+                    let by = (&places, self.world.caller(name));
+                    self.keep_existence(&what, asked, by, &reply).await;
+                }
                 if !cell.is_refusal() && place.method != "GET" {
                     continue;
                 }

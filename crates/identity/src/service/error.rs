@@ -629,6 +629,9 @@ pub enum SessionError {
     /// There is no such live session, or the caller may not know of it.
     #[error("no such session for this caller")]
     NotFound,
+    /// There is no such account, or the caller may not know of its sessions.
+    #[error("no such account for this caller")]
+    NoAccount,
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -637,7 +640,7 @@ pub enum SessionError {
 impl Classify for SessionError {
     fn kind(&self) -> FailureKind {
         match self {
-            SessionError::NotFound => FailureKind::NotFound,
+            SessionError::NotFound | SessionError::NoAccount => FailureKind::NotFound,
             SessionError::Port(error) => error.kind(),
         }
     }
@@ -645,6 +648,7 @@ impl Classify for SessionError {
     fn code(&self) -> &'static str {
         match self {
             SessionError::NotFound => "session.not_found",
+            SessionError::NoAccount => "user.not_found",
             SessionError::Port(error) => error.code(),
         }
     }
@@ -652,6 +656,7 @@ impl Classify for SessionError {
     fn detail(&self) -> String {
         match self {
             SessionError::NotFound => "There is no such session.".into(),
+            SessionError::NoAccount => "There is no such user.".into(),
             SessionError::Port(error) => error.detail(),
         }
     }

@@ -37,9 +37,9 @@ impl SessionControl {
     /// Ends every session of a person: of the caller, or of anyone for an administrator. Keys of programs stay good.
     ///
     /// # Errors
-    /// [`SessionError::NotFound`] when the caller may not know of them.
+    /// [`SessionError::NoAccount`] when the caller may not know of them.
     pub async fn end_all(&self, actor: &Actor, owner: UserId) -> Result<(), SessionError> {
-        policy::manage_sessions(actor, owner)?;
+        policy::manage_sessions(actor, owner).map_err(|_| SessionError::NoAccount)?;
         let now = self.ports.clock.now();
         let fact = IdentityFact::SessionsEnded {
             user: owner,

@@ -609,7 +609,7 @@ impl Sessions {
     /// A page of a person's live sessions, newest first.
     ///
     /// # Errors
-    /// [`SessionError::NotFound`] when the caller may not know of them.
+    /// [`SessionError::NoAccount`] when the caller may not know of them.
     pub async fn list(
         &self,
         actor: &Actor,
@@ -617,7 +617,7 @@ impl Sessions {
         after: Option<Position>,
         limit: PageLimit,
     ) -> Result<Page<SessionInfo>, SessionError> {
-        policy::manage_sessions(actor, owner)?;
+        policy::manage_sessions(actor, owner).map_err(|_| SessionError::NoAccount)?;
         let page = self
             .ports
             .sessions

@@ -19,6 +19,7 @@ use kernel::text::{Lines, TextRule};
 use kernel::{Membership, Person, PortError, Role, TeamId, TeamRole, UserId, Version};
 
 use super::security::rule_of;
+use crate::moment::{MaybeMoment, Moment};
 use crate::schema::{sql_types, team_members, teams, users};
 
 /// Stands for a name that has no letters.
@@ -35,11 +36,16 @@ pub(super) struct UserRow {
     role: Role,
     status: UserStatus,
     avatar_url: Option<String>,
+    #[diesel(deserialize_as = MaybeMoment)]
     email_verified_at: Option<DateTime<Utc>>,
+    #[diesel(deserialize_as = MaybeMoment)]
     last_login_at: Option<DateTime<Utc>>,
     two_factor_enabled: bool,
+    #[diesel(deserialize_as = Moment)]
     created_at: DateTime<Utc>,
+    #[diesel(deserialize_as = Moment)]
     updated_at: DateTime<Utc>,
+    #[diesel(deserialize_as = MaybeMoment)]
     deleted_at: Option<DateTime<Utc>>,
     version: i32,
 }
@@ -104,6 +110,7 @@ pub(super) struct MemberRow {
     team_id: Uuid,
     user_id: Uuid,
     role_in_team: TeamRole,
+    #[diesel(deserialize_as = Moment)]
     created_at: DateTime<Utc>,
     #[diesel(embed)]
     card: CardRow,
@@ -154,7 +161,9 @@ pub(super) struct TeamRow {
     id: Uuid,
     name: String,
     description: Option<String>,
+    #[diesel(deserialize_as = Moment)]
     created_at: DateTime<Utc>,
+    #[diesel(deserialize_as = Moment)]
     updated_at: DateTime<Utc>,
     version: i32,
 }
@@ -208,12 +217,16 @@ pub(super) struct SessionRow {
     #[diesel(sql_type = types::Nullable<types::Inet>)]
     ip_address: Option<IpNetwork>,
     #[diesel(sql_type = types::Timestamptz)]
+    #[diesel(deserialize_as = Moment)]
     expires_at: DateTime<Utc>,
     #[diesel(sql_type = types::Timestamptz)]
+    #[diesel(deserialize_as = Moment)]
     began_at: DateTime<Utc>,
     #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    #[diesel(deserialize_as = MaybeMoment)]
     last_used_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    #[diesel(deserialize_as = MaybeMoment)]
     revoked_at: Option<DateTime<Utc>>,
 }
 
@@ -269,10 +282,13 @@ pub(super) struct PrincipalRow {
     #[diesel(sql_type = sql_types::UserStatus)]
     status: UserStatus,
     #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    #[diesel(deserialize_as = MaybeMoment)]
     deleted_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = types::Timestamptz)]
+    #[diesel(deserialize_as = Moment)]
     expires_at: DateTime<Utc>,
     #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    #[diesel(deserialize_as = MaybeMoment)]
     revoked_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = types::Text)]
     method: String,
@@ -357,14 +373,18 @@ pub(super) struct ApiKeyRow {
     #[diesel(sql_type = types::Array<types::Text>)]
     scopes: Vec<String>,
     #[diesel(sql_type = types::Timestamptz)]
+    #[diesel(deserialize_as = Moment)]
     expires_at: DateTime<Utc>,
     #[diesel(sql_type = types::Timestamptz)]
+    #[diesel(deserialize_as = Moment)]
     made_at: DateTime<Utc>,
     #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    #[diesel(deserialize_as = MaybeMoment)]
     last_used_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = types::Nullable<types::Inet>)]
     last_used_ip: Option<IpNetwork>,
     #[diesel(sql_type = types::Nullable<types::Timestamptz>)]
+    #[diesel(deserialize_as = MaybeMoment)]
     revoked_at: Option<DateTime<Utc>>,
 }
 

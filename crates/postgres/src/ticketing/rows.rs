@@ -16,6 +16,7 @@ use ticketing::{
 };
 use uuid::Uuid;
 
+use crate::moment::{MaybeMoment, Moment};
 use crate::schema::{ticket_activities, ticket_messages, ticket_notes, tickets};
 
 /// A row of `tickets`.
@@ -33,28 +34,40 @@ pub(super) struct TicketRow {
     status: TicketStatus,
     channel: TicketChannel,
     sla_policy_id: Option<Uuid>,
+    #[diesel(deserialize_as = MaybeMoment)]
     first_response_at: Option<DateTime<Utc>>,
+    #[diesel(deserialize_as = MaybeMoment)]
     sla_due_at: Option<DateTime<Utc>>,
     sla_breached: bool,
+    #[diesel(deserialize_as = MaybeMoment)]
     resolved_at: Option<DateTime<Utc>>,
+    #[diesel(deserialize_as = MaybeMoment)]
     closed_at: Option<DateTime<Utc>>,
+    #[diesel(deserialize_as = MaybeMoment)]
     auto_closed_at: Option<DateTime<Utc>>,
     tags: Value,
     custom_fields: Value,
     metadata: Value,
+    #[diesel(deserialize_as = Moment)]
     created_at: DateTime<Utc>,
+    #[diesel(deserialize_as = Moment)]
     updated_at: DateTime<Utc>,
+    #[diesel(deserialize_as = MaybeMoment)]
     deleted_at: Option<DateTime<Utc>>,
     version: i32,
     public_version: i32,
+    #[diesel(deserialize_as = Moment)]
     public_updated_at: DateTime<Utc>,
     message_count: i32,
     public_message_count: i32,
+    #[diesel(deserialize_as = MaybeMoment)]
     last_message_at: Option<DateTime<Utc>>,
+    #[diesel(deserialize_as = MaybeMoment)]
     public_last_message_at: Option<DateTime<Utc>>,
     merged_into_id: Option<Uuid>,
     satisfaction_score: Option<i16>,
     satisfaction_comment: Option<String>,
+    #[diesel(deserialize_as = MaybeMoment)]
     rated_at: Option<DateTime<Utc>>,
     /// PostgreSQL's arrays can hold nulls; nobody means anything by them here.
     cc_ids: Vec<Option<Uuid>>,
@@ -286,7 +299,9 @@ pub(super) struct MessageRow {
     message_html: Option<String>,
     attachment_urls: Value,
     is_internal: bool,
+    #[diesel(deserialize_as = Moment)]
     created_at: DateTime<Utc>,
+    #[diesel(deserialize_as = Moment)]
     updated_at: DateTime<Utc>,
 }
 
@@ -361,6 +376,7 @@ pub(super) struct NoteRow {
     ticket_id: Uuid,
     agent_id: Uuid,
     message: String,
+    #[diesel(deserialize_as = Moment)]
     created_at: DateTime<Utc>,
 }
 
@@ -415,6 +431,7 @@ pub(super) struct ActivityRow {
     old_value: Option<Value>,
     new_value: Option<Value>,
     metadata: Value,
+    #[diesel(deserialize_as = Moment)]
     created_at: DateTime<Utc>,
 }
 

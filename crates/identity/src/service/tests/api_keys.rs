@@ -340,7 +340,7 @@ async fn ending_all_sessions_is_told_once_and_keys_stay() {
         .session_control
         .end_all(&actor(Role::Agent), kim.person.id)
         .await;
-    assert_eq!(refused.unwrap_err().code(), "session.not_found");
+    assert_eq!(refused.unwrap_err().code(), "user.not_found");
     for _ in 0..2 {
         desk.session_control
             .end_all(&actor(Role::Admin), kim.person.id)
