@@ -545,7 +545,8 @@ async fn of_many_overdue_tickets_each_is_told_once_by_sweepers_on_two_nodes_of_w
         sum
     });
     let swept: u64 = futures_util::future::join_all(swept).await.into_iter().sum();
-    assert_eq!(swept, left);
+    // What one that died had sent to the database may have been done after the others were counted.
+    assert!(swept <= left, "{swept} of {left}");
     let told = "SELECT count(*)::text, count(DISTINCT aggregate_id)::text FROM outbox WHERE kind = 'ticket.sla_breached'";
     let all = Some(TICKETS_DUE.to_string());
     assert_eq!(world.desk.database.rows(told).await, [[all.clone(), all.clone()]]);

@@ -95,6 +95,8 @@ mod tests {
     #[test]
     fn this_process_has_a_size_and_a_cost() {
         assert!(memory_bytes(std::process::id()).unwrap() > 0);
-        assert!(cpu_of_tree(std::process::id()).unwrap() >= cpu(std::process::id()).unwrap());
+        // Both grow all the time.
+        let alone = cpu(std::process::id()).unwrap();
+        assert!(cpu_of_tree(std::process::id()).unwrap() >= alone);
     }
 }
