@@ -25,6 +25,7 @@ mod indexes;
 mod jobs;
 mod joint;
 mod keys;
+mod knowledge;
 mod login;
 mod macros;
 mod matrix;

@@ -40,6 +40,17 @@ const IDENTITY: &[&str] = &[
     "uuid",
 ];
 
+/// The knowledge base makes slugs of titles and tells texts apart.
+const KNOWLEDGE: &[&str] = &[
+    "async-trait",
+    "chrono",
+    "serde",
+    "similar",
+    "thiserror",
+    "unicode-normalization",
+    "uuid",
+];
+
 /// Automation reads cron lines, fills templates, and signs and checks what webhooks are sent to: all of it computation.
 const AUTOMATION: &[&str] = &[
     "async-trait",
@@ -115,6 +126,7 @@ const DOMAINS: &[&str] = &[
     "insightdesk-notifications",
     "insightdesk-sla",
     "insightdesk-automation",
+    "insightdesk-knowledge",
 ];
 
 const ALL: &[&str] = &[
@@ -125,6 +137,7 @@ const ALL: &[&str] = &[
     "insightdesk-notifications",
     "insightdesk-sla",
     "insightdesk-automation",
+    "insightdesk-knowledge",
     "insightdesk-postgres",
     "insightdesk-credentials",
     "insightdesk-openid",
@@ -157,6 +170,10 @@ const TABLE: &[Row] = &[
     domain("insightdesk-ticketing"),
     domain("insightdesk-notifications"),
     domain("insightdesk-sla"),
+    Row {
+        outside: Outside::Only(KNOWLEDGE),
+        ..domain("insightdesk-knowledge")
+    },
     Row {
         outside: Outside::Only(AUTOMATION),
         ..domain("insightdesk-automation")

@@ -59,7 +59,7 @@ impl Heard {
                 heard.take_in(what);
             }
             Fact::Identity(IdentityFact::UserCreated { user }) => heard.user = Some(*user),
-            Fact::Identity(_) => {}
+            Fact::Identity(_) | Fact::Knowledge(_) => {}
         }
         Some(heard)
     }

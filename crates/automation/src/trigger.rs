@@ -111,7 +111,7 @@ impl TriggerKind {
         match fact {
             Fact::Ticket { ticket: _, what } => Self::of_ticket(what),
             Fact::Identity(IdentityFact::UserCreated { .. }) => vec![Self::UserCreated],
-            Fact::Identity(_) => Vec::new(),
+            Fact::Identity(_) | Fact::Knowledge(_) => Vec::new(),
         }
     }
 

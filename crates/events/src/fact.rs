@@ -101,6 +101,8 @@ pub enum Fact {
     },
     /// Something happened to an account or a team.
     Identity(IdentityFact),
+    /// Something happened in the knowledge base.
+    Knowledge(KnowledgeFact),
 }
 
 /// What every subscriber needs to know of a ticket to act on an event without reading it again.
@@ -666,6 +668,36 @@ pub enum IdentityFact {
     },
 }
 
+/// What happened in the knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data", rename_all_fields = "camelCase")]
+pub enum KnowledgeFact {
+    /// Something became of a category.
+    #[serde(rename = "category.changed")]
+    CategoryChanged {
+        /// The category.
+        category: Uuid,
+        /// Its name then.
+        name: String,
+        /// What: `created`, `changed`, `deleted`.
+        change: String,
+    },
+    /// Something became of an article.
+    #[serde(rename = "article.changed")]
+    ArticleChanged {
+        /// The article.
+        article: Uuid,
+        /// Its title then.
+        title: String,
+        /// Who wrote it first.
+        author: UserId,
+        /// Where it stands now.
+        status: String,
+        /// What: `created`, `edited`, `submitted`, `published`, `archived`, `reopened`, `reverted`, `deleted`.
+        change: String,
+    },
+}
+
 /// A stored payload that this version of the program cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -689,6 +721,12 @@ struct TicketPayload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<Value>,
     ticket: TicketSummary,
+    data: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KnowledgePayload {
+    cause: Cause,
     data: Value,
 }
 
@@ -732,6 +770,10 @@ impl Event {
                 let payload = IdentityPayload { cause, origin, data };
                 Ok((kind, serde_json::to_value(payload)?))
             }
+            Fact::Knowledge(fact) => {
+                let (kind, data) = split(serde_json::to_value(fact)?);
+                Ok((kind, serde_json::to_value(KnowledgePayload { cause, data })?))
+            }
         }
     }
 
@@ -770,6 +812,18 @@ impl Event {
                 fact: Fact::Ticket { ticket, what },
             });
         }
+        if kind.starts_with("category.") || kind.starts_with("article.") {
+            let KnowledgePayload { cause, data } = serde_json::from_value(payload).map_err(shape)?;
+            let fact = serde_json::from_value(join(kind, data)).map_err(shape)?;
+            return Ok(Self {
+                id,
+                at,
+                cause,
+                origin: None,
+                chain: None,
+                fact: Fact::Knowledge(fact),
+            });
+        }
         let IdentityPayload { cause, origin, data } = serde_json::from_value(payload).map_err(shape)?;
         let fact = serde_json::from_value(join(kind, data)).map_err(shape)?;
         Ok(Self {
@@ -787,11 +841,15 @@ impl Fact {
     /// The version of all payloads that this program writes.
     pub const PAYLOAD_VERSION: i16 = 1;
 
-    /// The thing whose events keep their order: the ticket, the account or the team.
+    /// The thing whose events keep their order: the ticket, the account, the team, the category or the article.
     #[must_use]
     pub fn aggregate(&self) -> Uuid {
         match self {
             Fact::Ticket { ticket, .. } => ticket.id.0,
+            Fact::Knowledge(fact) => match fact {
+                KnowledgeFact::CategoryChanged { category, .. } => *category,
+                KnowledgeFact::ArticleChanged { article, .. } => *article,
+            },
             Fact::Identity(fact) => match fact {
                 IdentityFact::UserCreated { user }
                 | IdentityFact::UserUpdated { user, .. }
@@ -894,6 +952,18 @@ mod tests {
                 ticket: summary(),
                 what: TicketFact::Created {},
             },
+            Fact::Knowledge(KnowledgeFact::CategoryChanged {
+                category: Uuid::from_u128(5),
+                name: "Accounts".into(),
+                change: "created".into(),
+            }),
+            Fact::Knowledge(KnowledgeFact::ArticleChanged {
+                article: Uuid::from_u128(6),
+                title: "Passwords".into(),
+                author: UserId(Uuid::from_u128(2)),
+                status: "published".into(),
+                change: "published".into(),
+            }),
             Fact::Ticket {
                 ticket: summary(),
                 what: TicketFact::StatusChanged {

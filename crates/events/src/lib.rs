@@ -14,6 +14,6 @@ mod outbox;
 pub mod testing;
 pub mod vocabulary;
 
-pub use fact::{Cause, DecodeError, Event, Fact, IdentityFact, TicketFact, TicketSummary};
+pub use fact::{Cause, DecodeError, Event, Fact, IdentityFact, KnowledgeFact, TicketFact, TicketSummary};
 pub use outbox::{Backlog, Claim, ClaimedEvent, HandleError, Outbox, Subscriber};
 pub use vocabulary::{TicketChannel, TicketPriority, TicketStatus};

@@ -18,6 +18,7 @@ use identity::{
     Teams, TwoFactor, WhyNot,
 };
 use kernel::{Actor, AnswerStore, Clock, IdSource, PortError, RateLimits};
+use knowledge::{Articles, Categories};
 use notifications::Inbox;
 use sla::{DocumentChecks, SlaPolicies, TicketSla};
 use ticketing::{
@@ -123,6 +124,8 @@ pub struct HttpSettings {
     pub cors_origins: AllowedOrigins,
     /// Whether the API's document and its reference page are given out.
     pub api_docs: bool,
+    /// Whether strangers read the knowledge base.
+    pub public_knowledge_base: bool,
     /// The most requests that are worked on at once; those beyond are turned away with 503.
     pub requests_in_flight_max: usize,
 }
@@ -142,6 +145,7 @@ impl Default for HttpSettings {
             metrics_token: None,
             cors_origins: AllowedOrigins::default(),
             api_docs: true,
+            public_knowledge_base: true,
             requests_in_flight_max: REQUESTS_IN_FLIGHT_MAX,
         }
     }
@@ -197,6 +201,10 @@ pub struct AppParts {
     pub macros: Arc<Macros>,
     /// Carries that out.
     pub macro_effects: Arc<dyn MacroEffects>,
+    /// The categories of the knowledge base.
+    pub categories: Arc<Categories>,
+    /// Its articles.
+    pub articles: Arc<Articles>,
     /// Where events are sent.
     pub webhooks: Arc<Webhooks>,
     /// Proves once more who someone is.

@@ -72,6 +72,10 @@ const TAGS: &[(&str, &str)] = &[
         "What staff apply to tickets by hand: the actions of rules, kept for oneself, a team or all.",
     ),
     (
+        "knowledge-base",
+        "Articles for customers and staff: written, reviewed, published; with their versions, and what readers say of them.",
+    ),
+    (
         "webhooks",
         "Endpoints that events are sent to, what they were sent, and sending it again.",
     ),

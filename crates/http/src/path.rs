@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest};
 use automation::{EndpointId, MacroId, RuleId};
 use identity::{ApiKeyId, SessionId};
 use kernel::{MessageId, TeamId, TicketId, UserId};
+use knowledge::{ArticleId, CategoryId};
 use sla::PolicyId;
 use ticketing::{AttachmentId, FieldId, JobId, SavedViewId};
 use uuid::Uuid;
@@ -106,6 +107,8 @@ uuid_keys! {
     EndpointId, "webhook.not_found", "There is no such webhook endpoint.";
     DeliveryId, "webhook.delivery_not_found", "There is no such delivery of this webhook endpoint.";
     PolicyId, "sla_policy.not_found", "There is no such policy.";
+    CategoryId, "category.not_found", "There is no such category.";
+    ArticleId, "article.not_found", "There is no such article.";
     JobId, "job.not_found", "There is no such job.";
     AttachmentId, "attachment.not_found", "There is no such attachment.";
     MessageId, "message.not_found", "There is no such message in this ticket.";

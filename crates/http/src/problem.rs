@@ -247,6 +247,17 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         "There is a custom field of this name",
     ),
     entry("ticket_field.not_found", 404, "No such custom field"),
+    entry("category.not_found", 404, "No such category"),
+    entry("category.not_empty", 409, "Something lies in the category"),
+    entry("category.too_many", 409, "As many categories as there can be"),
+    entry("article.not_found", 404, "No such article"),
+    entry("article.version_not_found", 404, "No such version"),
+    entry(
+        "article.transition_not_allowed",
+        409,
+        "The article cannot go there from where it stands",
+    ),
+    entry("slug.taken", 409, "The slug is taken"),
     entry("ticket_field.too_many", 409, "No more custom fields"),
     entry(
         "ticket.transition_not_allowed",

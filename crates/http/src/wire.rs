@@ -140,9 +140,26 @@ impl From<PersonCard> for PersonBody {
     }
 }
 
+/// Everything but letters, digits and `-._~` as `%XX` (RFC 3986).
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    });
+    encoded.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_break_an_address_is_encoded() {
+        assert_eq!(
+            percent_encoded("a+b&c=d@example.com/ä"),
+            "a%2Bb%26c%3Dd%40example.com%2F%C3%A4"
+        );
+    }
 
     #[test]
     fn times_have_microseconds_even_when_they_are_whole() {

@@ -140,7 +140,7 @@ pub fn entry_of(event: &Event) -> Option<AuditEntry> {
         target,
         detail,
     } = match fact {
-        Fact::Ticket { .. } => return None,
+        Fact::Ticket { .. } | Fact::Knowledge(_) => return None,
         Fact::Identity(fact) => act_of(fact)?,
     };
     let actor = match (proved, cause) {

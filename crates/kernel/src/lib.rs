@@ -26,7 +26,10 @@ pub use origin::{Client, Origin};
 pub use page::{Page, PageLimit, Position};
 pub use patch::Patch;
 pub use rate::{Bucket, MemoryRateLimits, Rate, RateLimits, Taken};
-pub use receipt::{Answer, AnswerStore, EventReceipt, Receipt, RequestKey, RequestReceipt, StoredAnswer};
+pub use receipt::{
+    Answer, AnswerStore, EventReceipt, Guard, Receipt, RequestKey, RequestReceipt, STALE_TRIES_MAX,
+    StoredAnswer,
+};
 
 /// Counts the changes of a stored aggregate, starting at 1. A commit names the version that it was decided on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 
+use crate::Version;
 use crate::failure::PortError;
 use crate::id::{EventId, Uuid};
 
@@ -93,4 +94,35 @@ pub type ReceiptFor<'a, T> = &'a (dyn Fn(&T) -> Option<Receipt> + Send + Sync);
 #[must_use]
 pub fn no_receipt<T>(_: &T) -> Option<Receipt> {
     None
+}
+
+/// How often a use case decides anew when others overtake it, before it gives up.
+pub const STALE_TRIES_MAX: u32 = 8;
+
+/// What comes with a command besides its content.
+pub struct Guard<'a, T> {
+    /// The version that the caller saw (`If-Match`), as its audience counts; `None` to change whatever is there.
+    pub expected: Option<Version>,
+    /// Makes the receipt from the outcome, to be stored with it.
+    pub receipt: ReceiptFor<'a, T>,
+}
+
+// By hand: derived, they would ask the same of `T`, of which a guard holds nothing.
+impl<T> Clone for Guard<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Guard<'_, T> {}
+
+impl<T: 'static> Guard<'_, T> {
+    /// No precondition and no receipt.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            expected: None,
+            receipt: &no_receipt,
+        }
+    }
 }

@@ -8,6 +8,10 @@
 //!
 //! To let another element through, add it to [`ELEMENTS`] and, with the attributes that it needs, to [`ATTRIBUTES`].
 
+//! [`document`] takes what was written to be published: longer, with line breaks that are none, with anchors at its headings,
+//! and with links within the same site.
+
+mod document;
 mod from_html;
 
 use std::collections::{HashMap, HashSet};
@@ -17,6 +21,7 @@ use ammonia::UrlRelative;
 use comrak::nodes::Node;
 use comrak::{Arena, Options};
 
+pub use document::{DOCUMENT_CHARS_MAX, Document, Heading, document};
 pub use from_html::from_html;
 
 /// The most characters that are read as Markdown; a longer text is shown as it was typed. Some inputs cost the parsers
@@ -82,8 +87,9 @@ pub fn render(markdown: &str) -> String {
     if markdown.len() > INPUT_CHARS_MAX && markdown.chars().count() > INPUT_CHARS_MAX {
         return as_typed(markdown);
     }
-    match parse(markdown) {
-        Some(html) => SANITIZER.clean(&html).to_string(),
+    let arena = Arena::new();
+    match parse(&arena, markdown, &OPTIONS) {
+        Some(Parsed { root: _, html }) => SANITIZER.clean(&html).to_string(),
         None => as_typed(markdown),
     }
 }
@@ -105,16 +111,22 @@ fn as_typed(text: &str) -> String {
     html
 }
 
-/// The HTML of Markdown, not yet sanitised; `None` when it nests too deeply.
-fn parse(markdown: &str) -> Option<String> {
-    let arena = Arena::new();
-    let root = comrak::parse_document(&arena, markdown, &OPTIONS);
+/// A text that was read.
+struct Parsed<'a> {
+    root: Node<'a>,
+    /// Not yet sanitised.
+    html: String,
+}
+
+/// Reads Markdown; `None` when it nests too deeply.
+fn parse<'a>(arena: &'a Arena<'a>, markdown: &str, options: &Options<'_>) -> Option<Parsed<'a>> {
+    let root = comrak::parse_document(arena, markdown, options);
     if !is_flat(root) {
         return None;
     }
     let mut html = String::new();
-    comrak::format_html(root, &OPTIONS, &mut html).ok()?;
-    Some(html)
+    comrak::format_html(root, options, &mut html).ok()?;
+    Some(Parsed { root, html })
 }
 
 /// Whether a document keeps to the bounds of depth and size. Walks without recursion.
@@ -145,19 +157,26 @@ fn is_flat(root: Node<'_>) -> bool {
     }
 }
 
-static OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
+/// What both kinds of text are read by.
+fn options() -> Options<'static> {
     let mut options = Options::default();
     options.extension.table = true;
     options.extension.strikethrough = true;
     options.extension.autolink = true;
     options.extension.tasklist = true;
+    options.render.escape = true;
+    options
+}
+
+static OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
+    let mut options = options();
     // People write messages, not documents: where they broke the line, it breaks.
     options.render.hardbreaks = true;
-    options.render.escape = true;
     options
 });
 
-static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
+/// What both kinds of text are cleaned by.
+fn sanitizer() -> ammonia::Builder<'static> {
     let attributes: HashMap<_, HashSet<_>> = ATTRIBUTES
         .iter()
         .map(|(element, names)| (*element, names.iter().copied().collect()))
@@ -174,7 +193,9 @@ static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .link_rel(Some(LINK_RELATION))
         .strip_comments(true);
     sanitizer
-});
+}
+
+static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(sanitizer);
 
 #[cfg(test)]
 mod tests {

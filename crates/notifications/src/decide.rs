@@ -27,6 +27,7 @@ pub fn decide(event: &Event) -> Vec<Draft> {
     let (ticket, what) = match &event.fact {
         Fact::Ticket { ticket, what } => (ticket, what),
         Fact::Identity(fact) => return owner_of_disabled(fact).into_iter().collect(),
+        Fact::Knowledge(_) => return Vec::new(),
     };
     let mut drafts = called(ticket, what);
     for draft in concerned(event, ticket, what) {

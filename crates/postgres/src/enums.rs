@@ -43,6 +43,7 @@ macro_rules! pg_enum {
 pg_enum!(kernel::Role => sql_types::UserRole);
 pg_enum!(kernel::TeamRole => sql_types::TeamRole);
 pg_enum!(identity::UserStatus => sql_types::UserStatus);
+pg_enum!(knowledge::ArticleStatus => sql_types::ArticleStatus);
 pg_enum!(events::TicketStatus => sql_types::TicketStatus);
 pg_enum!(events::TicketPriority => sql_types::TicketPriority);
 pg_enum!(events::TicketChannel => sql_types::TicketChannel);

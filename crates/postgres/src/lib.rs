@@ -14,6 +14,7 @@ mod error;
 mod facts;
 mod identity;
 mod jitter;
+mod knowledge;
 mod migrations;
 mod moment;
 mod notifications;
@@ -38,6 +39,7 @@ pub use identity::{
     AuditRow, PgApiKeys, PgAudit, PgPeople, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTokens,
     PgTwoFactor, PgUsers,
 };
+pub use knowledge::{PgArticles, PgCategories};
 pub use migrations::MigrateError;
 pub use notifications::PgNotifications;
 pub use outbox::PgOutbox;

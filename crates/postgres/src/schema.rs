@@ -344,6 +344,33 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+
+    kb_article_versions (article_id, number) {
+        article_id -> Uuid,
+        number -> Int4,
+        #[max_length = 200]
+        title -> Varchar,
+        content -> Text,
+        #[max_length = 500]
+        excerpt -> Nullable<Varchar>,
+        excerpt_is_made -> Bool,
+        editor_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    kb_article_votes (article_id, voter_id) {
+        article_id -> Uuid,
+        voter_id -> Uuid,
+        is_helpful -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use super::sql_types::ArticleStatus;
 
     kb_articles (id) {
@@ -365,6 +392,10 @@ diesel::table! {
         not_helpful_count -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        version -> Int4,
+        text_number -> Int4,
+        editor_id -> Nullable<Uuid>,
+        excerpt_is_made -> Bool,
     }
 }
 
@@ -384,6 +415,26 @@ diesel::table! {
         order -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        version -> Int4,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    kb_old_slugs (slug) {
+        #[max_length = 200]
+        slug -> Varchar,
+        article_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    kb_tree (id) {
+        id -> Bool,
+        revision -> Int8,
     }
 }
 
@@ -970,8 +1021,12 @@ diesel::joinable!(external_identities -> users (user_id));
 diesel::joinable!(job_items -> jobs (job_id));
 diesel::joinable!(job_results -> jobs (job_id));
 diesel::joinable!(jobs -> users (owner_id));
+diesel::joinable!(kb_article_versions -> kb_articles (article_id));
+diesel::joinable!(kb_article_versions -> users (editor_id));
+diesel::joinable!(kb_article_votes -> kb_articles (article_id));
+diesel::joinable!(kb_article_votes -> users (voter_id));
 diesel::joinable!(kb_articles -> kb_categories (category_id));
-diesel::joinable!(kb_articles -> users (author_id));
+diesel::joinable!(kb_old_slugs -> kb_articles (article_id));
 diesel::joinable!(macros -> teams (team_id));
 diesel::joinable!(macros -> users (user_id));
 diesel::joinable!(notifications -> users (user_id));
@@ -1026,8 +1081,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     job_items,
     job_results,
     jobs,
+    kb_article_versions,
+    kb_article_votes,
     kb_articles,
     kb_categories,
+    kb_old_slugs,
+    kb_tree,
     macros,
     notifications,
     one_time_tokens,

@@ -22,6 +22,23 @@ impl Markup for Markdown {
     }
 }
 
+/// The knowledge base's Markdown, by the same crate.
+impl knowledge::Markup for Markdown {
+    fn render(&self, text: &str) -> knowledge::Rendered {
+        let markdown::Document {
+            html,
+            headings,
+            plain,
+        } = markdown::document(text);
+        let heading = |markdown::Heading { level, text, anchor }| knowledge::Heading { level, text, anchor };
+        knowledge::Rendered {
+            html,
+            headings: headings.into_iter().map(heading).collect(),
+            plain,
+        }
+    }
+}
+
 /// The API's question whether the database answers.
 #[derive(Debug, Clone)]
 pub struct DatabaseHealth(pub Database);

@@ -34,13 +34,14 @@ use identity::{
     Reauthentication, Security, SessionControl, Sessions, SignOn, Teams, TwoFactor, WhyNot,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
+use knowledge::{Articles, Categories};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgAudit, PgClocks, PgDirectory, PgDrafts,
-    PgFacts, PgFields, PgJobs, PgMacros, PgNotifications, PgOutbox, PgPeople, PgPolicies, PgRateLimits,
-    PgRouting, PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets,
-    PgTokens, PgTwoFactor, PgUsers, PgViews, PgWebhooks, Role, RolesError,
+    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgArticles, PgAudit, PgCategories, PgClocks,
+    PgDirectory, PgDrafts, PgFacts, PgFields, PgJobs, PgMacros, PgNotifications, PgOutbox, PgPeople,
+    PgPolicies, PgRateLimits, PgRouting, PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup,
+    PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, PgWebhooks, Role, RolesError,
 };
 use sla::{KnownPolicies, PolicyStore, SlaPolicies, TicketSla};
 use ticketing::{
@@ -84,6 +85,8 @@ const TAKE_UP_EVERY: Duration = Duration::from_secs(1);
 const SLA_EVERY: Duration = Duration::from_secs(1);
 /// How long a rule's time waits at the most until a node looks for it.
 const SCHEDULES_EVERY: Duration = Duration::from_secs(5);
+/// How often it is stored how often articles were read.
+const ARTICLE_VIEWS_EVERY: Duration = Duration::from_secs(5);
 /// How often rules' runs are counted, and those that a node left over looked for.
 const RUNS_EVERY: Duration = Duration::from_secs(5);
 /// How long a job waits at the most until a node looks for it.
@@ -211,6 +214,10 @@ pub struct Desk {
     pub run_schedules: Arc<RunSchedules>,
     /// What staff apply to tickets by hand.
     pub macros: Arc<Macros>,
+    /// The categories of the knowledge base.
+    pub categories: Arc<Categories>,
+    /// Its articles.
+    pub articles: Arc<Articles>,
     macro_effects: Arc<dyn MacroEffects>,
     /// Where events are sent.
     pub webhooks: Arc<Webhooks>,
@@ -652,6 +659,15 @@ impl Desk {
             Arc::clone(&clock),
             Arc::clone(&ids),
         ));
+        let category_store = Arc::new(PgCategories::new(database.clone()));
+        let categories = Categories::new(category_store.clone(), Arc::clone(&clock), Arc::clone(&ids));
+        let articles = Articles::new(
+            Arc::new(PgArticles::new(database.clone())),
+            category_store,
+            Arc::new(Markdown),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        );
         let macros = Macros::new(
             Arc::new(PgMacros::new(database.clone())),
             Arc::clone(&named),
@@ -706,6 +722,8 @@ impl Desk {
             automation,
             scenes,
             macros,
+            categories: Arc::new(categories),
+            articles: Arc::new(articles),
             macro_effects,
             webhooks: Arc::new(webhooks),
             reauthentication,
@@ -748,6 +766,7 @@ impl Desk {
             rates: config.rates,
             cors_origins: config.cors_origins.clone(),
             api_docs: config.api_docs,
+            public_knowledge_base: config.public_knowledge_base,
             requests_in_flight_max: config.requests_in_flight_max,
             metrics_token: config
                 .metrics_token
@@ -780,6 +799,8 @@ impl Desk {
             rules: Arc::clone(&self.rules),
             scenes: Arc::clone(&self.scenes),
             macros: Arc::clone(&self.macros),
+            categories: Arc::clone(&self.categories),
+            articles: Arc::clone(&self.articles),
             macro_effects: Arc::clone(&self.macro_effects),
             webhooks: Arc::clone(&self.webhooks),
             reauthentication: Arc::clone(&self.reauthentication),
@@ -838,6 +859,7 @@ impl Desk {
         let ticket_sla = Arc::clone(&self.ticket_sla);
         let schedules = Arc::clone(&self.run_schedules);
         let old_calls = Arc::clone(&self.send_calls);
+        let articles = Arc::clone(&self.articles);
         let (runs, old_runs) = (Arc::clone(&schedules), Arc::clone(&schedules));
         Worker::new()
             .with_relay(relay)
@@ -870,6 +892,10 @@ impl Desk {
             .with_sweep(Sweep::new("old_rule_runs", FORGET_EVERY, move || {
                 let runs = Arc::clone(&old_runs);
                 async move { runs.forget(FORGET_ROWS_MAX).await }
+            }))
+            .with_sweep(Sweep::new("article_views", ARTICLE_VIEWS_EVERY, move || {
+                let articles = Arc::clone(&articles);
+                async move { articles.store_views().await }
             }))
             .with_pump(webhooks::pump(Arc::clone(&self.send_calls)))
             .with_sweep(Sweep::new("old_webhook_calls", FORGET_EVERY, move || {

@@ -63,7 +63,7 @@ impl World {
 }
 
 fn guard<T>() -> Guard<'static, T> {
-    Guard::default()
+    Guard::none()
 }
 
 fn renamed(name: &str) -> PolicyChange {
@@ -326,7 +326,7 @@ async fn a_stale_precondition_changes_nothing_and_says_the_version_of_now() {
     let policy = world.makes("Standard").await;
     let stale = Guard {
         expected: Some(Version(7)),
-        ..Guard::default()
+        ..Guard::none()
     };
     let refused = world
         .policies

@@ -295,6 +295,29 @@ impl World {
                 );
                 self.desk.database.batch(&sent).await;
             }
+            // A category of its own, and in it, unless that is what it is about, an article of the agent's or the admin's. The slug is that
+            // of the one or the other.
+            "kb" | "kbarticle" => {
+                let made = self
+                    .done(
+                        "POST",
+                        "/api/v1/admin/kb/categories",
+                        json!({ "name": self.fresh("Category ") }),
+                    )
+                    .await;
+                places.insert(
+                    "slug".to_owned(),
+                    made["slug"].as_str().unwrap_or_default().to_owned(),
+                );
+                places.insert("id".to_owned(), Self::id(&made));
+                places.insert("categoryId".to_owned(), Self::id(&made));
+                if state != "category" {
+                    let article = self.article(state, &mut places).await;
+                    if kind == "kbarticle" {
+                        places.insert("slug".to_owned(), article);
+                    }
+                }
+            }
             "job" => {
                 places.insert("id".to_owned(), self.job(state).await);
             }
@@ -321,6 +344,32 @@ impl World {
         let body = json!({ "name": "m", "visibility": visibility, "teamId": team,
             "actions": [{ "type": "add_note", "value": "x" }] });
         Self::id(&self.done("POST", "/api/v1/macros", body).await)
+    }
+
+    /// An article in the fixture's category; its slug.
+    async fn article(&self, state: &str, places: &mut Places) -> String {
+        let author = if state == "mine" { "agent" } else { "admin" };
+        let body = json!({ "title": self.fresh("Article "), "content": "# One\n\ntwo", "categoryId": places["categoryId"] });
+        let path = "/api/v1/admin/kb/articles";
+        let made = self
+            .desk
+            .post(&self.people[author], path, &body)
+            .await
+            .expect(201)
+            .json();
+        places.insert("id".to_owned(), Self::id(&made));
+        places.insert("number".to_owned(), "1".to_owned());
+        let steps: &[&str] = match state {
+            "review" => &["submit"],
+            "published" => &["publish"],
+            "archived" => &["publish", "archive"],
+            _ => &[],
+        };
+        for step in steps {
+            let path = format!("{path}/{}/{step}", places["id"]);
+            self.done("POST", &path, json!({})).await;
+        }
+        made["slug"].as_str().unwrap_or_default().to_owned()
     }
 
     async fn bring_ticket_to(&self, path: &str, state: &str, caller: &str, places: &mut Places) {

@@ -94,7 +94,7 @@ impl QueueCalls {
         let change = payload.get("data").cloned().unwrap_or_default();
         let ticket = match &event.fact {
             Fact::Ticket { ticket, .. } => Some(ticket.id),
-            Fact::Identity(_) => None,
+            Fact::Identity(_) | Fact::Knowledge(_) => None,
         };
         let wants = |endpoint: &&Endpoint| {
             let content = &endpoint.content;
@@ -129,6 +129,8 @@ impl QueueCalls {
                     seen.person = self.scenes.person(user).await?;
                 }
             }
+            // The event says all that is told of it.
+            Fact::Knowledge(_) => {}
         }
         Ok(Some(seen))
     }

@@ -13,8 +13,8 @@ mod rules;
 mod running;
 mod webhooks;
 
-use kernel::Version;
-use kernel::receipt::ReceiptFor;
+pub use kernel::Guard;
+use kernel::{STALE_TRIES_MAX, Version};
 
 pub use calling::{CALLS_EACH_MAX, QueueCalls, RECORDED_FOR, SendCalls};
 pub use known::{KnownEndpoints, KnownRules, RULES_KNOWN_FOR};
@@ -25,37 +25,6 @@ pub use running::{Automation, EventOutcome, RESUME_AFTER};
 pub use webhooks::{CALLS_KEPT_DAYS, NewSecret, Webhooks};
 
 use crate::error::AutomationError;
-
-/// How often a decision is made anew when others keep changing the same thing first.
-const STALE_TRIES_MAX: u32 = 8;
-
-/// What comes with a command besides its content.
-pub struct Guard<'a, T> {
-    /// The version that the caller saw (`If-Match`); `None` to change whatever is there.
-    pub expected: Option<Version>,
-    /// Makes the receipt from the outcome, to be stored with it.
-    pub receipt: ReceiptFor<'a, T>,
-}
-
-// By hand: derived, they would ask the same of `T`, of which a guard holds nothing.
-impl<T> Clone for Guard<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Guard<'_, T> {}
-
-impl<T: 'static> Guard<'_, T> {
-    /// No precondition and no receipt.
-    #[must_use]
-    pub fn none() -> Self {
-        Self {
-            expected: None,
-            receipt: &kernel::receipt::no_receipt,
-        }
-    }
-}
 
 fn met(expected: Option<Version>, current: Version) -> Result<(), AutomationError> {
     match expected {

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod automation_rules;
 mod jobs;
+mod kb;
 mod macros;
 mod notifications;
 pub(crate) mod ratings;
@@ -40,6 +41,7 @@ pub fn operations() -> Vec<Operation> {
         sla_policies::operations(),
         automation_rules::operations(),
         macros::operations(),
+        kb::operations(),
         webhooks::operations(),
         attachments::operations(),
         notifications::operations(),

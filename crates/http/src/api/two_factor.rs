@@ -24,6 +24,7 @@ use crate::json::Json;
 use crate::path::Path;
 use crate::problem::Problem;
 use crate::routes::{Operation, operation};
+use crate::wire::percent_encoded;
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -172,15 +173,6 @@ impl NewTwoFactorBody {
             qr_svg,
         })
     }
-}
-
-/// Everything but letters, digits and `-._~` as `%XX` (RFC 3986).
-fn percent_encoded(text: &str) -> String {
-    let encoded = text.bytes().map(|byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    });
-    encoded.collect()
 }
 
 /// Begin to set up a second factor
@@ -377,17 +369,4 @@ async fn reset(
         |()| Rendered::no_content(),
     )
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_could_break_an_address_is_encoded() {
-        assert_eq!(
-            percent_encoded("a+b&c=d@example.com/ä"),
-            "a%2Bb%26c%3Dd%40example.com%2F%C3%A4"
-        );
-    }
 }

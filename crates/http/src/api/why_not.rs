@@ -10,6 +10,8 @@ use identity::policy::{About, Operation as PeopleOperation};
 use identity::service::{ChangeAccountError, Explained, Question};
 use identity::{Access, Requirement};
 use kernel::{Actor, Classify, Role, TeamId, UserId};
+use knowledge::KnowledgeError;
+use knowledge::policy::{Rank, Standing};
 use serde::Serialize;
 use ticketing::{
     Action, Explanation, JobAction, JobId, SavedViewId, TicketError, TicketKey, TicketStatus, ViewAction,
@@ -47,6 +49,8 @@ pub(crate) enum Topic {
     Job(JobAction),
     /// That of automation rules.
     Rule(RuleRight, &'static str),
+    /// That of the knowledge base.
+    Knowledge(Rank, &'static str),
     /// None but for the role that it takes at least; what it shows or changes is the caller's anyway.
     Role(Role, &'static str),
 }
@@ -130,6 +134,39 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "listMacros" | "getMacro" | "createMacro" | "updateMacro" | "deleteMacro" => Topic::Role(
             Role::Agent,
             "Staff keep macros for themselves, supervisors and leads for their team, administrators for all.",
+        ),
+        "listKbCategories"
+        | "getKbCategory"
+        | "listKbCategoryArticles"
+        | "listKbArticles"
+        | "getKbArticle" => Topic::Role(Role::User, "Everyone reads what is published."),
+        "voteKbArticle" => Topic::Role(
+            Role::User,
+            "Everyone who is signed in says whether a published article helped.",
+        ),
+        "listAllKbArticles"
+        | "createKbArticle"
+        | "getKbArticleById"
+        | "listKbArticleVersions"
+        | "getKbArticleVersion" => Topic::Knowledge(
+            Rank::Writer,
+            "Staff write articles; agents see their own and what is in review or published, others all.",
+        ),
+        "updateKbArticle" | "revertKbArticle" => Topic::Knowledge(
+            Rank::Writer,
+            "Agents change their own drafts, supervisors and leads of a team and administrators any article.",
+        ),
+        "submitKbArticle" | "reopenKbArticle" => Topic::Knowledge(
+            Rank::Writer,
+            "Agents submit their own drafts and take them back, supervisors and leads of a team and administrators any article.",
+        ),
+        "publishKbArticle" | "archiveKbArticle" => Topic::Knowledge(
+            Rank::Editor,
+            "Supervisors and leads of a team and administrators publish and archive articles.",
+        ),
+        "deleteKbArticle" | "createKbCategory" | "updateKbCategory" | "deleteKbCategory" => Topic::Knowledge(
+            Rank::Keeper,
+            "Leads of a team and administrators delete articles and write categories.",
         ),
         "applyMacro" => Topic::Ticket(&[Action::ReadClocks]),
         "listWebhooks"
@@ -514,6 +551,7 @@ enum Matter {
     View(ViewAction),
     Job(JobAction),
     Rule(RuleRight, &'static str),
+    Knowledge(Rank, &'static str),
     Role(Role, &'static str),
 }
 
@@ -522,7 +560,7 @@ impl Matter {
         match self {
             Matter::Ticket(_) | Matter::View(_) | Matter::Job(_) => true,
             Matter::People(operation) => operation.is_about() != About::Nothing,
-            Matter::Rule(..) | Matter::Role(..) => false,
+            Matter::Rule(..) | Matter::Knowledge(..) | Matter::Role(..) => false,
         }
     }
 }
@@ -540,10 +578,17 @@ fn matter(topic: Topic, action: Option<&str>) -> Result<Matter, String> {
         (Topic::View(action), None) => Ok(Matter::View(action)),
         (Topic::Job(action), None) => Ok(Matter::Job(action)),
         (Topic::Rule(right, rule), None) => Ok(Matter::Rule(right, rule)),
+        (Topic::Knowledge(rank, rule), None) => Ok(Matter::Knowledge(rank, rule)),
         (Topic::Role(role, rule), None) => Ok(Matter::Role(role, rule)),
-        (Topic::People(_) | Topic::View(_) | Topic::Job(_) | Topic::Rule(..) | Topic::Role(..), Some(_)) => {
-            Err("those of operations on tickets".to_owned())
-        }
+        (
+            Topic::People(_)
+            | Topic::View(_)
+            | Topic::Job(_)
+            | Topic::Rule(..)
+            | Topic::Knowledge(..)
+            | Topic::Role(..),
+            Some(_),
+        ) => Err("those of operations on tickets".to_owned()),
     }
 }
 
@@ -613,6 +658,11 @@ async fn decide(
         }
         Matter::Rule(right, rule) => {
             let refusal = right.require(actor).err();
+            Ok(DecisionBody::new(role_of(actor).as_str(), rule, refusal))
+        }
+        Matter::Knowledge(least, rule) => {
+            let rank = Standing::of(Some(actor)).rank;
+            let refusal = (rank < least).then_some(KnowledgeError::Forbidden("do this"));
             Ok(DecisionBody::new(role_of(actor).as_str(), rule, refusal))
         }
         Matter::Role(least, rule) => {

@@ -15,13 +15,18 @@ use crate::routes::{Operation, method_of};
 const PASSWORD: &str = "seven purple lanterns";
 
 /// Operations that strangers may call.
-const OPEN: [&str; 17] = [
+const OPEN: [&str; 22] = [
     "acceptInvitation",
     "downloadAttachment",
     "exchangeSignOn",
     "finishSignOn",
     "forgotPassword",
+    "getKbArticle",
+    "getKbCategory",
     "getRating",
+    "listKbArticles",
+    "listKbCategories",
+    "listKbCategoryArticles",
     "listSignOnProviders",
     "login",
     "putRating",

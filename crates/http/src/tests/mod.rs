@@ -32,6 +32,8 @@ use identity::testing::{Desk, MemoryAudit, MemoryIdentity};
 use kernel::{
     AnswerStore, IdSource, MemoryRateLimits, PortError, Receipt, Role, SequentialIds, StoredAnswer,
 };
+use knowledge::testing::{MemoryArticles, MemoryCategories, PlainMarkup as PlainDocuments};
+use knowledge::{Articles, Categories};
 use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
@@ -137,6 +139,15 @@ impl World {
             clock.clone(),
             Arc::clone(&ids),
         );
+        let category_store = Arc::new(MemoryCategories::default());
+        let categories = Categories::new(category_store.clone(), clock.clone(), Arc::clone(&ids));
+        let articles = Articles::new(
+            Arc::new(MemoryArticles::default()),
+            category_store,
+            Arc::new(PlainDocuments),
+            clock.clone(),
+            Arc::clone(&ids),
+        );
         let ticket_store = Arc::new(MemoryTickets::default());
         let fields =
             FieldDefinitions::new(Arc::new(MemoryFields::default()), clock.clone(), Arc::clone(&ids));
@@ -190,6 +201,8 @@ impl World {
             scenes: Arc::new(MockScenes::new()),
             macros: Arc::new(macros),
             macro_effects: Arc::new(NoMacros),
+            categories: Arc::new(categories),
+            articles: Arc::new(articles),
             webhooks: Arc::new(webhooks),
             reauthentication,
             policy_checks: Arc::new(Unchecked),

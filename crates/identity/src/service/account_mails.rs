@@ -164,7 +164,7 @@ impl Subscriber for AccountMails {
     async fn handle(&self, event: &Event) -> Result<(), HandleError> {
         let fact = match &event.fact {
             Fact::Identity(fact) => fact,
-            Fact::Ticket { .. } => return Ok(()),
+            Fact::Ticket { .. } | Fact::Knowledge(_) => return Ok(()),
         };
         let (owner, content) = match fact {
             IdentityFact::MailAsked { token } => return self.link(event.id, *token).await,

@@ -73,7 +73,7 @@ impl MemoryIdentity {
     pub fn facts(&self) -> Vec<IdentityFact> {
         let identity = |event: Event| match event.fact {
             Fact::Identity(fact) => Some(fact),
-            Fact::Ticket { .. } => None,
+            Fact::Ticket { .. } | Fact::Knowledge(_) => None,
         };
         self.events().into_iter().filter_map(identity).collect()
     }

@@ -420,9 +420,9 @@ struct CountRow {
 }
 
 #[derive(QueryableByName)]
-pub(super) struct PlanRow {
+pub(crate) struct PlanRow {
     #[diesel(sql_type = Json, column_name = "QUERY PLAN")]
-    pub(super) plan: Value,
+    pub(crate) plan: Value,
 }
 
 /// Counts up to the bound; beyond it, what the planner believes.

@@ -42,6 +42,8 @@ pub use directory::PgDirectory;
 pub use drafts::PgDrafts;
 pub use fields::PgFields;
 pub use jobs::PgJobs;
+#[cfg(test)]
+pub(crate) use list::PlanRow;
 pub use routing::PgRouting;
 pub(crate) use rows::NumberRow;
 pub use search::PgSearch;

@@ -186,6 +186,8 @@ pub struct Config {
     pub requests_in_flight_max: usize,
     /// Whether the API's document and its reference are given out.
     pub api_docs: bool,
+    /// Whether strangers read the knowledge base.
+    pub public_knowledge_base: bool,
     /// Origins whose pages may use the API from a browser.
     pub cors_origins: AllowedOrigins,
     /// The PostgreSQL to use; one of its own when unset.
@@ -255,6 +257,7 @@ impl Default for Config {
             behind_tls: false,
             requests_in_flight_max: REQUESTS_IN_FLIGHT_MAX,
             api_docs: true,
+            public_knowledge_base: true,
             cors_origins: AllowedOrigins::default(),
             database_url: None,
             database_owner_url: None,

@@ -228,6 +228,16 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some(config.api_docs.to_string()),
     },
     Setting {
+        name: "public-knowledge-base",
+        group: SERVER,
+        kind: Kind::Switch,
+        help: "Whether published articles can be read without signing in.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.public_knowledge_base, value),
+        show: |config| Some(config.public_knowledge_base.to_string()),
+    },
+    Setting {
         name: "database-url",
         group: DATABASE,
         kind: Kind::Secret,

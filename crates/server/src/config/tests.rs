@@ -119,6 +119,7 @@ fn each_setting_keeps_to_its_rule() {
         ("trusted-proxies", &["", "10.0.0.0/8, ::1"], &["10.0.0.0/33", "x"]),
         ("behind-tls", &["true", "false"], &["", "yes", "1"]),
         ("api-docs", &["true", "false"], &["", "off"]),
+        ("public-knowledge-base", &["true", "false"], &["", "yes"]),
         (
             "requests-in-flight-max",
             &["1", "1000000"],

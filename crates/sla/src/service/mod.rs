@@ -14,8 +14,9 @@ mod tickets;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use kernel::receipt::{ReceiptFor, no_receipt};
-use kernel::{Actor, Clock, EventId, IdSource, Patch, Role, Version, Violation};
+pub use kernel::Guard;
+use kernel::receipt::ReceiptFor;
+use kernel::{Actor, Clock, EventId, IdSource, Patch, Role, STALE_TRIES_MAX, Version, Violation};
 
 pub use error::PolicyError;
 pub use known::KnownPolicies;
@@ -28,9 +29,6 @@ use crate::policy::{
     POLICIES_MAX, PolicyDraft, PolicyFilter, PolicyId, PolicyName, PolicyRef, Promise, SlaPolicy, Terms,
 };
 use crate::port::{PolicyCommit, PolicyCommitError, PolicyEvent, PolicyFact, PolicyStore, PolicyWrite};
-
-/// How often a decision is made anew when somebody else was faster.
-const STALE_TRIES_MAX: usize = 4;
 
 /// What someone may do with policies. The order is the rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,23 +52,6 @@ impl PolicyRight {
                 Role::Agent => PolicyRight::Read,
                 Role::Admin => PolicyRight::Write,
             },
-        }
-    }
-}
-
-/// What makes a command safe: the version that the caller saw, and the receipt that keeps it from happening twice.
-pub struct Guard<'a, T> {
-    /// The version that the caller saw, if they named one.
-    pub expected: Option<Version>,
-    /// Makes the receipt from what came of the command.
-    pub receipt: ReceiptFor<'a, T>,
-}
-
-impl<T> Default for Guard<'_, T> {
-    fn default() -> Self {
-        Self {
-            expected: None,
-            receipt: &no_receipt,
         }
     }
 }

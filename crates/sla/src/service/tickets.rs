@@ -676,7 +676,9 @@ mod tests {
                     TicketFact::SlaBreached { .. } => (ticket.id, "breach"),
                     other => panic!("told of {other:?}"),
                 },
-                PublishedFact::Identity(other) => panic!("told of {other:?}"),
+                other @ (PublishedFact::Identity(_) | PublishedFact::Knowledge(_)) => {
+                    panic!("told of {other:?}")
+                }
             };
             self.clocks.events().iter().map(told).collect()
         }

@@ -35,8 +35,8 @@ mod workflow;
 use std::sync::Arc;
 
 use events::{Cause, Event, Fact, TicketFact};
-use kernel::receipt::ReceiptFor;
-use kernel::{Actor, Clock, IdSource, PortError, Version, Violation};
+pub use kernel::Guard;
+use kernel::{Actor, Clock, IdSource, PortError, STALE_TRIES_MAX, Violation};
 use serde_json::json;
 
 use crate::Settings;
@@ -75,8 +75,6 @@ pub use search::{Found, Search};
 pub use survey::SatisfactionSurvey;
 pub use view::{Related, RelatedWish, TicketView, Written};
 
-/// How often a decision is made anew when others keep changing the ticket first.
-const STALE_TRIES_MAX: u32 = 8;
 /// Who tells of clocks, in events and in the history.
 const SLA: &str = "sla";
 /// How often a new ticket takes the next number when another writer used one of ours.
@@ -92,34 +90,6 @@ pub struct Tickets {
     settings: Settings,
     fields: Option<Arc<FieldDefinitions>>,
     levels: Arc<dyn ServiceLevels>,
-}
-
-/// What comes with a command besides its content.
-pub struct Guard<'a, T> {
-    /// The version that the caller saw (`If-Match`), as its audience counts; `None` to change whatever is there.
-    pub expected: Option<Version>,
-    /// Makes the receipt from the outcome, to be stored with it.
-    pub receipt: ReceiptFor<'a, T>,
-}
-
-// By hand: derived, they would ask the same of `T`, of which a guard holds nothing.
-impl<T> Clone for Guard<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Guard<'_, T> {}
-
-impl<T: 'static> Guard<'_, T> {
-    /// No precondition and no receipt.
-    #[must_use]
-    pub fn none() -> Self {
-        Self {
-            expected: None,
-            receipt: &kernel::receipt::no_receipt,
-        }
-    }
 }
 
 impl Tickets {
@@ -411,7 +381,7 @@ fn is_empty(commit: &TicketCommit) -> bool {
 fn what(event: &Event) -> Option<&TicketFact> {
     match &event.fact {
         Fact::Ticket { ticket: _, what } => Some(what),
-        Fact::Identity(_) => None,
+        Fact::Identity(_) | Fact::Knowledge(_) => None,
     }
 }
 

@@ -371,7 +371,7 @@ impl Subscriber for Routing {
     async fn handle(&self, event: &Event) -> Result<(), HandleError> {
         let team = match &event.fact {
             Fact::Ticket { ticket, what } => made_waiting(ticket, what),
-            Fact::Identity(_) => None,
+            Fact::Identity(_) | Fact::Knowledge(_) => None,
         };
         if let Some(team) = team {
             let mut left = EVENT_MAX_TICKETS;

@@ -82,7 +82,7 @@ impl Subscriber for SatisfactionSurvey {
     async fn handle(&self, event: &Event) -> Result<(), HandleError> {
         let (summary, what) = match &event.fact {
             Fact::Ticket { ticket, what } => (ticket, what),
-            Fact::Identity(_) => return Ok(()),
+            Fact::Identity(_) | Fact::Knowledge(_) => return Ok(()),
         };
         if !resolves(event, what, summary.requester) {
             return Ok(());
