@@ -7,7 +7,7 @@
 //! Linked alone, the crate tells slugs, trees and differences without a store:
 //!
 //! ```
-//! use knowledge::{Difference, Slug, difference};
+//! use insightdesk_knowledge::{Difference, Slug, difference};
 //!
 //! assert_eq!(Slug::of("Wie ändere ich mein Paßwort?", 200).as_str(), "wie-andere-ich-mein-paßwort");
 //! let parts = difference("one\ntwo\n", "one\n2\n");

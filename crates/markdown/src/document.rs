@@ -135,10 +135,10 @@ fn words(node: Node<'_>) -> String {
             | NodeValue::Heading(_)
             | NodeValue::Item(_)
             | NodeValue::TableRow(_)
-            | NodeValue::TableCell => {
-                if !words.is_empty() {
-                    words.push('\n');
-                }
+            | NodeValue::TableCell
+                if !words.is_empty() =>
+            {
+                words.push('\n');
             }
             _ => {}
         }

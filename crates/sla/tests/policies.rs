@@ -398,10 +398,10 @@ async fn every_refusal_has_a_code_of_its_own() {
 #[tokio::test]
 async fn who_is_always_overtaken_gives_up_and_says_that_it_is_busy() {
     let mut store = MockPolicyStore::new();
-    store.expect_policies().times(4).returning(|| Ok(Vec::new()));
+    store.expect_policies().times(8).returning(|| Ok(Vec::new()));
     store
         .expect_commit()
-        .times(4)
+        .times(8)
         .returning(|_| Err(PolicyCommitError::Stale));
     let clock = Arc::new(ManualClock::at(at("2026-06-01T12:00:00Z")));
     let policies = SlaPolicies::new(Arc::new(store), clock, Arc::new(SequentialIds::default()));

@@ -1,10 +1,6 @@
 //! What every store of the knowledge base must do.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a store that does otherwise fails the suite"
-)]
+#![expect(clippy::expect_used, reason = "a store that does otherwise fails the suite")]
 
 use chrono::TimeDelta;
 use events::{Event, Fact, KnowledgeFact};
