@@ -15,3 +15,18 @@ pub(crate) fn escaped(text: &str) -> String {
     }
     html
 }
+/// Runs of a text as HTML that is safe to show: escaped, the matches in `<mark>` and no other element.
+pub(crate) fn marked<'a>(runs: impl Iterator<Item = (&'a str, bool)>) -> String {
+    let mut html = String::new();
+    for (text, is_match) in runs {
+        let text = escaped(text);
+        if is_match {
+            html.push_str("<mark>");
+            html.push_str(&text);
+            html.push_str("</mark>");
+        } else {
+            html.push_str(&text);
+        }
+    }
+    html
+}

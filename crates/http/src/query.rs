@@ -406,7 +406,8 @@ impl Query {
         }
     }
 
-    fn limit(&mut self) -> PageLimit {
+    /// How many rows to show (`limit`), of a list that has one page.
+    pub fn limit(&mut self) -> PageLimit {
         let Some(value) = self.take("limit") else {
             return PageLimit::DEFAULT;
         };

@@ -5,7 +5,7 @@ use kernel::{Position, UserId, Version};
 
 use crate::category::CategoryId;
 use crate::slug::Slug;
-use crate::value::{ArticleContent, ArticleTitle, Excerpt};
+use crate::value::{ArticleContent, ArticleTitle, Excerpt, Language};
 
 kernel::id_type! {
     /// An article of the knowledge base.
@@ -133,6 +133,8 @@ pub struct Article {
     pub slug: Slug,
     /// What it says.
     pub text: ArticleText,
+    /// The language that it is written in.
+    pub language: Language,
     /// The category that it lies in.
     pub category: CategoryId,
     /// Who wrote it first.
@@ -164,6 +166,8 @@ pub struct ArticleCard {
     pub title: ArticleTitle,
     /// What it is about in short.
     pub excerpt: Excerpt,
+    /// The language that it is written in.
+    pub language: Language,
     /// The category that it lies in.
     pub category: CategoryId,
     /// Who wrote it first.
@@ -206,6 +210,7 @@ impl From<Article> for ArticleCard {
             id,
             slug,
             text,
+            language,
             category,
             author,
             status,
@@ -221,6 +226,7 @@ impl From<Article> for ArticleCard {
             slug,
             title: text.title,
             excerpt: text.excerpt,
+            language,
             category,
             author,
             status,
@@ -243,4 +249,24 @@ pub struct ArticleVersion {
     pub editor: Option<UserId>,
     /// When.
     pub created_at: DateTime<Utc>,
+}
+
+/// An article that a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The article.
+    pub card: ArticleCard,
+    /// Its title, in runs.
+    pub title: Vec<Run>,
+    /// Pieces of its Markdown with what was searched for, in runs.
+    pub pieces: Vec<Run>,
+}
+
+/// A run of a text that was searched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The text, with no markup of ours.
+    pub text: String,
+    /// Whether it is what was searched for.
+    pub is_match: bool,
 }

@@ -26,14 +26,14 @@ pub mod testing;
 mod value;
 
 pub use article::{
-    Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Step,
+    Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Hit, Run, Step,
 };
 pub use category::{CATEGORIES_MAX, Category, CategoryId, DEPTH_MAX, Tree, TreeFault};
 pub use compare::{Difference, difference};
 pub use port::{
     ArticleChange, ArticleCommit, ArticleCommitError, ArticleFilter, ArticleOrder, ArticleStore,
     CategoryCommit, CategoryCommitError, CategoryStore, CategoryWrite, Found, Heading, Markup, Rendered,
-    Revision,
+    Revision, Search,
 };
 pub use service::{
     ArticleEdit, ArticleShown, Articles, Categories, CategoryEdit, Guard, KnowledgeError, NewArticle,
@@ -41,6 +41,6 @@ pub use service::{
 };
 pub use slug::Slug;
 pub use value::{
-    ArticleContent, ArticleTitle, CONTENT_MAX_CHARS, CategoryName, Description, Excerpt, Icon, PLACE_MAX,
-    Place,
+    ArticleContent, ArticleTitle, CONTENT_MAX_CHARS, CategoryName, Description, Excerpt, Icon, Language,
+    PLACE_MAX, Place, SEARCH_MAX_CHARS, SearchText,
 };

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use events::Event;
 use kernel::{Page, PageLimit, PortError, Position, Receipt, UserId, Version};
 
-use crate::article::{Article, ArticleCard, ArticleId, ArticleStatus, ArticleVersion, Feedback};
+use crate::article::{Article, ArticleCard, ArticleId, ArticleStatus, ArticleVersion, Feedback, Hit};
 use crate::category::{Category, CategoryId, Tree};
 use crate::slug::Slug;
+use crate::value::{Language, SearchText};
 
 /// The state of the tree as a whole: it moves with every change of any category, whoever made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,19 @@ pub enum Found {
     Moved(Slug),
 }
 
+/// What readers search for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// The words.
+    pub text: SearchText,
+    /// The language that they, and the articles, are in.
+    pub language: Language,
+    /// The categories to search; `None` for all.
+    pub categories: Option<Vec<CategoryId>>,
+    /// How many articles to show.
+    pub limit: PageLimit,
+}
+
 /// Keeps the articles.
 #[async_trait]
 pub trait ArticleStore: Send + Sync {
@@ -129,6 +143,13 @@ pub trait ArticleStore: Send + Sync {
         after: Option<Position>,
         limit: PageLimit,
     ) -> Result<Page<ArticleCard>, PortError>;
+
+    /// The published articles of a language that fit a search best, the best first. One that has more of the words, rarer ones, has them
+    /// in its title or headings, or together, fits better. Must find nothing that is not published, whatever the words.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn find(&self, search: &Search) -> Result<Vec<Hit>, PortError>;
 
     /// Stores a decision with its event and receipt whole, or nothing of it.
     ///

@@ -84,6 +84,56 @@ impl Excerpt {
     }
 }
 
+/// The most characters of a search.
+pub const SEARCH_MAX_CHARS: usize = 200;
+
+texts! {
+    /// What is searched for: 1 to 200 characters on one line.
+    SearchText = TextRule::line(1, SEARCH_MAX_CHARS);
+}
+
+/// The language of an article: a code of two or three letters, perhaps with a region (`de`, `pt-br`). It decides which forms of a word
+/// are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Language(String);
+
+impl Language {
+    /// A language as someone names it; capitals do not count.
+    ///
+    /// # Errors
+    /// `bad_language` when it is no code.
+    pub fn parse(pointer: &str, raw: &str) -> Result<Self, Violation> {
+        let code = raw.to_ascii_lowercase();
+        let (language, region) = code.split_once('-').unwrap_or((&code, "xx"));
+        let letters = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+        let fits =
+            (2..=3).contains(&language.len()) && letters(language) && region.len() == 2 && letters(region);
+        if !fits {
+            let message = "must be a language like en or pt-br";
+            return Err(Violation::new(pointer, "bad_language", message));
+        }
+        Ok(Self(code))
+    }
+
+    /// A language as a store holds it.
+    #[must_use]
+    pub fn stored(code: String) -> Self {
+        Self(code)
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Language {
+    fn default() -> Self {
+        Self("en".to_owned())
+    }
+}
+
 /// A place among siblings, the least first: 0 to 9,999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place(i32);
@@ -119,6 +169,22 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_language_is_a_code() {
+        for (raw, fits) in [
+            ("en", true),
+            ("pt-BR", true),
+            ("gsw", true),
+            ("", false),
+            ("english", false),
+            ("e1", false),
+            ("en-", false),
+        ] {
+            assert_eq!(Language::parse("/language", raw).is_ok(), fits, "{raw}");
+        }
+        assert_eq!(Language::parse("", "pt-BR").unwrap().as_str(), "pt-br");
+    }
 
     #[test]
     fn an_excerpt_ends_with_a_word_within_its_bound() {

@@ -372,6 +372,7 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
     use super::sql_types::ArticleStatus;
+    use super::sql_types::Tsvector;
 
     kb_articles (id) {
         id -> Uuid,
@@ -396,6 +397,9 @@ diesel::table! {
         text_number -> Int4,
         editor_id -> Nullable<Uuid>,
         excerpt_is_made -> Bool,
+        #[max_length = 10]
+        language -> Varchar,
+        words -> Nullable<Tsvector>,
     }
 }
 

@@ -139,7 +139,8 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         | "getKbCategory"
         | "listKbCategoryArticles"
         | "listKbArticles"
-        | "getKbArticle" => Topic::Role(Role::User, "Everyone reads what is published."),
+        | "getKbArticle"
+        | "searchKb" => Topic::Role(Role::User, "Everyone reads what is published."),
         "voteKbArticle" => Topic::Role(
             Role::User,
             "Everyone who is signed in says whether a published article helped.",

@@ -12,17 +12,17 @@ use kernel::{
 
 use super::{KnowledgeError, SLUG_NUMBERS_MAX, Thing, ViewCounter, met};
 use crate::article::{
-    Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Step,
+    Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Hit, Step,
 };
 use crate::category::CategoryId;
 use crate::compare::{Difference, difference};
 use crate::policy::{Rank, Standing};
 use crate::port::{
     ArticleChange, ArticleCommit, ArticleCommitError, ArticleFilter, ArticleOrder, ArticleStore,
-    CategoryStore, Found, Markup, Rendered,
+    CategoryStore, Found, Markup, Rendered, Search,
 };
 use crate::slug::Slug;
-use crate::value::{ArticleContent, ArticleTitle, Excerpt};
+use crate::value::{ArticleContent, ArticleTitle, Excerpt, Language, SearchText};
 
 /// The most characters of an article's slug.
 const SLUG_MAX_CHARS: usize = 200;
@@ -50,6 +50,8 @@ pub struct NewArticle {
     pub category: CategoryId,
     /// What it is to be called in addresses; made of the title when absent.
     pub slug: Option<Slug>,
+    /// The language that it is written in.
+    pub language: Language,
 }
 
 impl NewArticle {
@@ -75,6 +77,8 @@ pub struct ArticleEdit {
     pub category: Option<CategoryId>,
     /// Another slug; the old one leads there, too.
     pub slug: Option<Slug>,
+    /// Another language.
+    pub language: Option<Language>,
 }
 
 /// An article as it is shown.
@@ -136,6 +140,7 @@ impl Articles {
             excerpt,
             category,
             slug: wished,
+            language,
         } = new;
         let rendered = self.markup.render(content.as_str());
         let now = self.clock.now();
@@ -150,6 +155,7 @@ impl Articles {
                 excerpt_is_made: excerpt.is_none(),
                 excerpt: excerpt.unwrap_or_else(|| Excerpt::made_of(&rendered.plain)),
             },
+            language,
             category,
             author,
             status: ArticleStatus::Draft,
@@ -246,6 +252,30 @@ impl Articles {
             .await?)
     }
 
+    /// The published articles that fit a search best, the best first; those of a category with all that lies in it.
+    ///
+    /// # Errors
+    /// [`KnowledgeError::NotFound`] for a category that there is not.
+    pub async fn find(
+        &self,
+        text: SearchText,
+        language: Language,
+        category: Option<&Slug>,
+        limit: PageLimit,
+    ) -> Result<Vec<Hit>, KnowledgeError> {
+        let categories = match category {
+            None => None,
+            Some(slug) => Some(self.below(slug).await?),
+        };
+        let search = Search {
+            text,
+            language,
+            categories,
+            limit,
+        };
+        Ok(self.store.find(&search).await?)
+    }
+
     /// One page of the articles that the caller may see, the latest changed first; for staff.
     ///
     /// # Errors
@@ -288,6 +318,7 @@ impl Articles {
                 excerpt,
                 category,
                 slug,
+                language,
             } = edit.clone();
             let mut changed = article;
             let text = &mut changed.text;
@@ -303,6 +334,7 @@ impl Articles {
             }
             changed.category = category.unwrap_or(changed.category);
             changed.slug = slug.unwrap_or(changed.slug);
+            changed.language = language.unwrap_or(changed.language);
             Ok(changed)
         })
         .await

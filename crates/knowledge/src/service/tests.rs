@@ -13,7 +13,7 @@ use crate::slug::Slug;
 use crate::testing::{
     MemoryArticles, MemoryCategories, PlainMarkup, build, contract_articles, contract_categories,
 };
-use crate::value::{ArticleContent, ArticleTitle, CategoryName, Excerpt, Place};
+use crate::value::{ArticleContent, ArticleTitle, CategoryName, Excerpt, Language, Place};
 
 const AUTHOR: UserId = UserId(Uuid::from_u128(1));
 const OTHER: UserId = UserId(Uuid::from_u128(2));
@@ -88,6 +88,7 @@ impl World {
             excerpt: None,
             category: self.top,
             slug: None,
+            language: Language::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use kernel::{Actor, Membership, Person, Role, TeamId, TeamRole, UserId, Version}
 use crate::article::{Article, ArticleId, ArticleStatus, ArticleText, Feedback};
 use crate::category::{Category, CategoryId};
 use crate::slug::Slug;
-use crate::value::{ArticleContent, ArticleTitle, CategoryName, Excerpt, Place};
+use crate::value::{ArticleContent, ArticleTitle, CategoryName, Excerpt, Language, Place};
 
 /// Some moment.
 #[must_use]
@@ -50,6 +50,7 @@ pub fn article(id: ArticleId) -> Article {
         id,
         slug: Slug::stored(format!("article-{}", id.0.simple())),
         text: text("Title", "Content"),
+        language: Language::default(),
         category: CategoryId(Uuid::nil()),
         author: UserId(Uuid::nil()),
         status: ArticleStatus::Draft,

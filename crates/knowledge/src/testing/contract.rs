@@ -11,10 +11,10 @@ use crate::article::{Article, ArticleId, ArticleStatus, Feedback};
 use crate::category::{Category, CategoryId};
 use crate::port::{
     ArticleChange, ArticleCommit, ArticleCommitError, ArticleFilter, ArticleOrder, ArticleStore,
-    CategoryCommit, CategoryCommitError, CategoryStore, CategoryWrite, Found,
+    CategoryCommit, CategoryCommitError, CategoryStore, CategoryWrite, Found, Search,
 };
 use crate::slug::Slug;
-use crate::value::{CategoryName, Description, Icon, Place};
+use crate::value::{CategoryName, Description, Icon, Language, Place, SearchText};
 
 fn event(ids: &dyn IdSource) -> Event {
     let fact = KnowledgeFact::CategoryChanged {
@@ -218,6 +218,7 @@ pub async fn contract_articles(
     assert_eq!(store.published(&first.slug).await.expect("not published"), None);
 
     lists(store, &published, &heir, people).await;
+    searches(store, &published, &heir).await;
     votes(store, &published, people).await;
 
     let deleted = ArticleChange::Delete {
@@ -318,6 +319,41 @@ async fn lists(store: &dyn ArticleStore, published: &Article, heir: &Article, pe
         after = page.next;
     }
     assert_eq!(after, None);
+}
+
+/// Of two articles, `published` says "content" in its text, and so does `heir`, in review and titled "Title".
+async fn searches(store: &dyn ArticleStore, published: &Article, heir: &Article) {
+    let find = async |text: &str, language: &str, categories: Option<Vec<CategoryId>>| {
+        let search = Search {
+            text: SearchText::stored(text.to_owned()),
+            language: Language::stored(language.to_owned()),
+            categories,
+            limit: PageLimit::DEFAULT,
+        };
+        let hits = store.find(&search).await.expect("a search");
+        hits.into_iter().map(|hit| hit.card.id).collect::<Vec<_>>()
+    };
+    assert_eq!(find("content", "en", None).await, [published.id]);
+    assert_eq!(find("CONTENT nonsense", "en", None).await, [published.id]);
+    assert_eq!(
+        find("content", "en", Some(vec![published.category])).await,
+        [published.id]
+    );
+    for (text, language, categories) in [
+        ("content", "de", None),
+        ("content", "en", Some(vec![heir.category])),
+        ("content", "en", Some(Vec::new())),
+        // What the one in review says.
+        ("title", "en", None),
+        ("nonsense", "en", None),
+        ("the", "en", None),
+        ("' & | ! ( <-> :* \\", "en", None),
+    ] {
+        assert!(
+            find(text, language, categories).await.is_empty(),
+            "{text} {language}"
+        );
+    }
 }
 
 async fn votes(store: &dyn ArticleStore, article: &Article, [one, other]: [UserId; 2]) {

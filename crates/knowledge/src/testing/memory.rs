@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use events::Event;
 use kernel::{Page, PageLimit, PortError, Position, Receipt, UserId};
 
-use crate::article::{Article, ArticleCard, ArticleId, ArticleStatus, ArticleVersion, Feedback};
+use crate::article::{Article, ArticleCard, ArticleId, ArticleStatus, ArticleVersion, Feedback, Hit, Run};
 use crate::category::{Category, CategoryId, Tree};
 use crate::policy::{Rank, Standing};
 use crate::port::{
     ArticleChange, ArticleCommit, ArticleCommitError, ArticleFilter, ArticleOrder, ArticleStore,
     CategoryCommit, CategoryCommitError, CategoryStore, CategoryWrite, Found, Markup, Rendered, Revision,
+    Search,
 };
 use crate::slug::Slug;
 
@@ -227,6 +228,56 @@ impl ArticleStore for MemoryArticles {
         });
         cards.truncate(limit.rows() + 1);
         Ok(Page::from_rows(cards, limit, position))
+    }
+
+    /// By how many of the words stand in the title, then in the text, as they are.
+    async fn find(&self, search: &Search) -> Result<Vec<Hit>, PortError> {
+        let words: Vec<String> = search
+            .text
+            .as_str()
+            .split_whitespace()
+            .map(str::to_lowercase)
+            .collect();
+        let count = |text: &str| {
+            let text = text.to_lowercase();
+            words
+                .iter()
+                .filter(|word| text.split_whitespace().any(|there| there == **word))
+                .count()
+        };
+        let state = self.lock();
+        let mut found: Vec<_> = state
+            .all
+            .values()
+            .filter(|one| one.status == ArticleStatus::Published && one.language == search.language)
+            .filter(|one| {
+                search
+                    .categories
+                    .as_ref()
+                    .is_none_or(|these| these.contains(&one.category))
+            })
+            .map(|one| {
+                (
+                    (count(one.text.title.as_str()), count(one.text.content.as_str())),
+                    one,
+                )
+            })
+            .filter(|(score, _)| *score != (0, 0))
+            .collect();
+        found.sort_by_key(|(score, one)| (std::cmp::Reverse(*score), one.id.0));
+        found.truncate(search.limit.rows());
+        let run = |text: &str| {
+            vec![Run {
+                text: text.to_owned(),
+                is_match: false,
+            }]
+        };
+        let hit = |(_, one): (_, &Article)| Hit {
+            title: run(one.text.title.as_str()),
+            pieces: run(one.text.content.as_str()),
+            card: ArticleCard::from(one.clone()),
+        };
+        Ok(found.into_iter().map(hit).collect())
     }
 
     async fn commit(&self, commit: ArticleCommit) -> Result<(), ArticleCommitError> {

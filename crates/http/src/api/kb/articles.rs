@@ -6,7 +6,8 @@ use identity::Scope;
 use kernel::{Guard, Patch, UserId, Violation, Violations};
 use knowledge::{
     ArticleContent, ArticleEdit, ArticleFilter, ArticleId, ArticleShown, ArticleStatus, ArticleTitle,
-    ArticleVersion, CategoryId, Difference, Excerpt, KnowledgeError, NewArticle, Step, VersionShown,
+    ArticleVersion, CategoryId, Difference, Excerpt, KnowledgeError, Language, NewArticle, Step,
+    VersionShown,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -118,6 +119,9 @@ struct CreateBody {
     /// What it is to be called in addresses: small letters and digits with single hyphens between them. Made of the title when absent.
     #[schema(min_length = 1, max_length = 200, examples("reset-your-password"))]
     slug: Option<String>,
+    /// The language that it is written in, which decides which forms of a word searches take for the same; `en` when absent.
+    #[schema(examples("de", "pt-br"))]
+    language: Option<String>,
 }
 
 impl CreateBody {
@@ -128,8 +132,10 @@ impl CreateBody {
             excerpt,
             category_id,
             slug,
+            language,
         } = self;
         let mut faults = Violations::new();
+        let language = language.map(|code| faults.check(Language::parse("/language", &code)));
         let title = faults.check(ArticleTitle::parse("/title", &title));
         let content = faults.check(ArticleContent::parse("/content", &content));
         let excerpt = excerpt.map(|text| faults.check(Excerpt::parse("/excerpt", &text)));
@@ -142,6 +148,7 @@ impl CreateBody {
                 excerpt: excerpt.flatten(),
                 category: CategoryId(category_id),
                 slug: slug.flatten(),
+                language: language.flatten().unwrap_or_default(),
             }),
             _ => Err(Problem::internal("an article is neither good nor bad")),
         }
@@ -224,6 +231,10 @@ struct UpdateBody {
     #[serde(default, deserialize_with = "json::patch")]
     #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 200)]
     slug: Patch<String>,
+    /// Another language.
+    #[serde(default, deserialize_with = "json::patch")]
+    #[schema(value_type = Option<String>, nullable = false, examples("de"))]
+    language: Patch<String>,
 }
 
 impl UpdateBody {
@@ -234,8 +245,11 @@ impl UpdateBody {
             excerpt,
             category_id,
             slug,
+            language,
         } = self;
         let mut faults = Violations::new();
+        let language = not_null(&mut faults, "/language", language)
+            .and_then(|code| faults.check(Language::parse("/language", &code)));
         let title = not_null(&mut faults, "/title", title)
             .and_then(|title| faults.check(ArticleTitle::parse("/title", &title)));
         let content = not_null(&mut faults, "/content", content)
@@ -252,6 +266,7 @@ impl UpdateBody {
             excerpt,
             category,
             slug,
+            language,
         })
     }
 }

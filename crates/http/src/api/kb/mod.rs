@@ -139,6 +139,9 @@ struct CardBody {
     slug: String,
     /// What it is about in short.
     excerpt: String,
+    /// The language that it is written in.
+    #[schema(examples("en"))]
+    language: String,
     /// The category that it lies in.
     category_id: Uuid,
     /// Who wrote it first.
@@ -168,6 +171,7 @@ impl From<ArticleCard> for CardBody {
             slug,
             title,
             excerpt,
+            language,
             category: CategoryId(category),
             author,
             status,
@@ -186,6 +190,7 @@ impl From<ArticleCard> for CardBody {
             title: title.as_str().to_owned(),
             slug: slug.as_str().to_owned(),
             excerpt: excerpt.as_str().to_owned(),
+            language: language.as_str().to_owned(),
             category_id: category,
             author_id: author.0,
             status: status.as_str(),

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ticketing::{
-    Activity, ActivityId, Audience, Excerpt, Message, Note, NoteId, PersonCard, Rating, Related, Run,
+    Activity, ActivityId, Audience, Excerpt, Message, Note, NoteId, PersonCard, Rating, Related,
     Satisfaction, TeamCard, Ticket, TicketChannel, TicketPriority, TicketStatus, TicketView, Visibility,
     action,
 };
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::api::attachments::AttachmentBody;
-use crate::html::escaped;
+use crate::html::marked;
 use crate::wire::Timestamp;
 
 macro_rules! name_enum {
@@ -262,17 +262,7 @@ pub(super) struct HighlightBody {
 impl HighlightBody {
     fn new(excerpt: &Excerpt) -> Self {
         let Excerpt { part, message, runs } = excerpt;
-        let mut html = String::new();
-        for Run { text, is_match } in runs {
-            let text = escaped(text);
-            if *is_match {
-                html.push_str("<mark>");
-                html.push_str(&text);
-                html.push_str("</mark>");
-            } else {
-                html.push_str(&text);
-            }
-        }
+        let html = marked(runs.iter().map(|run| (run.text.as_str(), run.is_match)));
         Self {
             part: part.as_str(),
             message_id: message.map(|id| id.0),
