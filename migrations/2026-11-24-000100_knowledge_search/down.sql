@@ -1,3 +1,12 @@
+DROP INDEX kb_articles_publish_idx;
+ALTER TABLE kb_articles DROP COLUMN publish_at;
+DROP TABLE kb_searches;
+DROP TRIGGER f_keep_terms ON kb_articles;
+DROP TRIGGER f_keep_terms_of_new ON kb_articles;
+DROP FUNCTION keep_kb_terms();
+DROP FUNCTION kb_terms_of(text, text);
+DROP TABLE kb_terms;
+DROP EXTENSION IF EXISTS pg_trgm;
 DROP INDEX kb_articles_words_idx, kb_articles_language_idx;
 ALTER TABLE kb_articles DROP COLUMN words;
 ALTER TABLE kb_articles DROP COLUMN language;

@@ -40,12 +40,13 @@ const IDENTITY: &[&str] = &[
     "uuid",
 ];
 
-/// The knowledge base makes slugs of titles and tells texts apart.
+/// The knowledge base makes slugs of titles, tells texts apart and forgives misspelt words.
 const KNOWLEDGE: &[&str] = &[
     "async-trait",
     "chrono",
     "serde",
     "similar",
+    "strsim",
     "thiserror",
     "unicode-normalization",
     "uuid",

@@ -83,7 +83,8 @@ impl From<&Actor> for Cause {
                 system @ (SystemActor::AutoClose
                 | SystemActor::Import
                 | SystemActor::Routing
-                | SystemActor::Automation),
+                | SystemActor::Automation
+                | SystemActor::Publishing),
             ) => Cause::System(system.as_str().to_owned()),
         }
     }

@@ -18,7 +18,7 @@ use identity::{
     Teams, TwoFactor, WhyNot,
 };
 use kernel::{Actor, AnswerStore, Clock, IdSource, PortError, RateLimits};
-use knowledge::{Articles, Categories};
+use knowledge::{ArticleSearch, Articles, Categories};
 use notifications::Inbox;
 use sla::{DocumentChecks, SlaPolicies, TicketSla};
 use ticketing::{
@@ -205,6 +205,8 @@ pub struct AppParts {
     pub categories: Arc<Categories>,
     /// Its articles.
     pub articles: Arc<Articles>,
+    /// Searches them.
+    pub article_search: Arc<ArticleSearch>,
     /// Where events are sent.
     pub webhooks: Arc<Webhooks>,
     /// Proves once more who someone is.

@@ -11,7 +11,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, web};
-use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, TimeDelta, Utc};
 use kernel::{Page, PageLimit, Position, Violations};
 use serde::Serialize;
 use serde_json::Value;
@@ -349,6 +349,18 @@ impl Query {
             );
         }
         time
+    }
+
+    /// A day of the calendar: 2026-01-31.
+    pub fn day(&mut self, name: &str) -> Option<NaiveDate> {
+        let value = self.take(name)?;
+        let day = NaiveDate::parse_from_str(&value, "%Y-%m-%d")
+            .ok()
+            .filter(|day| (1..=9999).contains(&day.year()));
+        if day.is_none() {
+            self.refuse(name, "not_a_day", "must be a day: 2026-01-31".to_owned());
+        }
+        day
     }
 
     /// An order out of `offered`, whose names come with a minus in front for descending; `None` when absent.

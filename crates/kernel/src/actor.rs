@@ -125,6 +125,8 @@ pub enum SystemActor {
     Routing,
     /// Carries out what rules decided.
     Automation,
+    /// Publishes articles at their time.
+    Publishing,
 }
 
 impl SystemActor {
@@ -136,6 +138,7 @@ impl SystemActor {
             SystemActor::Import => "import",
             SystemActor::Routing => "routing",
             SystemActor::Automation => "automation",
+            SystemActor::Publishing => "publishing",
         }
     }
 }

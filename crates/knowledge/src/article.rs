@@ -141,6 +141,8 @@ pub struct Article {
     pub author: UserId,
     /// Where it stands.
     pub status: ArticleStatus,
+    /// When it is to be published, if that is settled.
+    pub publish_at: Option<DateTime<Utc>>,
     /// When it was first there for readers, since it was last a draft.
     pub published_at: Option<DateTime<Utc>>,
     /// What readers said.
@@ -174,6 +176,8 @@ pub struct ArticleCard {
     pub author: UserId,
     /// Where it stands.
     pub status: ArticleStatus,
+    /// When it is to be published, if that is settled.
+    pub publish_at: Option<DateTime<Utc>>,
     /// When it was first there for readers.
     pub published_at: Option<DateTime<Utc>>,
     /// What readers said.
@@ -214,6 +218,7 @@ impl From<Article> for ArticleCard {
             category,
             author,
             status,
+            publish_at,
             published_at,
             feedback,
             text_number: _,
@@ -230,6 +235,7 @@ impl From<Article> for ArticleCard {
             category,
             author,
             status,
+            publish_at,
             published_at,
             feedback,
             created_at,
@@ -249,24 +255,4 @@ pub struct ArticleVersion {
     pub editor: Option<UserId>,
     /// When.
     pub created_at: DateTime<Utc>,
-}
-
-/// An article that a search found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
-    /// The article.
-    pub card: ArticleCard,
-    /// Its title, in runs.
-    pub title: Vec<Run>,
-    /// Pieces of its Markdown with what was searched for, in runs.
-    pub pieces: Vec<Run>,
-}
-
-/// A run of a text that was searched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// The text, with no markup of ours.
-    pub text: String,
-    /// Whether it is what was searched for.
-    pub is_match: bool,
 }

@@ -111,6 +111,19 @@ impl Tree {
         self.categories.iter().find(|one| one.slug == *slug)
     }
 
+    /// The category of this slug and all that lie in it, however deep.
+    #[must_use]
+    pub fn below(&self, slug: &Slug) -> Option<Vec<CategoryId>> {
+        let mut below = HashSet::from([self.by_slug(slug)?.id]);
+        // Each stands behind the one it lies in.
+        for one in &self.categories {
+            if one.parent.is_some_and(|parent| below.contains(&parent)) {
+                below.insert(one.id);
+            }
+        }
+        Some(below.into_iter().collect())
+    }
+
     /// The categories that one lies in, from the top, with itself at the end; as many as can lie one in the other.
     #[must_use]
     pub fn path(&self, id: CategoryId) -> Vec<&Category> {

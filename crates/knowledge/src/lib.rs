@@ -19,27 +19,33 @@ mod category;
 mod compare;
 pub mod policy;
 pub mod port;
+mod search;
 mod service;
 mod slug;
+mod synonyms;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod value;
 
 pub use article::{
-    Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Hit, Run, Step,
+    Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Step,
 };
 pub use category::{CATEGORIES_MAX, Category, CategoryId, DEPTH_MAX, Tree, TreeFault};
 pub use compare::{Difference, difference};
 pub use port::{
     ArticleChange, ArticleCommit, ArticleCommitError, ArticleFilter, ArticleOrder, ArticleStore,
     CategoryCommit, CategoryCommitError, CategoryStore, CategoryWrite, Found, Heading, Markup, Rendered,
-    Revision, Search,
+    Revision, SearchStore,
+};
+pub use search::{
+    Alternative, Correction, Hit, Run, Search, SearchFound, SearchReport, Searched, SearchedOften, Spellings,
 };
 pub use service::{
-    ArticleEdit, ArticleShown, Articles, Categories, CategoryEdit, Guard, KnowledgeError, NewArticle,
-    NewCategory, Thing, VersionShown, ViewCounter,
+    ArticleEdit, ArticleSearch, ArticleShown, Articles, Categories, CategoryEdit, Guard, KnowledgeError,
+    NewArticle, NewCategory, Thing, VersionShown, Wanted,
 };
 pub use slug::Slug;
+pub use synonyms::{SynonymFault, Synonyms};
 pub use value::{
     ArticleContent, ArticleTitle, CONTENT_MAX_CHARS, CategoryName, Description, Excerpt, Icon, Language,
     PLACE_MAX, Place, SEARCH_MAX_CHARS, SearchText,

@@ -2,13 +2,15 @@
 //! [`testing::contract`](crate::testing::contract).
 
 use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
 use events::Event;
 use kernel::{Page, PageLimit, PortError, Position, Receipt, UserId, Version};
 
-use crate::article::{Article, ArticleCard, ArticleId, ArticleStatus, ArticleVersion, Feedback, Hit};
+use crate::article::{Article, ArticleCard, ArticleId, ArticleStatus, ArticleVersion, Feedback};
 use crate::category::{Category, CategoryId, Tree};
+use crate::search::{Hit, Search, SearchReport, Searched, Spellings};
 use crate::slug::Slug;
-use crate::value::{Language, SearchText};
+use crate::value::Language;
 
 /// The state of the tree as a whole: it moves with every change of any category, whoever made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,19 +106,6 @@ pub enum Found {
     Moved(Slug),
 }
 
-/// What readers search for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Search {
-    /// The words.
-    pub text: SearchText,
-    /// The language that they, and the articles, are in.
-    pub language: Language,
-    /// The categories to search; `None` for all.
-    pub categories: Option<Vec<CategoryId>>,
-    /// How many articles to show.
-    pub limit: PageLimit,
-}
-
 /// Keeps the articles.
 #[async_trait]
 pub trait ArticleStore: Send + Sync {
@@ -144,12 +133,11 @@ pub trait ArticleStore: Send + Sync {
         limit: PageLimit,
     ) -> Result<Page<ArticleCard>, PortError>;
 
-    /// The published articles of a language that fit a search best, the best first. One that has more of the words, rarer ones, has them
-    /// in its title or headings, or together, fits better. Must find nothing that is not published, whatever the words.
+    /// The articles, drafts and those in review, that were to be published by `now`, the longest waiting first, `most` at the most.
     ///
     /// # Errors
     /// When the store cannot be reached.
-    async fn find(&self, search: &Search) -> Result<Vec<Hit>, PortError>;
+    async fn due(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<ArticleId>, PortError>;
 
     /// Stores a decision with its event and receipt whole, or nothing of it.
     ///
@@ -291,4 +279,39 @@ pub struct Heading {
 pub trait Markup: Send + Sync {
     /// What is shown of a text, whatever it is.
     fn render(&self, markdown: &str) -> Rendered;
+}
+
+/// Searches the published articles, and keeps what was searched for.
+#[async_trait]
+pub trait SearchStore: Send + Sync {
+    /// The published articles of a language that fit a search best, the best first. One that has more of the words, rarer ones, has them
+    /// in its title or headings, or together, fits better. Must find nothing that is not published, whatever the words.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn find(&self, search: &Search) -> Result<Vec<Hit>, PortError>;
+
+    /// What published articles know of these words, and of one that was begun. Must tell no word of another article.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn spellings(
+        &self,
+        language: &Language,
+        words: &[String],
+        begun: Option<&str>,
+    ) -> Result<Spellings, PortError>;
+
+    /// Adds to how often something was searched for, up to the store's bound of different texts on a day; what is older than a year
+    /// is forgotten.
+    ///
+    /// # Errors
+    /// When the store cannot be reached; then nothing was added.
+    async fn add_searches(&self, searches: &[(Searched, u32)]) -> Result<(), PortError>;
+
+    /// What was searched for from one day to another, both of them counted in.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    async fn searches(&self, from: NaiveDate, to: NaiveDate) -> Result<SearchReport, PortError>;
 }

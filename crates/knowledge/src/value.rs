@@ -5,6 +5,8 @@ use kernel::text::TextRule;
 
 /// The most characters of an article's Markdown.
 pub const CONTENT_MAX_CHARS: usize = 64 * 1024;
+/// The most characters of a search.
+pub const SEARCH_MAX_CHARS: usize = 200;
 /// The greatest place among siblings; the least is 0.
 pub const PLACE_MAX: i32 = 9_999;
 
@@ -54,6 +56,8 @@ texts! {
     ArticleContent = TextRule::block(1, CONTENT_MAX_CHARS);
     /// What an article is about in short: 1 to 500 characters on one line.
     Excerpt = TextRule::line(1, 500);
+    /// What is searched for: 1 to 200 characters on one line.
+    SearchText = TextRule::line(1, SEARCH_MAX_CHARS);
 }
 
 /// The most characters of an excerpt that is made.
@@ -84,17 +88,9 @@ impl Excerpt {
     }
 }
 
-/// The most characters of a search.
-pub const SEARCH_MAX_CHARS: usize = 200;
-
-texts! {
-    /// What is searched for: 1 to 200 characters on one line.
-    SearchText = TextRule::line(1, SEARCH_MAX_CHARS);
-}
-
 /// The language of an article: a code of two or three letters, perhaps with a region (`de`, `pt-br`). It decides which forms of a word
 /// are the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Language(String);
 
 impl Language {

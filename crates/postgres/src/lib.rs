@@ -39,7 +39,7 @@ pub use identity::{
     AuditRow, PgApiKeys, PgAudit, PgPeople, PgSecurity, PgSessions, PgSetup, PgSignOn, PgTeams, PgTokens,
     PgTwoFactor, PgUsers,
 };
-pub use knowledge::{PgArticles, PgCategories};
+pub use knowledge::{PgArticleSearch, PgArticles, PgCategories};
 pub use migrations::MigrateError;
 pub use notifications::PgNotifications;
 pub use outbox::PgOutbox;

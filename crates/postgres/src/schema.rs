@@ -400,6 +400,7 @@ diesel::table! {
         #[max_length = 10]
         language -> Varchar,
         words -> Nullable<Tsvector>,
+        publish_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -430,6 +431,30 @@ diesel::table! {
         #[max_length = 200]
         slug -> Varchar,
         article_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    kb_searches (day, language, query) {
+        day -> Date,
+        #[max_length = 10]
+        language -> Varchar,
+        #[max_length = 200]
+        query -> Varchar,
+        searches -> Int8,
+        found_nothing -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    kb_terms (language, term) {
+        #[max_length = 10]
+        language -> Varchar,
+        term -> Text,
     }
 }
 
@@ -1090,6 +1115,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     kb_articles,
     kb_categories,
     kb_old_slugs,
+    kb_searches,
+    kb_terms,
     kb_tree,
     macros,
     notifications,

@@ -34,14 +34,15 @@ use identity::{
     Reauthentication, Security, SessionControl, Sessions, SignOn, Teams, TwoFactor, WhyNot,
 };
 use kernel::{AnswerStore, Clock, IdSource, PortError, RateLimits};
-use knowledge::{Articles, Categories};
+use knowledge::{ArticleSearch, Articles, Categories};
 use local_postgres::Cluster;
 use notifications::{Inbox, NotificationStore, NotifyPeople};
 use postgres::{
-    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgArticles, PgAudit, PgCategories, PgClocks,
-    PgDirectory, PgDrafts, PgFacts, PgFields, PgJobs, PgMacros, PgNotifications, PgOutbox, PgPeople,
-    PgPolicies, PgRateLimits, PgRouting, PgRules, PgRuns, PgSearch, PgSecurity, PgSessions, PgSetup,
-    PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, PgWebhooks, Role, RolesError,
+    ConnectError, Database, MigrateError, PgAnswers, PgApiKeys, PgArticleSearch, PgArticles, PgAudit,
+    PgCategories, PgClocks, PgDirectory, PgDrafts, PgFacts, PgFields, PgJobs, PgMacros, PgNotifications,
+    PgOutbox, PgPeople, PgPolicies, PgRateLimits, PgRouting, PgRules, PgRuns, PgSearch, PgSecurity,
+    PgSessions, PgSetup, PgSignOn, PgTeams, PgTickets, PgTokens, PgTwoFactor, PgUsers, PgViews, PgWebhooks,
+    Role, RolesError,
 };
 use sla::{KnownPolicies, PolicyStore, SlaPolicies, TicketSla};
 use ticketing::{
@@ -85,7 +86,9 @@ const TAKE_UP_EVERY: Duration = Duration::from_secs(1);
 const SLA_EVERY: Duration = Duration::from_secs(1);
 /// How long a rule's time waits at the most until a node looks for it.
 const SCHEDULES_EVERY: Duration = Duration::from_secs(5);
-/// How often it is stored how often articles were read.
+/// How long an article's time waits at the most until a node looks for it.
+const ARTICLE_TIMES_EVERY: Duration = Duration::from_secs(5);
+/// How often it is stored how often articles were read and what was searched for.
 const ARTICLE_VIEWS_EVERY: Duration = Duration::from_secs(5);
 /// How often rules' runs are counted, and those that a node left over looked for.
 const RUNS_EVERY: Duration = Duration::from_secs(5);
@@ -218,6 +221,8 @@ pub struct Desk {
     pub categories: Arc<Categories>,
     /// Its articles.
     pub articles: Arc<Articles>,
+    /// Searches them.
+    pub article_search: Arc<ArticleSearch>,
     macro_effects: Arc<dyn MacroEffects>,
     /// Where events are sent.
     pub webhooks: Arc<Webhooks>,
@@ -661,8 +666,16 @@ impl Desk {
         ));
         let category_store = Arc::new(PgCategories::new(database.clone()));
         let categories = Categories::new(category_store.clone(), Arc::clone(&clock), Arc::clone(&ids));
+        let article_store = Arc::new(PgArticles::new(database.clone()));
+        let article_search = ArticleSearch::new(
+            Arc::new(PgArticleSearch::new(database.clone())),
+            article_store.clone(),
+            category_store.clone(),
+            config.knowledge_synonyms.clone(),
+            Arc::clone(&clock),
+        );
         let articles = Articles::new(
-            Arc::new(PgArticles::new(database.clone())),
+            article_store,
             category_store,
             Arc::new(Markdown),
             Arc::clone(&clock),
@@ -723,7 +736,8 @@ impl Desk {
             scenes,
             macros,
             categories: Arc::new(categories),
-            articles: Arc::new(articles),
+            articles: Arc::new(articles.with_four_eyes(config.knowledge_four_eyes)),
+            article_search: Arc::new(article_search),
             macro_effects,
             webhooks: Arc::new(webhooks),
             reauthentication,
@@ -801,6 +815,7 @@ impl Desk {
             macros: Arc::clone(&self.macros),
             categories: Arc::clone(&self.categories),
             articles: Arc::clone(&self.articles),
+            article_search: Arc::clone(&self.article_search),
             macro_effects: Arc::clone(&self.macro_effects),
             webhooks: Arc::clone(&self.webhooks),
             reauthentication: Arc::clone(&self.reauthentication),
@@ -860,6 +875,8 @@ impl Desk {
         let schedules = Arc::clone(&self.run_schedules);
         let old_calls = Arc::clone(&self.send_calls);
         let articles = Arc::clone(&self.articles);
+        let due_articles = Arc::clone(&self.articles);
+        let searches = Arc::clone(&self.article_search);
         let (runs, old_runs) = (Arc::clone(&schedules), Arc::clone(&schedules));
         Worker::new()
             .with_relay(relay)
@@ -896,6 +913,14 @@ impl Desk {
             .with_sweep(Sweep::new("article_views", ARTICLE_VIEWS_EVERY, move || {
                 let articles = Arc::clone(&articles);
                 async move { articles.store_views().await }
+            }))
+            .with_sweep(Sweep::new("article_searches", ARTICLE_VIEWS_EVERY, move || {
+                let searches = Arc::clone(&searches);
+                async move { searches.store_searches().await }
+            }))
+            .with_sweep(Sweep::new("article_times", ARTICLE_TIMES_EVERY, move || {
+                let articles = Arc::clone(&due_articles);
+                async move { articles.publish_due().await }
             }))
             .with_pump(webhooks::pump(Arc::clone(&self.send_calls)))
             .with_sweep(Sweep::new("old_webhook_calls", FORGET_EVERY, move || {

@@ -140,7 +140,9 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         | "listKbCategoryArticles"
         | "listKbArticles"
         | "getKbArticle"
-        | "searchKb" => Topic::Role(Role::User, "Everyone reads what is published."),
+        | "searchKb"
+        | "suggestKbArticles"
+        | "listRelatedKbArticles" => Topic::Role(Role::User, "Everyone reads what is published."),
         "voteKbArticle" => Topic::Role(
             Role::User,
             "Everyone who is signed in says whether a published article helped.",
@@ -164,6 +166,10 @@ pub(crate) fn topic(operation_id: &str) -> Option<Topic> {
         "publishKbArticle" | "archiveKbArticle" => Topic::Knowledge(
             Rank::Editor,
             "Supervisors and leads of a team and administrators publish and archive articles.",
+        ),
+        "getKbAnalytics" => Topic::Knowledge(
+            Rank::Editor,
+            "Supervisors and leads of a team and administrators see what readers search for.",
         ),
         "deleteKbArticle" | "createKbCategory" | "updateKbCategory" | "deleteKbCategory" => Topic::Knowledge(
             Rank::Keeper,

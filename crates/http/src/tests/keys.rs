@@ -15,7 +15,7 @@ use crate::routes::{Operation, method_of};
 const PASSWORD: &str = "seven purple lanterns";
 
 /// Operations that strangers may call.
-const OPEN: [&str; 23] = [
+const OPEN: [&str; 25] = [
     "acceptInvitation",
     "downloadAttachment",
     "exchangeSignOn",
@@ -27,6 +27,7 @@ const OPEN: [&str; 23] = [
     "listKbArticles",
     "listKbCategories",
     "listKbCategoryArticles",
+    "listRelatedKbArticles",
     "listSignOnProviders",
     "login",
     "putRating",
@@ -37,6 +38,7 @@ const OPEN: [&str; 23] = [
     "searchKb",
     "setup",
     "startSignOn",
+    "suggestKbArticles",
     "verifyEmail",
     "verifyTwoFactor",
 ];

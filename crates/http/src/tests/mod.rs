@@ -33,7 +33,7 @@ use kernel::{
     AnswerStore, IdSource, MemoryRateLimits, PortError, Receipt, Role, SequentialIds, StoredAnswer,
 };
 use knowledge::testing::{MemoryArticles, MemoryCategories, PlainMarkup as PlainDocuments};
-use knowledge::{Articles, Categories};
+use knowledge::{ArticleSearch, Articles, Categories, Synonyms};
 use notifications::Inbox;
 use notifications::testing::MemoryNotifications;
 use serde_json::Value;
@@ -141,8 +141,16 @@ impl World {
         );
         let category_store = Arc::new(MemoryCategories::default());
         let categories = Categories::new(category_store.clone(), clock.clone(), Arc::clone(&ids));
+        let article_store = Arc::new(MemoryArticles::default());
+        let article_search = ArticleSearch::new(
+            article_store.clone(),
+            article_store.clone(),
+            category_store.clone(),
+            Synonyms::default(),
+            clock.clone(),
+        );
         let articles = Articles::new(
-            Arc::new(MemoryArticles::default()),
+            article_store,
             category_store,
             Arc::new(PlainDocuments),
             clock.clone(),
@@ -203,6 +211,7 @@ impl World {
             macro_effects: Arc::new(NoMacros),
             categories: Arc::new(categories),
             articles: Arc::new(articles),
+            article_search: Arc::new(article_search),
             webhooks: Arc::new(webhooks),
             reauthentication,
             policy_checks: Arc::new(Unchecked),

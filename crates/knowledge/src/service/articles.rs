@@ -2,28 +2,32 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use events::{Event, Fact, KnowledgeFact};
 use kernel::receipt::ReceiptFor;
 use kernel::{
-    Actor, Clock, Guard, IdSource, Page, PageLimit, Patch, PortError, Position, STALE_TRIES_MAX, Version,
-    Violation,
+    Actor, Clock, Guard, IdSource, Page, PageLimit, Patch, PortError, Position, STALE_TRIES_MAX, SystemActor,
+    Version, Violation,
 };
 
-use super::{KnowledgeError, SLUG_NUMBERS_MAX, Thing, ViewCounter, met};
+use super::{KnowledgeError, SLUG_NUMBERS_MAX, Tally, Thing, met};
 use crate::article::{
-    Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Hit, Step,
+    Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Step,
 };
 use crate::category::CategoryId;
 use crate::compare::{Difference, difference};
 use crate::policy::{Rank, Standing};
 use crate::port::{
     ArticleChange, ArticleCommit, ArticleCommitError, ArticleFilter, ArticleOrder, ArticleStore,
-    CategoryStore, Found, Markup, Rendered, Search,
+    CategoryStore, Found, Markup, Rendered,
 };
 use crate::slug::Slug;
-use crate::value::{ArticleContent, ArticleTitle, Excerpt, Language, SearchText};
+use crate::value::{ArticleContent, ArticleTitle, Excerpt, Language};
 
+/// How far ahead a publication can be settled.
+const PUBLISH_AHEAD_MAX: TimeDelta = TimeDelta::days(366);
+/// How many articles are published at their time in one go.
+const DUE_MAX: usize = 100;
 /// The most characters of an article's slug.
 const SLUG_MAX_CHARS: usize = 200;
 
@@ -32,7 +36,8 @@ pub struct Articles {
     store: Arc<dyn ArticleStore>,
     categories: Arc<dyn CategoryStore>,
     markup: Arc<dyn Markup>,
-    views: ViewCounter,
+    views: Tally<ArticleId>,
+    four_eyes: bool,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
 }
@@ -79,6 +84,8 @@ pub struct ArticleEdit {
     pub slug: Option<Slug>,
     /// Another language.
     pub language: Option<Language>,
+    /// When it is to be published, or that it is not.
+    pub publish_at: Patch<DateTime<Utc>>,
 }
 
 /// An article as it is shown.
@@ -113,10 +120,17 @@ impl Articles {
             store,
             categories,
             markup,
-            views: ViewCounter::default(),
+            views: Tally::default(),
+            four_eyes: false,
             clock,
             ids,
         }
+    }
+
+    /// The same, where nobody publishes what they began.
+    #[must_use]
+    pub fn with_four_eyes(self, four_eyes: bool) -> Self {
+        Self { four_eyes, ..self }
     }
 
     /// Begins an article, as a draft.
@@ -159,6 +173,7 @@ impl Articles {
             category,
             author,
             status: ArticleStatus::Draft,
+            publish_at: None,
             published_at: None,
             feedback: Feedback::default(),
             text_number: 1,
@@ -239,7 +254,13 @@ impl Articles {
     ) -> Result<Page<ArticleCard>, KnowledgeError> {
         let categories = match category {
             None => None,
-            Some(slug) => Some(self.below(slug).await?),
+            Some(slug) => {
+                let (tree, _) = self.categories.tree().await?;
+                Some(
+                    tree.below(slug)
+                        .ok_or(KnowledgeError::NotFound(Thing::Category))?,
+                )
+            }
         };
         let filter = ArticleFilter {
             status: Some(ArticleStatus::Published),
@@ -250,30 +271,6 @@ impl Articles {
             .store
             .articles(&filter, ArticleOrder::Published, after, limit)
             .await?)
-    }
-
-    /// The published articles that fit a search best, the best first; those of a category with all that lies in it.
-    ///
-    /// # Errors
-    /// [`KnowledgeError::NotFound`] for a category that there is not.
-    pub async fn find(
-        &self,
-        text: SearchText,
-        language: Language,
-        category: Option<&Slug>,
-        limit: PageLimit,
-    ) -> Result<Vec<Hit>, KnowledgeError> {
-        let categories = match category {
-            None => None,
-            Some(slug) => Some(self.below(slug).await?),
-        };
-        let search = Search {
-            text,
-            language,
-            categories,
-            limit,
-        };
-        Ok(self.store.find(&search).await?)
     }
 
     /// One page of the articles that the caller may see, the latest changed first; for staff.
@@ -310,6 +307,7 @@ impl Articles {
         edit: &ArticleEdit,
         guard: Guard<'_, ArticleShown>,
     ) -> Result<ArticleShown, KnowledgeError> {
+        let now = self.clock.now();
         self.change(actor, id, guard, "edited", |standing, article| {
             writable(standing, &article)?;
             let ArticleEdit {
@@ -319,7 +317,13 @@ impl Articles {
                 category,
                 slug,
                 language,
+                publish_at,
             } = edit.clone();
+            let publishes = standing.takes(Step::Publish, &article);
+            if !publish_at.is_keep() {
+                self.may_publish(standing, &article)?;
+            }
+            let before = article.text.clone();
             let mut changed = article;
             let text = &mut changed.text;
             text.title = title.unwrap_or_else(|| text.title.clone());
@@ -335,6 +339,13 @@ impl Articles {
             changed.category = category.unwrap_or(changed.category);
             changed.slug = slug.unwrap_or(changed.slug);
             changed.language = language.unwrap_or(changed.language);
+            match publish_at {
+                // What was settled was settled for the text as it stood.
+                Patch::Keep if !publishes && changed.text != before => changed.publish_at = None,
+                Patch::Keep => {}
+                Patch::Set(at) => changed.publish_at = Some(plannable(at, now)?),
+                Patch::Clear => changed.publish_at = None,
+            }
             Ok(changed)
         })
         .await
@@ -354,31 +365,63 @@ impl Articles {
     ) -> Result<ArticleShown, KnowledgeError> {
         let now = self.clock.now();
         self.change(actor, id, guard, step.done(), |standing, article| {
-            if !standing.takes(step, &article) {
+            if step == Step::Publish {
+                self.may_publish(standing, &article)?;
+            } else if !standing.takes(step, &article) {
                 return Err(KnowledgeError::Forbidden(match step {
                     Step::Submit => "submit the articles of others",
-                    Step::Publish => "publish articles; supervisors, team leads and administrators may",
+                    Step::Publish => "publish articles",
                     Step::Archive => "archive articles; supervisors, team leads and administrators may",
                     Step::Reopen => "make this article a draft again",
                 }));
             }
-            if !step.is_open_from(article.status) {
-                return Err(KnowledgeError::NotAllowed {
-                    from: article.status,
-                    step,
-                });
-            }
-            Ok(Article {
-                status: step.leads_to(),
-                published_at: match step {
-                    Step::Publish => Some(now),
-                    Step::Reopen => None,
-                    Step::Submit | Step::Archive => article.published_at,
-                },
-                ..article
-            })
+            open(step, article.status)?;
+            Ok(taken(step, article, now))
         })
         .await
+    }
+
+    /// Publishes what was to be published by now; gives how many articles that were. One that cannot be is left for the next time.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn publish_due(&self) -> Result<u64, PortError> {
+        let now = self.clock.now();
+        let actor = Actor::System(SystemActor::Publishing);
+        let mut published = 0;
+        for id in self.store.due(now, DUE_MAX).await? {
+            let guard = Guard::none();
+            let done = self.change(&actor, id, guard, Step::Publish.done(), |_, article| {
+                // Another node, or a person, may have been faster.
+                let is_due = article.publish_at.is_some_and(|at| at <= now);
+                if is_due && Step::Publish.is_open_from(article.status) {
+                    Ok(taken(Step::Publish, article, now))
+                } else {
+                    Ok(article)
+                }
+            });
+            match done.await {
+                Ok(shown) => published += u64::from(shown.article.published_at == Some(now)),
+                Err(KnowledgeError::Port(error)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(published)
+    }
+
+    /// Whether someone may publish an article now or settle when it is to be.
+    fn may_publish(&self, standing: Standing, article: &Article) -> Result<(), KnowledgeError> {
+        if !standing.takes(Step::Publish, article) {
+            return Err(KnowledgeError::Forbidden(
+                "publish articles; supervisors, team leads and administrators may",
+            ));
+        }
+        if self.four_eyes && standing.person == Some(article.author) {
+            return Err(KnowledgeError::Forbidden(
+                "publish their own articles; another one may",
+            ));
+        }
+        open(Step::Publish, article.status)
     }
 
     /// Makes an article say what it said in an earlier version; that is a new version.
@@ -503,7 +546,14 @@ impl Articles {
     /// # Errors
     /// When the store cannot be reached; then it is kept for the next time.
     pub async fn store_views(&self) -> Result<u64, PortError> {
-        self.views.flush(&self.store).await
+        let views = self.views.take();
+        if !views.is_empty()
+            && let Err(error) = self.store.add_views(&views).await
+        {
+            self.views.put_back(views);
+            return Err(error);
+        }
+        Ok(views.len() as u64)
     }
 
     /// What an article would be after a decision, stored; `decide` is asked anew when another overtook it.
@@ -583,18 +633,6 @@ impl Articles {
         }
     }
 
-    /// A category and all that lie in it.
-    async fn below(&self, slug: &Slug) -> Result<Vec<CategoryId>, KnowledgeError> {
-        let (tree, _) = self.categories.tree().await?;
-        let top = tree
-            .by_slug(slug)
-            .ok_or(KnowledgeError::NotFound(Thing::Category))?
-            .id;
-        let is_below = |id: CategoryId| tree.path(id).iter().any(|above| above.id == top);
-        let ids = tree.as_slice().iter().map(|one| one.id);
-        Ok(ids.filter(|id| is_below(*id)).collect())
-    }
-
     fn told(&self, actor: &Actor, at: DateTime<Utc>, article: &Article, change: &str) -> Event {
         let fact = KnowledgeFact::ArticleChanged {
             article: article.id.0,
@@ -604,6 +642,39 @@ impl Articles {
             change: change.to_owned(),
         };
         Event::new(self.ids.as_ref(), at, actor, Fact::Knowledge(fact))
+    }
+}
+
+/// Whether a step can be taken from there.
+fn open(step: Step, from: ArticleStatus) -> Result<(), KnowledgeError> {
+    if step.is_open_from(from) {
+        Ok(())
+    } else {
+        Err(KnowledgeError::NotAllowed { from, step })
+    }
+}
+
+/// The article after a step.
+fn taken(step: Step, article: Article, now: DateTime<Utc>) -> Article {
+    Article {
+        status: step.leads_to(),
+        publish_at: article.publish_at.filter(|_| step == Step::Submit),
+        published_at: match step {
+            Step::Publish => Some(now),
+            Step::Reopen => None,
+            Step::Submit | Step::Archive => article.published_at,
+        },
+        ..article
+    }
+}
+
+/// A time at which an article can be published: later, within a year.
+fn plannable(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Violation> {
+    if at > now && at <= now + PUBLISH_AHEAD_MAX {
+        Ok(at)
+    } else {
+        let message = "must be later than now, by a year at the most";
+        Err(Violation::new("/publishAt", "out_of_range", message))
     }
 }
 

@@ -9,11 +9,13 @@ use crate::article::{ArticleId, ArticleStatus, Step};
 use crate::category::{Category, CategoryId, DEPTH_MAX};
 use crate::compare::Difference;
 use crate::port::{ArticleFilter, CategoryStore as _};
+use crate::search::SearchFound;
 use crate::slug::Slug;
+use crate::synonyms::Synonyms;
 use crate::testing::{
     MemoryArticles, MemoryCategories, PlainMarkup, build, contract_articles, contract_categories,
 };
-use crate::value::{ArticleContent, ArticleTitle, CategoryName, Excerpt, Language, Place};
+use crate::value::{ArticleContent, ArticleTitle, CategoryName, Excerpt, Language, Place, SearchText};
 
 const AUTHOR: UserId = UserId(Uuid::from_u128(1));
 const OTHER: UserId = UserId(Uuid::from_u128(2));
@@ -92,6 +94,28 @@ impl World {
         }
     }
 
+    async fn published(&self, title: &str, content: &str) -> ArticleId {
+        let new = NewArticle {
+            content: ArticleContent::stored(content.to_owned()),
+            ..self.draft(title)
+        };
+        let shown = self.articles.create(&writer(), new, &no_receipt).await.unwrap();
+        self.take(&editor(), shown.article.id, Step::Publish)
+            .await
+            .unwrap();
+        shown.article.id
+    }
+
+    fn search(&self, synonyms: &str) -> ArticleSearch {
+        ArticleSearch::new(
+            self.article_store.clone(),
+            self.article_store.clone(),
+            self.category_store.clone(),
+            Synonyms::parse(synonyms).unwrap(),
+            self.clock.clone(),
+        )
+    }
+
     async fn written(&self, title: &str) -> ArticleId {
         let shown = self
             .articles
@@ -121,7 +145,7 @@ async fn the_stores_in_memory_keep_their_contracts() {
     let store = MemoryArticles::default();
     let categories = [CategoryId(Uuid::from_u128(11)), CategoryId(Uuid::from_u128(12))];
     categories.iter().for_each(|category| store.know(*category));
-    contract_articles(&store, &ids, categories, [AUTHOR, OTHER]).await;
+    contract_articles((&store, &store), &ids, categories, [AUTHOR, OTHER]).await;
 }
 
 #[tokio::test]
@@ -463,4 +487,193 @@ async fn categories_make_a_tree_that_nothing_breaks() {
         .unwrap();
     let (tree, _) = world.category_store.tree().await.unwrap();
     assert_eq!(tree.as_slice().len(), DEPTH_MAX);
+}
+
+fn wanted(text: &str) -> Wanted {
+    Wanted {
+        text: SearchText::stored(text.to_owned()),
+        language: Language::default(),
+        category: None,
+        limit: PageLimit::DEFAULT,
+    }
+}
+
+#[tokio::test]
+async fn a_search_understands_what_is_misspelt_begun_or_called_otherwise() {
+    let world = World::new().await;
+    let password = world.published("Password forgotten", "Ask for another").await;
+    let computer = world.published("Computer", "It hums").await;
+    let _ = world.written("Passport").await;
+    let search = world.search("pc, computer\nlog in, password");
+    let ids = |found: &SearchFound| -> Vec<ArticleId> { found.hits.iter().map(|hit| hit.card.id).collect() };
+    for (text, expected, corrected) in [
+        ("password", vec![password], vec![]),
+        ("pasword", vec![password], vec![("pasword", vec!["password"])]),
+        ("my PC", vec![computer], vec![]),
+        ("cannot log in", vec![password], vec![]),
+        ("comptuer", vec![computer], vec![("comptuer", vec!["computer"])]),
+        // What is not published corrects nothing.
+        ("pasport", vec![], vec![]),
+        ("comp", vec![], vec![]),
+    ] {
+        let found = search.find(None, wanted(text)).await.unwrap();
+        assert_eq!(ids(&found), expected, "{text}");
+        let told: Vec<_> = found
+            .corrections
+            .iter()
+            .map(|one| {
+                (
+                    one.word.as_str(),
+                    one.instead.iter().map(String::as_str).collect(),
+                )
+            })
+            .collect();
+        assert_eq!(told, corrected, "{text}");
+    }
+    for (text, expected) in [
+        ("comp", vec![computer]),
+        ("c", vec![]),
+        // A word that is finished is not completed.
+        ("comp ", vec![]),
+        ("pasword com", vec![password, computer]),
+    ] {
+        let mut found = ids(&search.suggest(wanted(text)).await.unwrap());
+        found.sort_unstable();
+        assert_eq!(found, expected, "{text}");
+    }
+    let nowhere = Wanted {
+        category: Some(Slug::stored("nowhere".to_owned())),
+        ..wanted("computer")
+    };
+    let refused = search.find(None, nowhere).await.unwrap_err();
+    assert_eq!(refused.code(), "category.not_found");
+    // Related to one are others that have words of its title.
+    let reset = world.published("Reset", "Another password").await;
+    let slug = Slug::stored("password-forgotten".to_owned());
+    let related = search.related(&slug, PageLimit::DEFAULT).await.unwrap();
+    assert_eq!(related.iter().map(|card| card.id).collect::<Vec<_>>(), [reset]);
+    let draft = search
+        .related(&Slug::stored("passport".to_owned()), PageLimit::DEFAULT)
+        .await;
+    assert_eq!(draft.unwrap_err().code(), "article.not_found");
+}
+
+#[tokio::test]
+async fn what_readers_search_for_and_do_not_find_is_counted() {
+    let world = World::new().await;
+    let _ = world.published("Password", "x").await;
+    let search = world.search("");
+    for (reader, text) in [
+        (None, "password"),
+        (None, " PASSWORD "),
+        (Some(build::customer(OTHER)), "invoice  copy"),
+        (Some(writer()), "invoice copy"),
+    ] {
+        let _ = search.find(reader.as_ref(), wanted(text)).await.unwrap();
+    }
+    let _ = search.suggest(wanted("invo")).await.unwrap();
+    let today = build::noon().date_naive();
+    assert_eq!(search.store_searches().await.unwrap(), 2);
+    assert_eq!(search.store_searches().await.unwrap(), 0);
+    let report = search.report(&editor(), today, today).await.unwrap();
+    assert_eq!((report.searches, report.without_hits), (3, 1));
+    assert_eq!(report.most_searched[0].text, "password");
+    assert_eq!(report.most_missed[0].text, "invoice copy");
+    for actor in [writer(), build::customer(OTHER)] {
+        let refused = search.report(&actor, today, today).await.unwrap_err();
+        assert_eq!(refused.code(), "access.forbidden");
+    }
+    let days = chrono::TimeDelta::days;
+    for from in [today + days(1), today - days(366)] {
+        let refused = search.report(&editor(), from, today).await.unwrap_err();
+        assert_eq!(refused.violations()[0].pointer, "/from");
+    }
+    // While there are searches, nothing waits for long.
+    let _ = search.find(None, wanted("late")).await.unwrap();
+    world.clock.advance(chrono::TimeDelta::seconds(10));
+    let _ = search.find(None, wanted("late")).await.unwrap();
+    assert_eq!(search.report(&editor(), today, today).await.unwrap().searches, 5);
+}
+
+#[tokio::test]
+async fn an_article_is_published_once_at_its_time() {
+    let world = World::new().await;
+    let minutes = |minutes| build::noon() + chrono::TimeDelta::minutes(minutes);
+    let at = |at: Patch<_>| ArticleEdit {
+        publish_at: at,
+        ..ArticleEdit::default()
+    };
+    let id = world.written("Later").await;
+    let settle = async |actor: &Actor, when| world.articles.edit(actor, id, &at(when), Guard::none()).await;
+    let refused = settle(&writer(), Patch::Set(minutes(5))).await.unwrap_err();
+    assert_eq!(refused.code(), "access.forbidden");
+    for bad in [minutes(0), minutes(60 * 24 * 366 + 1)] {
+        let refused = settle(&editor(), Patch::Set(bad)).await.unwrap_err();
+        assert_eq!(refused.violations()[0].pointer, "/publishAt");
+    }
+    let settled = settle(&editor(), Patch::Set(minutes(5))).await.unwrap();
+    assert_eq!(settled.article.publish_at, Some(minutes(5)));
+    // Reviewed meanwhile, it stays settled; written on by one who may not publish, it does not.
+    world.take(&writer(), id, Step::Submit).await.unwrap();
+    assert_eq!(world.articles.publish_due().await.unwrap(), 0);
+    world.clock.advance(chrono::TimeDelta::minutes(5));
+    let events = world.article_store.events().len();
+    let (one, other) = tokio::join!(world.articles.publish_due(), world.articles.publish_due());
+    assert_eq!(one.unwrap() + other.unwrap(), 1);
+    assert_eq!(world.article_store.events().len(), events + 1);
+    let shown = world.articles.show(&writer(), id).await.unwrap().article;
+    assert_eq!(
+        (shown.status, shown.published_at, shown.publish_at),
+        (ArticleStatus::Published, Some(minutes(5)), None)
+    );
+    let refused = settle(&editor(), Patch::Set(minutes(50))).await.unwrap_err();
+    assert_eq!(refused.code(), "article.transition_not_allowed");
+
+    let own = world.written("Own").await;
+    let edit = async |actor: &Actor, edit: ArticleEdit| {
+        let shown = world.articles.edit(actor, own, &edit, Guard::none()).await;
+        shown.unwrap().article.publish_at
+    };
+    let text = |content: &str| ArticleEdit {
+        content: Some(ArticleContent::stored(content.to_owned())),
+        ..ArticleEdit::default()
+    };
+    assert_eq!(
+        edit(&editor(), at(Patch::Set(minutes(9)))).await,
+        Some(minutes(9))
+    );
+    assert_eq!(edit(&editor(), text("checked")).await, Some(minutes(9)));
+    assert_eq!(edit(&writer(), text("not checked")).await, None);
+    assert_eq!(
+        edit(&editor(), at(Patch::Set(minutes(9)))).await,
+        Some(minutes(9))
+    );
+    assert_eq!(edit(&editor(), at(Patch::Clear)).await, None);
+    world.clock.advance(chrono::TimeDelta::minutes(10));
+    assert_eq!(world.articles.publish_due().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn where_four_eyes_are_asked_for_nobody_publishes_what_they_began() {
+    let mut world = World::new().await;
+    world.articles = world.articles.with_four_eyes(true);
+    let new = world.draft("Own");
+    let own = world.articles.create(&editor(), new, &no_receipt).await.unwrap();
+    let id = own.article.id;
+    assert_eq!(
+        world.take(&editor(), id, Step::Publish).await,
+        Err("access.forbidden")
+    );
+    let edit = ArticleEdit {
+        publish_at: Patch::Set(build::noon() + chrono::TimeDelta::minutes(1)),
+        ..ArticleEdit::default()
+    };
+    let refused = world.articles.edit(&editor(), id, &edit, Guard::none()).await;
+    assert_eq!(refused.unwrap_err().code(), "access.forbidden");
+    assert_eq!(
+        world
+            .take(&build::admin(UserId(Uuid::from_u128(9))), id, Step::Publish)
+            .await,
+        Ok(ArticleStatus::Published)
+    );
 }

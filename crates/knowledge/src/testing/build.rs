@@ -54,6 +54,7 @@ pub fn article(id: ArticleId) -> Article {
         category: CategoryId(Uuid::nil()),
         author: UserId(Uuid::nil()),
         status: ArticleStatus::Draft,
+        publish_at: None,
         published_at: None,
         feedback: Feedback::default(),
         text_number: 1,

@@ -11,8 +11,9 @@ use crate::article::{Article, ArticleId, ArticleStatus, Feedback};
 use crate::category::{Category, CategoryId};
 use crate::port::{
     ArticleChange, ArticleCommit, ArticleCommitError, ArticleFilter, ArticleOrder, ArticleStore,
-    CategoryCommit, CategoryCommitError, CategoryStore, CategoryWrite, Found, Search,
+    CategoryCommit, CategoryCommitError, CategoryStore, CategoryWrite, Found, SearchStore,
 };
+use crate::search::{Alternative, Search, SearchReport, Searched, SearchedOften};
 use crate::slug::Slug;
 use crate::value::{CategoryName, Description, Icon, Language, Place, SearchText};
 
@@ -107,7 +108,7 @@ pub async fn contract_categories(store: &dyn CategoryStore, ids: &dyn IdSource) 
 /// # Panics
 /// Where the store does otherwise.
 pub async fn contract_articles(
-    store: &dyn ArticleStore,
+    (store, search): (&dyn ArticleStore, &dyn SearchStore),
     ids: &dyn IdSource,
     categories: [CategoryId; 2],
     people: [UserId; 2],
@@ -218,7 +219,7 @@ pub async fn contract_articles(
     assert_eq!(store.published(&first.slug).await.expect("not published"), None);
 
     lists(store, &published, &heir, people).await;
-    searches(store, &published, &heir).await;
+    searches(search, &published, &heir).await;
     votes(store, &published, people).await;
 
     let deleted = ArticleChange::Delete {
@@ -238,6 +239,7 @@ pub async fn contract_articles(
     };
     let gone = commit(gone).await;
     assert!(matches!(gone, Err(ArticleCommitError::Stale)), "{gone:?}");
+    due(store, heir.id).await;
 }
 
 async fn lists(store: &dyn ArticleStore, published: &Article, heir: &Article, people: [UserId; 2]) {
@@ -322,38 +324,166 @@ async fn lists(store: &dyn ArticleStore, published: &Article, heir: &Article, pe
 }
 
 /// Of two articles, `published` says "content" in its text, and so does `heir`, in review and titled "Title".
-async fn searches(store: &dyn ArticleStore, published: &Article, heir: &Article) {
-    let find = async |text: &str, language: &str, categories: Option<Vec<CategoryId>>| {
-        let search = Search {
-            text: SearchText::stored(text.to_owned()),
-            language: Language::stored(language.to_owned()),
-            categories,
-            limit: PageLimit::DEFAULT,
-        };
-        let hits = store.find(&search).await.expect("a search");
+async fn searches(search: &dyn SearchStore, published: &Article, heir: &Article) {
+    let sought = |text: &str| Search {
+        text: SearchText::stored(text.to_owned()),
+        alternatives: Vec::new(),
+        begun: None,
+        language: Language::default(),
+        categories: None,
+        except: None,
+        with_pieces: true,
+        limit: PageLimit::DEFAULT,
+    };
+    let find = async |sought: Search| {
+        let hits = search.find(&sought).await.expect("a search");
         hits.into_iter().map(|hit| hit.card.id).collect::<Vec<_>>()
     };
-    assert_eq!(find("content", "en", None).await, [published.id]);
-    assert_eq!(find("CONTENT nonsense", "en", None).await, [published.id]);
-    assert_eq!(
-        find("content", "en", Some(vec![published.category])).await,
-        [published.id]
-    );
-    for (text, language, categories) in [
-        ("content", "de", None),
-        ("content", "en", Some(vec![heir.category])),
-        ("content", "en", Some(Vec::new())),
-        // What the one in review says.
-        ("title", "en", None),
-        ("nonsense", "en", None),
-        ("the", "en", None),
-        ("' & | ! ( <-> :* \\", "en", None),
+    let within = |categories: Vec<CategoryId>| Search {
+        categories: Some(categories),
+        ..sought("content")
+    };
+    let instead = |word: &str, other: &str| Search {
+        alternatives: vec![Alternative {
+            word: word.to_owned(),
+            other: other.to_owned(),
+        }],
+        ..sought(word)
+    };
+    let begun = |word: &str| Search {
+        begun: Some(word.to_owned()),
+        ..sought(word)
+    };
+    for wanted in [
+        sought("content"),
+        sought("CONTENT nonsense"),
+        within(vec![published.category]),
+        instead("contnet", "content"),
+        begun("conte"),
     ] {
-        assert!(
-            find(text, language, categories).await.is_empty(),
-            "{text} {language}"
-        );
+        assert_eq!(find(wanted.clone()).await, [published.id], "{wanted:?}");
     }
+    for wanted in [
+        Search {
+            language: Language::stored("de".to_owned()),
+            ..sought("content")
+        },
+        within(vec![heir.category]),
+        within(Vec::new()),
+        // What the one in review says.
+        sought("title"),
+        sought("nonsense"),
+        sought("the"),
+        sought("' & | ! ( <-> :* \\"),
+        instead("contnet", "title"),
+        begun("tit"),
+        begun("' & | !"),
+        Search {
+            except: Some(published.id),
+            ..sought("content")
+        },
+    ] {
+        assert!(find(wanted.clone()).await.is_empty(), "{wanted:?}");
+    }
+    let bare = Search {
+        with_pieces: false,
+        ..sought("content")
+    };
+    let hits = search.find(&bare).await.expect("a search");
+    assert!(hits[0].pieces.is_empty() && !hits[0].title.is_empty());
+
+    let words = ["content", "contnet", "xylophone"].map(str::to_owned);
+    let known = search
+        .spellings(&Language::default(), &words, Some("cont"))
+        .await
+        .expect("spellings");
+    assert_eq!(known.like.len(), 3);
+    assert!(known.like[0].is_empty(), "{known:?}");
+    assert!(known.like[1].contains(&"content".to_owned()), "{known:?}");
+    assert!(known.completions.contains(&"content".to_owned()), "{known:?}");
+    // No word of what is not published, or of another language.
+    let words = ["tittle".to_owned()];
+    let hidden = search.spellings(&Language::default(), &words, None).await;
+    assert!(!hidden.expect("spellings").like[0].contains(&"title".to_owned()));
+    let german = Language::stored("de".to_owned());
+    let words = ["contnet".to_owned()];
+    let german = search.spellings(&german, &words, Some("cont")).await;
+    let german = german.expect("spellings");
+    assert_eq!((german.like, german.completions), (vec![Vec::new()], Vec::new()));
+    counted(search).await;
+}
+
+async fn counted(search: &dyn SearchStore) {
+    let today = build::noon().date_naive();
+    let yesterday = today - TimeDelta::days(1);
+    let searched = |day, text: &str, has_hits| Searched {
+        day,
+        language: Language::default(),
+        text: text.to_owned(),
+        has_hits,
+    };
+    let counts = [
+        (searched(yesterday, "often", true), 3),
+        (searched(today, "often", true), 4),
+        (searched(today, "often", false), 1),
+        (searched(today, "missed", false), 2),
+    ];
+    search.add_searches(&counts).await.expect("counted");
+    search.add_searches(&counts[3..]).await.expect("counted");
+    let often = |text: &str, searches, without_hits| SearchedOften {
+        text: text.to_owned(),
+        language: Language::default(),
+        searches,
+        without_hits,
+    };
+    let report = search.searches(today, today).await.expect("a report");
+    let expected = SearchReport {
+        searches: 9,
+        without_hits: 5,
+        most_searched: vec![often("often", 5, 1), often("missed", 4, 4)],
+        most_missed: vec![often("missed", 4, 4), often("often", 5, 1)],
+    };
+    assert_eq!(report, expected);
+    let report = search.searches(yesterday, today).await.expect("a report");
+    assert_eq!((report.searches, report.without_hits), (12, 5));
+    let before = search.searches(yesterday - TimeDelta::days(9), yesterday - TimeDelta::days(1));
+    assert_eq!(before.await.expect("a report"), SearchReport::default());
+}
+
+/// Of an article in review.
+async fn due(store: &dyn ArticleStore, id: ArticleId) {
+    let at = |minutes| build::noon() + TimeDelta::minutes(minutes);
+    let settle = async |publish_at, status| {
+        let present = store.article(id).await.expect("it").expect("there");
+        let settled = Article {
+            publish_at,
+            status,
+            version: present.version.next(),
+            ..present.clone()
+        };
+        let change = ArticleChange::Update {
+            expected: present.version,
+            article: Box::new(settled.clone()),
+            html: None,
+            editor: None,
+        };
+        let commit = ArticleCommit {
+            change,
+            event: None,
+            receipt: None,
+        };
+        store.commit(commit).await.expect("settled");
+        assert_eq!(store.article(id).await.expect("it"), Some(settled));
+    };
+    let due = async |minutes| store.due(at(minutes), 5).await.expect("the due");
+    settle(Some(at(5)), ArticleStatus::Review).await;
+    assert_eq!(due(4).await, []);
+    assert_eq!(due(5).await, [id]);
+    settle(None, ArticleStatus::Review).await;
+    assert_eq!(due(5).await, []);
+    // What is published already is not to be.
+    settle(Some(at(5)), ArticleStatus::Published).await;
+    assert_eq!(due(5).await, []);
 }
 
 async fn votes(store: &dyn ArticleStore, article: &Article, [one, other]: [UserId; 2]) {

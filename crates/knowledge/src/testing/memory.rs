@@ -1,21 +1,24 @@
 //! The stores in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
 use events::Event;
 use kernel::{Page, PageLimit, PortError, Position, Receipt, UserId};
 
-use crate::article::{Article, ArticleCard, ArticleId, ArticleStatus, ArticleVersion, Feedback, Hit, Run};
+use crate::article::{Article, ArticleCard, ArticleId, ArticleStatus, ArticleVersion, Feedback};
 use crate::category::{Category, CategoryId, Tree};
 use crate::policy::{Rank, Standing};
 use crate::port::{
     ArticleChange, ArticleCommit, ArticleCommitError, ArticleFilter, ArticleOrder, ArticleStore,
     CategoryCommit, CategoryCommitError, CategoryStore, CategoryWrite, Found, Markup, Rendered, Revision,
-    Search,
+    SearchStore,
 };
+use crate::search::{Hit, Run, Search, SearchReport, Searched, SearchedOften, Spellings, words_of};
 use crate::slug::Slug;
+use crate::value::Language;
 
 /// Shows a text as it is.
 #[derive(Debug, Default, Clone, Copy)]
@@ -102,6 +105,7 @@ struct Articles {
     receipts: Vec<Receipt>,
     events: Vec<Event>,
     categories: Vec<CategoryId>,
+    searches: HashMap<Searched, u64>,
 }
 
 /// Articles in memory, in categories that it is told of.
@@ -230,54 +234,16 @@ impl ArticleStore for MemoryArticles {
         Ok(Page::from_rows(cards, limit, position))
     }
 
-    /// By how many of the words stand in the title, then in the text, as they are.
-    async fn find(&self, search: &Search) -> Result<Vec<Hit>, PortError> {
-        let words: Vec<String> = search
-            .text
-            .as_str()
-            .split_whitespace()
-            .map(str::to_lowercase)
-            .collect();
-        let count = |text: &str| {
-            let text = text.to_lowercase();
-            words
-                .iter()
-                .filter(|word| text.split_whitespace().any(|there| there == **word))
-                .count()
-        };
+    async fn due(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<ArticleId>, PortError> {
         let state = self.lock();
-        let mut found: Vec<_> = state
+        let mut due: Vec<_> = state
             .all
             .values()
-            .filter(|one| one.status == ArticleStatus::Published && one.language == search.language)
-            .filter(|one| {
-                search
-                    .categories
-                    .as_ref()
-                    .is_none_or(|these| these.contains(&one.category))
-            })
-            .map(|one| {
-                (
-                    (count(one.text.title.as_str()), count(one.text.content.as_str())),
-                    one,
-                )
-            })
-            .filter(|(score, _)| *score != (0, 0))
+            .filter(|one| matches!(one.status, ArticleStatus::Draft | ArticleStatus::Review))
+            .filter_map(|one| one.publish_at.filter(|at| *at <= now).map(|at| (at, one.id)))
             .collect();
-        found.sort_by_key(|(score, one)| (std::cmp::Reverse(*score), one.id.0));
-        found.truncate(search.limit.rows());
-        let run = |text: &str| {
-            vec![Run {
-                text: text.to_owned(),
-                is_match: false,
-            }]
-        };
-        let hit = |(_, one): (_, &Article)| Hit {
-            title: run(one.text.title.as_str()),
-            pieces: run(one.text.content.as_str()),
-            card: ArticleCard::from(one.clone()),
-        };
-        Ok(found.into_iter().map(hit).collect())
+        due.sort_unstable();
+        Ok(due.into_iter().take(most).map(|(_, id)| id).collect())
     }
 
     async fn commit(&self, commit: ArticleCommit) -> Result<(), ArticleCommitError> {
@@ -387,5 +353,142 @@ impl ArticleStore for MemoryArticles {
             }
         }
         Ok(())
+    }
+}
+
+/// The words of a text, in small letters.
+fn all_words(text: &str) -> Vec<String> {
+    text.split_whitespace().flat_map(words_of).collect()
+}
+
+#[async_trait]
+impl SearchStore for MemoryArticles {
+    /// By how many of the words stand in the title, then in the text, as they are.
+    async fn find(&self, search: &Search) -> Result<Vec<Hit>, PortError> {
+        let alternatives = search.alternatives.iter().map(|one| one.other.clone());
+        let words: Vec<String> = words_of(search.text.as_str())
+            .into_iter()
+            .chain(alternatives)
+            .collect();
+        let is_word = |there: &str, word: &str| {
+            there == word || (search.begun.as_deref() == Some(word) && there.starts_with(word))
+        };
+        let count = |text: &str| {
+            let text = all_words(text);
+            let is_there = |word: &&String| text.iter().any(|there| is_word(there, word));
+            words.iter().filter(is_there).count()
+        };
+        let state = self.lock();
+        let mut found: Vec<_> = state
+            .all
+            .values()
+            .filter(|one| one.status == ArticleStatus::Published && one.language == search.language)
+            .filter(|one| search.except != Some(one.id))
+            .filter(|one| {
+                search
+                    .categories
+                    .as_ref()
+                    .is_none_or(|these| these.contains(&one.category))
+            })
+            .map(|one| {
+                (
+                    (count(one.text.title.as_str()), count(one.text.content.as_str())),
+                    one,
+                )
+            })
+            .filter(|(score, _)| *score != (0, 0))
+            .collect();
+        found.sort_by_key(|(score, one)| (std::cmp::Reverse(*score), one.id.0));
+        found.truncate(search.limit.rows());
+        let run = |text: &str| {
+            vec![Run {
+                text: text.to_owned(),
+                is_match: false,
+            }]
+        };
+        let hit = |(_, one): (_, &Article)| Hit {
+            title: run(one.text.title.as_str()),
+            pieces: if search.with_pieces {
+                run(one.text.content.as_str())
+            } else {
+                Vec::new()
+            },
+            card: ArticleCard::from(one.clone()),
+        };
+        Ok(found.into_iter().map(hit).collect())
+    }
+
+    async fn spellings(
+        &self,
+        language: &Language,
+        words: &[String],
+        begun: Option<&str>,
+    ) -> Result<Spellings, PortError> {
+        let state = self.lock();
+        let there = state
+            .all
+            .values()
+            .filter(|one| one.status == ArticleStatus::Published && one.language == *language);
+        let known: BTreeSet<String> = there
+            .flat_map(|one| {
+                let title = all_words(one.text.title.as_str());
+                title.into_iter().chain(all_words(one.text.content.as_str()))
+            })
+            .collect();
+        let like = |word: &String| {
+            if known.contains(word) {
+                return Vec::new();
+            }
+            known.iter().cloned().collect()
+        };
+        let completions = begun.map_or_else(Vec::new, |begun| {
+            known
+                .iter()
+                .filter(|word| word.starts_with(begun))
+                .cloned()
+                .collect()
+        });
+        Ok(Spellings {
+            like: words.iter().map(like).collect(),
+            completions,
+        })
+    }
+
+    async fn add_searches(&self, searches: &[(Searched, u32)]) -> Result<(), PortError> {
+        let mut state = self.lock();
+        for (searched, count) in searches {
+            let kept = state.searches.entry(searched.clone()).or_default();
+            *kept += u64::from(*count);
+        }
+        Ok(())
+    }
+
+    async fn searches(&self, from: NaiveDate, to: NaiveDate) -> Result<SearchReport, PortError> {
+        let mut often: BTreeMap<(Language, String), SearchedOften> = BTreeMap::new();
+        for (one, count) in &self.lock().searches {
+            if !(from..=to).contains(&one.day) {
+                continue;
+            }
+            let key = (one.language.clone(), one.text.clone());
+            let entry = often.entry(key).or_insert_with(|| SearchedOften {
+                text: one.text.clone(),
+                language: one.language.clone(),
+                searches: 0,
+                without_hits: 0,
+            });
+            entry.searches += count;
+            entry.without_hits += if one.has_hits { 0 } else { *count };
+        }
+        let mut most_searched: Vec<_> = often.into_values().collect();
+        most_searched.sort_by_key(|one| std::cmp::Reverse(one.searches));
+        let mut most_missed = most_searched.clone();
+        most_missed.retain(|one| one.without_hits > 0);
+        most_missed.sort_by_key(|one| std::cmp::Reverse(one.without_hits));
+        Ok(SearchReport {
+            searches: most_searched.iter().map(|one| one.searches).sum(),
+            without_hits: most_missed.iter().map(|one| one.without_hits).sum(),
+            most_searched,
+            most_missed,
+        })
     }
 }

@@ -9,7 +9,7 @@ use kernel::{Page, PageLimit, PortError, Position, UserId, Version};
 use knowledge::{
     Article, ArticleCard, ArticleChange, ArticleCommit, ArticleCommitError, ArticleContent, ArticleFilter,
     ArticleId, ArticleOrder, ArticleStatus, ArticleStore, ArticleText, ArticleTitle, ArticleVersion,
-    CategoryId, Excerpt, Feedback, Found, Hit, Language, Run, Search, Slug,
+    CategoryId, Excerpt, Feedback, Found, Language, Slug,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::outbox::insert_events;
 use crate::receipts::{insert_receipt, is_repeated};
 use crate::schema::{kb_article_versions, kb_articles};
 use crate::sql::Sql;
-use crate::ticketing::NumberRow;
+use crate::ticketing::{IdRow, NumberRow};
 
 const PORT: &str = "articles";
 
@@ -41,7 +41,7 @@ impl PgArticles {
 /// A row of `kb_articles`, but for its text.
 #[derive(QueryableByName)]
 #[diesel(table_name = kb_articles)]
-struct CardRow {
+pub(super) struct CardRow {
     id: Uuid,
     title: String,
     slug: String,
@@ -51,6 +51,8 @@ struct CardRow {
     category_id: Uuid,
     author_id: Uuid,
     status: ArticleStatus,
+    #[diesel(deserialize_as = MaybeMoment)]
+    publish_at: Option<DateTime<Utc>>,
     #[diesel(deserialize_as = MaybeMoment)]
     published_at: Option<DateTime<Utc>>,
     views: i32,
@@ -84,14 +86,14 @@ struct FoundRow {
 }
 
 /// Columns of `kb_articles a`. One without an excerpt shows its beginning.
-const CARD: &str = "a.id, a.title, a.slug, coalesce(a.excerpt, left(a.content, 200)) AS excerpt, a.language, a.category_id, a.author_id, \
-    a.status, a.published_at, a.views, a.helpful_count, a.not_helpful_count, a.created_at, a.updated_at";
+pub(super) const CARD: &str = "a.id, a.title, a.slug, coalesce(a.excerpt, left(a.content, 200)) AS excerpt, a.language, a.category_id, a.author_id, \
+    a.status, a.publish_at, a.published_at, a.views, a.helpful_count, a.not_helpful_count, a.created_at, a.updated_at";
 /// The others.
 const REST: &str =
     ", a.content, (a.excerpt_is_made OR a.excerpt IS NULL) AS excerpt_is_made, a.text_number, a.version";
 
 impl CardRow {
-    fn into_card(self) -> ArticleCard {
+    pub(super) fn into_card(self) -> ArticleCard {
         let Self {
             id,
             title,
@@ -101,6 +103,7 @@ impl CardRow {
             category_id,
             author_id,
             status,
+            publish_at,
             published_at,
             views,
             helpful_count,
@@ -117,6 +120,7 @@ impl CardRow {
             category: CategoryId(category_id),
             author: UserId(author_id),
             status,
+            publish_at,
             published_at,
             feedback: Feedback {
                 views,
@@ -147,6 +151,7 @@ impl ArticleRow {
             category,
             author,
             status,
+            publish_at,
             published_at,
             feedback,
             created_at,
@@ -165,6 +170,7 @@ impl ArticleRow {
             category,
             author,
             status,
+            publish_at,
             published_at,
             feedback,
             text_number,
@@ -223,46 +229,6 @@ struct FeedbackRow {
     not_helpful_count: i32,
 }
 
-/// An article that was found.
-#[derive(QueryableByName)]
-struct HitRow {
-    #[diesel(embed)]
-    card: CardRow,
-    #[diesel(sql_type = types::Text)]
-    marked_title: String,
-    #[diesel(sql_type = types::Text)]
-    marked_pieces: String,
-}
-
-/// The most words of a search that count; the rest is left out.
-const WORDS_MAX: i64 = 16;
-/// How many articles are looked at closely: all that have one of the rarest words, until there are so many.
-const CANDIDATES_MAX: i64 = 2_000;
-/// Of how many the words' closeness to each other is looked at.
-const CLOSE_MAX: i64 = 50;
-/// How many characters of a text are looked through for pieces to show.
-const SHOWN_MAX_CHARS: i32 = 20_000;
-/// What a word is worth in the text, nowhere, in a heading and in the title. Measured with the judged queries of a help centre; see the
-/// bound that the tests hold.
-const WORTH: &str = "array[0.3, 0.2, 0.6, 1.0]::float4[]";
-
-/// Before and behind what was searched for, in a marked text. Texts have neither of them.
-const MARKS: [char; 2] = ['\u{E000}', '\u{E001}'];
-
-/// The runs of a marked text.
-fn runs(marked: &str) -> Vec<Run> {
-    let mut runs = Vec::new();
-    let mut is_match = false;
-    for text in marked.split(MARKS) {
-        if !text.is_empty() {
-            let text = text.to_owned();
-            runs.push(Run { text, is_match });
-        }
-        is_match = !is_match;
-    }
-    runs
-}
-
 #[async_trait]
 impl ArticleStore for PgArticles {
     async fn article(&self, id: ArticleId) -> Result<Option<Article>, PortError> {
@@ -313,18 +279,14 @@ impl ArticleStore for PgArticles {
         }))
     }
 
-    async fn find(&self, search: &Search) -> Result<Vec<Hit>, PortError> {
-        let rows: Vec<HitRow> = self.database.rows(PORT, found(search)).await?;
-        let hit = |HitRow {
-                       card,
-                       marked_title,
-                       marked_pieces,
-                   }| Hit {
-            card: card.into_card(),
-            title: runs(&marked_title),
-            pieces: runs(&marked_pieces),
-        };
-        Ok(rows.into_iter().map(hit).collect())
+    async fn due(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<ArticleId>, PortError> {
+        let sql =
+            Sql::new("SELECT id FROM kb_articles WHERE status IN ('draft', 'review') AND publish_at <= ")
+                .bind(now)
+                .push(" ORDER BY publish_at, id LIMIT ")
+                .bind(i64::try_from(most).unwrap_or(i64::MAX));
+        let rows: Vec<IdRow> = self.database.rows(PORT, sql).await?;
+        Ok(rows.into_iter().map(|IdRow { id }| ArticleId(id)).collect())
     }
 
     async fn commit(&self, commit: ArticleCommit) -> Result<(), ArticleCommitError> {
@@ -460,86 +422,6 @@ impl ArticleStore for PgArticles {
     }
 }
 
-/// The best of those that have a word of the search: each word counts by how rare it is and by where it stands, and those that
-/// have the words together come before others.
-pub(super) fn found(search: &Search) -> Sql {
-    let Search {
-        text,
-        language,
-        categories,
-        limit,
-    } = search;
-    let (text, language) = (text.as_str(), language.as_str());
-    let within = |sql: Sql| {
-        let sql = sql
-            .push("a.status = 'published' AND a.language = ")
-            .bind(language);
-        match categories {
-            Some(categories) => {
-                let ids: Vec<Uuid> = categories.iter().map(|category| category.0).collect();
-                sql.push(" AND a.category_id = ANY(").bind(ids).push(")")
-            }
-            None => sql,
-        }
-    };
-    let sql = Sql::new("WITH q AS MATERIALIZED (SELECT kb_config(")
-        .bind(language)
-        .push(") AS config), t AS MATERIALIZED (SELECT lexeme, quote_literal(lexeme)::tsquery AS word FROM q, unnest(to_tsvector(q.config, ")
-        .bind(text)
-        .push(")) WHERE length(lexeme) < 200 ORDER BY positions[1] LIMIT ")
-        .bind(WORDS_MAX)
-        .push("), total AS MATERIALIZED (SELECT count(*)::float8 AS n FROM kb_articles a WHERE ");
-    let sql = within(sql).push(
-        "), d AS MATERIALIZED (SELECT t.word, c.c, ln(1 + (total.n - c.c + 0.5) / (c.c + 0.5)) AS rarity FROM t, total, \
-         LATERAL (SELECT count(*)::float8 AS c FROM kb_articles a WHERE a.words @@ t.word AND ",
-    );
-    let sql = within(sql)
-        .push(
-            ") c WHERE c.c > 0), chosen AS MATERIALIZED (SELECT word FROM (SELECT word, sum(c) OVER (ORDER BY c, word::text) - c AS before \
-             FROM d) s WHERE before < ",
-        )
-        .bind(CANDIDATES_MAX)
-        .push("), candidates AS MATERIALIZED (SELECT DISTINCT f.id FROM chosen, LATERAL (SELECT a.id FROM kb_articles a WHERE a.words @@ chosen.word AND ");
-    let sql = within(sql)
-        .push(" LIMIT ")
-        .bind(CANDIDATES_MAX)
-        .push(") f), scored AS MATERIALIZED (SELECT a.id, sum(d.rarity * (0.3 + ts_rank(")
-        .push(WORTH)
-        .push(
-            ", a.words, d.word))) AS score FROM candidates c JOIN kb_articles a ON a.id = c.id JOIN d ON a.words @@ d.word \
-             GROUP BY a.id ORDER BY 2 DESC, 1 LIMIT ",
-        )
-        .bind(CLOSE_MAX.max(i64::try_from(limit.rows()).unwrap_or(CLOSE_MAX)))
-        .push("), ranked AS MATERIALIZED (SELECT s.id, s.score * (1 + ts_rank_cd(")
-        .push(WORTH)
-        .push(", a.words, plainto_tsquery(q.config, ")
-        .bind(text)
-        .push("))) AS score FROM q, scored s JOIN kb_articles a ON a.id = s.id ORDER BY 2 DESC, 1 LIMIT ")
-        .bind(i64::try_from(limit.rows()).unwrap_or(CLOSE_MAX))
-        .push("), sought AS (SELECT string_agg(word::text, ' | ')::tsquery AS words FROM d) SELECT ")
-        .push(CARD);
-    let headline = |sql: Sql, column: &'static str, options: &'static str| {
-        sql.push(", ts_headline(q.config, left(translate(")
-            .push(column)
-            .push(", E'\\uE000\\uE001', ''), ")
-            .bind(SHOWN_MAX_CHARS)
-            .push("), sought.words, ")
-            .push(options)
-    };
-    let sql = headline(
-        sql,
-        "a.title",
-        "E'StartSel=\\uE000, StopSel=\\uE001, HighlightAll=true') AS marked_title",
-    );
-    let sql = headline(
-        sql,
-        "a.content",
-        "E'StartSel=\\uE000, StopSel=\\uE001, MaxWords=24, MinWords=10, ShortWord=0, MaxFragments=2, FragmentDelimiter=\" … \"') \
-         AS marked_pieces",
-    );
-    sql.push(" FROM q, sought, ranked r JOIN kb_articles a ON a.id = r.id ORDER BY r.score DESC, r.id")
-}
-
 pub(super) fn page(
     filter: &ArticleFilter,
     order: ArticleOrder,
@@ -592,11 +474,11 @@ pub(super) fn page(
 }
 
 const COLUMNS: &str = "id, title, slug, content, content_html, excerpt, excerpt_is_made, language, category_id, author_id, status, \
-    published_at, text_number, editor_id, created_at, updated_at, version";
+    publish_at, published_at, text_number, editor_id, created_at, updated_at, version";
 
 /// [`COLUMNS`] as `jsonb_to_recordset` unpacks them.
 const RECORD: &str = "(id uuid, title text, slug text, content text, content_html text, excerpt text, excerpt_is_made boolean, language text, \
-    category_id uuid, author_id uuid, status \"ArticleStatus\", published_at timestamptz, text_number integer, editor_id uuid, \
+    category_id uuid, author_id uuid, status \"ArticleStatus\", publish_at timestamptz, published_at timestamptz, text_number integer, editor_id uuid, \
     created_at timestamptz, updated_at timestamptz, version integer)";
 
 fn record(article: &Article, html: Option<&str>, editor: Option<UserId>) -> Value {
@@ -614,6 +496,7 @@ fn record(article: &Article, html: Option<&str>, editor: Option<UserId>) -> Valu
         category,
         author,
         status,
+        publish_at,
         published_at,
         feedback: _,
         text_number,
@@ -633,6 +516,7 @@ fn record(article: &Article, html: Option<&str>, editor: Option<UserId>) -> Valu
         "category_id": category.0,
         "author_id": author.0,
         "status": status.as_str(),
+        "publish_at": publish_at,
         "published_at": published_at,
         "text_number": text_number,
         "editor_id": editor.map(|editor| editor.0),
@@ -678,7 +562,7 @@ fn statement(commit: &ArticleCommit) -> QueryResult<Sql> {
                 "UPDATE kb_articles t SET title = r.title, slug = r.slug, content = r.content, \
                  content_html = coalesce(r.content_html, t.content_html), excerpt = r.excerpt, \
                  excerpt_is_made = r.excerpt_is_made, language = r.language, category_id = r.category_id, status = r.status, \
-                 published_at = r.published_at, text_number = r.text_number, \
+                 publish_at = r.publish_at, published_at = r.published_at, text_number = r.text_number, \
                  editor_id = CASE WHEN r.content_html IS NULL THEN t.editor_id ELSE r.editor_id END, \
                  updated_at = r.updated_at, version = r.version FROM jsonb_to_recordset(",
             )

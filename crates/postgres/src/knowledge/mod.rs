@@ -3,8 +3,10 @@
 
 mod articles;
 mod categories;
+mod search;
 #[cfg(test)]
 mod tests;
 
 pub use articles::PgArticles;
 pub use categories::PgCategories;
+pub use search::PgArticleSearch;

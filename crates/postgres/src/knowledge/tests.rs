@@ -16,7 +16,7 @@ use knowledge::{
 use uuid::Uuid;
 
 use super::articles::page;
-use super::{PgArticles, PgCategories};
+use super::{PgArticleSearch, PgArticles, PgCategories};
 use crate::sql::Sql;
 use crate::testing::TestDatabase;
 use crate::testing::own::test_database;
@@ -50,7 +50,8 @@ async fn the_stores_keep_their_contracts() {
     let categories = [category(&test, &ids).await, category(&test, &ids).await];
     let people = people(&test, &ids, 2).await;
     let store = PgArticles::new(test.database().clone());
-    contract_articles(&store, &ids, categories, [people[0], people[1]]).await;
+    let search = PgArticleSearch::new(test.database().clone());
+    contract_articles((&store, &search), &ids, categories, [people[0], people[1]]).await;
 }
 
 async fn published(test: &TestDatabase, ids: &SequentialIds) -> (PgArticles, Article) {

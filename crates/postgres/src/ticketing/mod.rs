@@ -35,7 +35,7 @@ use crate::Database;
 use crate::receipts::delete_event_receipt;
 use crate::schema::{ticket_messages, tickets};
 use crate::sql::Sql;
-use rows::{ActivityRow, IdRow, MessageRow, NoteRow, TicketRow};
+use rows::{ActivityRow, MessageRow, NoteRow, TicketRow};
 
 pub(crate) use commit::insert_activities;
 pub use directory::PgDirectory;
@@ -45,7 +45,7 @@ pub use jobs::PgJobs;
 #[cfg(test)]
 pub(crate) use list::PlanRow;
 pub use routing::PgRouting;
-pub(crate) use rows::NumberRow;
+pub(crate) use rows::{IdRow, NumberRow};
 pub use search::PgSearch;
 pub use views::PgViews;
 

@@ -489,9 +489,9 @@ impl ActivityRow {
 
 /// An id alone.
 #[derive(Debug, QueryableByName)]
-pub(super) struct IdRow {
+pub(crate) struct IdRow {
     #[diesel(sql_type = SqlUuid)]
-    pub(super) id: Uuid,
+    pub(crate) id: Uuid,
 }
 
 /// A number alone.

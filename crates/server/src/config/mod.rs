@@ -27,6 +27,7 @@ use http::app::REQUESTS_IN_FLIGHT_MAX;
 use http::cors::AllowedOrigins;
 use http::rate::RateSettings;
 use identity::{AccountLimits, SessionLimits, ThrottleLimits, TwoFactorLimits};
+use knowledge::Synonyms;
 use ticketing::AttachmentSettings;
 
 use table::{Kind, SETTINGS, Setting};
@@ -188,6 +189,10 @@ pub struct Config {
     pub api_docs: bool,
     /// Whether strangers read the knowledge base.
     pub public_knowledge_base: bool,
+    /// Whether nobody publishes the articles that they began.
+    pub knowledge_four_eyes: bool,
+    /// Words that mean the same to those who search the knowledge base.
+    pub knowledge_synonyms: Synonyms,
     /// Origins whose pages may use the API from a browser.
     pub cors_origins: AllowedOrigins,
     /// The PostgreSQL to use; one of its own when unset.
@@ -258,6 +263,8 @@ impl Default for Config {
             requests_in_flight_max: REQUESTS_IN_FLIGHT_MAX,
             api_docs: true,
             public_knowledge_base: true,
+            knowledge_four_eyes: false,
+            knowledge_synonyms: Synonyms::default(),
             cors_origins: AllowedOrigins::default(),
             database_url: None,
             database_owner_url: None,

@@ -238,6 +238,31 @@ pub static SETTINGS: &[Setting] = &[
         show: |config| Some(config.public_knowledge_base.to_string()),
     },
     Setting {
+        name: "knowledge-four-eyes",
+        group: SERVER,
+        kind: Kind::Switch,
+        help: "Whether an article is published by another person than the one who began it.",
+        rule: SWITCH,
+        unset: "",
+        set: |config, value| put(&mut config.knowledge_four_eyes, value),
+        show: |config| Some(config.knowledge_four_eyes.to_string()),
+    },
+    Setting {
+        name: "knowledge-synonyms",
+        group: SERVER,
+        kind: Kind::Text,
+        help: "What means the same to those who search the knowledge base: sets with semicolons between them, of words with commas between \
+               them, as in `pc, computer; log in, sign in`.",
+        rule: "sets of 2 to 12 names, of up to four words and 60 characters each; 2000 sets at the most",
+        unset: "",
+        set: |config, value| {
+            let synonyms = knowledge::Synonyms::parse(value).ok()?;
+            config.knowledge_synonyms = synonyms;
+            Some(())
+        },
+        show: |config| Some(config.knowledge_synonyms.to_string()),
+    },
+    Setting {
         name: "database-url",
         group: DATABASE,
         kind: Kind::Secret,

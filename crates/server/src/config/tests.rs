@@ -120,6 +120,12 @@ fn each_setting_keeps_to_its_rule() {
         ("behind-tls", &["true", "false"], &["", "yes", "1"]),
         ("api-docs", &["true", "false"], &["", "off"]),
         ("public-knowledge-base", &["true", "false"], &["", "yes"]),
+        ("knowledge-four-eyes", &["true", "false"], &["", "yes"]),
+        (
+            "knowledge-synonyms",
+            &["", "pc, computer; log in, sign in"],
+            &["pc", "pc, a b c d e"],
+        ),
         (
             "requests-in-flight-max",
             &["1", "1000000"],

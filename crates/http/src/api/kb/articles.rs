@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
+use chrono::{DateTime, Utc};
 use identity::Scope;
 use kernel::{Guard, Patch, UserId, Violation, Violations};
 use knowledge::{
@@ -235,6 +236,11 @@ struct UpdateBody {
     #[serde(default, deserialize_with = "json::patch")]
     #[schema(value_type = Option<String>, nullable = false, examples("de"))]
     language: Patch<String>,
+    /// When it is to be published: later, by a year at the most; null takes that back. For those who may publish it. Where an agent
+    /// writes on the text, it is taken back.
+    #[serde(default, deserialize_with = "json::patch")]
+    #[schema(value_type = Option<String>, format = DateTime, examples("2026-12-24T18:00:00Z"))]
+    publish_at: Patch<DateTime<Utc>>,
 }
 
 impl UpdateBody {
@@ -246,6 +252,7 @@ impl UpdateBody {
             category_id,
             slug,
             language,
+            publish_at,
         } = self;
         let mut faults = Violations::new();
         let language = not_null(&mut faults, "/language", language)
@@ -267,6 +274,7 @@ impl UpdateBody {
             category,
             slug,
             language,
+            publish_at,
         })
     }
 }

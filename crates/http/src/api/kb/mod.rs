@@ -3,6 +3,7 @@
 mod articles;
 mod categories;
 mod public;
+mod search;
 
 use knowledge::{
     Article, ArticleCard, ArticleId, ArticleShown, ArticleText, Category, CategoryId, Description, Feedback,
@@ -26,6 +27,7 @@ const SLUG_CHARS_MAX: usize = 200;
 pub(crate) fn operations() -> Vec<Operation> {
     [
         public::operations(),
+        search::operations(),
         categories::operations(),
         articles::operations(),
     ]
@@ -149,6 +151,9 @@ struct CardBody {
     /// Where it stands: `draft`, `review`, `published` or `archived`.
     #[schema(examples("published"))]
     status: &'static str,
+    /// When it is to be published, if that is settled.
+    #[schema(required = true)]
+    publish_at: Option<Timestamp>,
     /// When it was last published.
     #[schema(required = true)]
     published_at: Option<Timestamp>,
@@ -175,6 +180,7 @@ impl From<ArticleCard> for CardBody {
             category: CategoryId(category),
             author,
             status,
+            publish_at,
             published_at,
             feedback:
                 Feedback {
@@ -194,6 +200,7 @@ impl From<ArticleCard> for CardBody {
             category_id: category,
             author_id: author.0,
             status: status.as_str(),
+            publish_at: publish_at.map(Timestamp),
             published_at: published_at.map(Timestamp),
             views,
             helpful_count: helpful,

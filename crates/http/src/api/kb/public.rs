@@ -8,22 +8,18 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use identity::Scope;
 use kernel::Actor;
-use knowledge::{
-    ArticleId, Feedback, Hit, KnowledgeError, Language, Run, SEARCH_MAX_CHARS, SearchText, Slug, Thing,
-};
-use serde::{Deserialize, Serialize};
+use knowledge::{ArticleId, Feedback, KnowledgeError, Thing};
+use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     ARTICLE, ArticleBody, ArticleSlug, CATEGORY, CardBody, CategoryBody, CategorySlug, FeedbackBody,
-    SLUG_CHARS_MAX,
 };
 use crate::api::users::PageParams;
 use crate::app::AppState;
 use crate::auth::Caller;
 use crate::command::{Command, Rendered};
-use crate::html::marked;
 use crate::path::Path;
 use crate::problem::Problem;
 use crate::query::{ListBody, PageInfo, Query};
@@ -37,7 +33,6 @@ pub(super) fn operations() -> Vec<Operation> {
         operation(__path_of_category, of_category).open(),
         operation(__path_articles, articles).open(),
         operation(__path_article, article).open(),
-        operation(__path_search, search).open(),
         operation(__path_vote, vote).scope(Scope::KbRead),
     ]
 }
@@ -46,7 +41,7 @@ pub(super) fn operations() -> Vec<Operation> {
 pub(super) struct Reader(Option<Caller>);
 
 impl Reader {
-    fn actor(&self) -> Option<Actor> {
+    pub(super) fn actor(&self) -> Option<Actor> {
         self.0.as_ref().map(Caller::actor)
     }
 
@@ -197,99 +192,6 @@ async fn article(
                 .finish())
         }
     }
-}
-
-/// What to search for.
-#[derive(utoipa::IntoParams)]
-#[into_params(parameter_in = Query, rename_all = "camelCase")]
-#[expect(
-    dead_code,
-    reason = "only its document is used; the parameters are read one by one"
-)]
-struct SearchParams {
-    /// The words, 200 characters at the most.
-    #[param(required = true, example = "reset password")]
-    q: Option<String>,
-    /// The language that they, and the articles, are in; `en` when absent.
-    #[param(example = "de")]
-    language: Option<String>,
-    /// Only what lies in the category of this slug.
-    category: Option<String>,
-    /// How many articles to show, from 1 to 100; 25 when absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u8>,
-}
-
-/// An article that was found.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = KbHit)]
-struct HitBody {
-    #[serde(flatten)]
-    card: CardBody,
-    /// Its title as HTML that is safe to show: escaped, the matches in `<mark>` and no other element.
-    #[schema(examples("Reset your <mark>password</mark>"))]
-    title_html: String,
-    /// Pieces of its text as HTML that is safe to show: its Markdown, escaped, the matches in `<mark>` and no other element.
-    pieces_html: String,
-}
-
-impl From<Hit> for HitBody {
-    fn from(Hit { card, title, pieces }: Hit) -> Self {
-        let marked = |runs: &[Run]| marked(runs.iter().map(|run| (run.text.as_str(), run.is_match)));
-        Self {
-            title_html: marked(&title),
-            pieces_html: marked(&pieces),
-            card: CardBody::from(card),
-        }
-    }
-}
-
-/// Search the knowledge base
-///
-/// Published articles of a language, the best first, on one page: an article counts for more the more of the words it has, the rarer these
-/// are, and if they stand in its title, in headings or together. Words are found in all their forms.
-#[utoipa::path(
-    get,
-    path = "/kb/search",
-    operation_id = "searchKb",
-    tag = "knowledge-base",
-    params(SearchParams),
-    responses((status = 200, description = "The articles.", body = ListBody<HitBody>))
-)]
-async fn search(
-    app: Data<AppState>,
-    _reader: Reader,
-    mut query: Query,
-) -> Result<Json<ListBody<HitBody>>, Problem> {
-    query.require("q");
-    let limit = query.limit();
-    let text = query.text("q", SEARCH_MAX_CHARS).unwrap_or_default();
-    let text = SearchText::parse("/q", &text);
-    if let Err(violation) = &text {
-        query.refuse("q", violation.code, violation.message.clone());
-    }
-    let language = query.text("language", SLUG_CHARS_MAX);
-    let language = language.map_or_else(
-        || Ok(Language::default()),
-        |code| Language::parse("/language", &code),
-    );
-    if let Err(violation) = &language {
-        query.refuse("language", violation.code, violation.message.clone());
-    }
-    let category = query.text("category", SLUG_CHARS_MAX).map(Slug::stored);
-    query.finish()?;
-    let (Ok(text), Ok(language)) = (text, language) else {
-        return Err(Problem::internal("a search is neither good nor bad"));
-    };
-    let hits = app
-        .articles
-        .find(text, language, category.as_ref(), limit)
-        .await?;
-    Ok(Json(ListBody {
-        data: hits.into_iter().map(HitBody::from).collect(),
-        page: PageInfo::whole(),
-    }))
 }
 
 /// Whether an article helped.
