@@ -45,7 +45,7 @@ struct HitRow {
 /// The most words of a search that count; the rest is left out.
 const WORDS_MAX: i64 = 16;
 /// How many articles are looked at closely: all that have one of the rarest words, until there are so many.
-const CANDIDATES_MAX: i64 = 2_000;
+const CANDIDATES_MAX: i64 = 600;
 /// Of how many the words' closeness to each other is looked at.
 const CLOSE_MAX: i64 = 50;
 /// How many characters of a text are looked through for pieces to show.
