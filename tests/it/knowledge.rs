@@ -766,7 +766,6 @@ async fn what_authors_say_a_question_is_about_is_found() {
             recalled += hits.iter().filter(|hit| is_relevant(hit)).count() as f64 / relevant.len() as f64;
         }
         let reached = [reciprocal / asked, first / asked, recalled / asked];
-        took.sort_unstable();
         println!(
             "{name}: MRR@10 {:.3}, P@1 {:.3}, recall@10 {:.3}",
             reached[0], reached[1], reached[2]

@@ -254,13 +254,13 @@ pub static SETTINGS: &[Setting] = &[
         help: "What means the same to those who search the knowledge base: sets with semicolons between them, of words with commas between \
                them, as in `pc, computer; log in, sign in`.",
         rule: "sets of 2 to 12 names, of up to four words and 60 characters each; 2000 sets at the most",
-        unset: "",
+        unset: "none",
         set: |config, value| {
             let synonyms = knowledge::Synonyms::parse(value).ok()?;
             config.knowledge_synonyms = synonyms;
             Some(())
         },
-        show: |config| Some(config.knowledge_synonyms.to_string()),
+        show: |config| Some(config.knowledge_synonyms.to_string()).filter(|text| !text.is_empty()),
     },
     Setting {
         name: "database-url",
