@@ -15,6 +15,7 @@ pub(crate) fn escaped(text: &str) -> String {
     }
     html
 }
+
 /// Runs of a text as HTML that is safe to show: escaped, the matches in `<mark>` and no other element.
 pub(crate) fn marked<'a>(runs: impl Iterator<Item = (&'a str, bool)>) -> String {
     let mut html = String::new();

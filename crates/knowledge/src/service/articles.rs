@@ -10,7 +10,7 @@ use kernel::{
     Version, Violation,
 };
 
-use super::{KnowledgeError, SLUG_NUMBERS_MAX, Tally, Thing, met};
+use super::{KnowledgeError, SLUG_NUMBERS_MAX, Tally, Thing, below, met};
 use crate::article::{
     Article, ArticleCard, ArticleId, ArticleStatus, ArticleText, ArticleVersion, Feedback, Step,
 };
@@ -254,13 +254,7 @@ impl Articles {
     ) -> Result<Page<ArticleCard>, KnowledgeError> {
         let categories = match category {
             None => None,
-            Some(slug) => {
-                let (tree, _) = self.categories.tree().await?;
-                Some(
-                    tree.below(slug)
-                        .ok_or(KnowledgeError::NotFound(Thing::Category))?,
-                )
-            }
+            Some(slug) => Some(below(self.categories.as_ref(), slug).await?),
         };
         let filter = ArticleFilter {
             status: Some(ArticleStatus::Published),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use kernel::{Actor, Clock, PageLimit, PortError, Violation};
 
-use super::{KnowledgeError, Tally, Thing};
+use super::{KnowledgeError, Tally, Thing, below};
 use crate::article::ArticleCard;
 use crate::policy::{Rank, Standing};
 use crate::port::{ArticleStore, CategoryStore, Found, SearchStore};
@@ -15,7 +15,7 @@ use crate::search::{
 };
 use crate::slug::Slug;
 use crate::synonyms::Synonyms;
-use crate::value::{Language, SearchText};
+use crate::value::{Language, SEARCH_MAX_CHARS, SearchText};
 
 /// The fewest characters of a word that is completed.
 const BEGUN_MIN_CHARS: usize = 2;
@@ -72,14 +72,14 @@ impl ArticleSearch {
     /// [`KnowledgeError::NotFound`] for a category that there is not.
     pub async fn find(&self, reader: Option<&Actor>, wanted: Wanted) -> Result<SearchFound, KnowledgeError> {
         let is_counted = !Standing::of(reader).is_staff();
-        let (language, text) = (wanted.language.clone(), wanted.text.as_str().to_lowercase());
+        let (language, text) = (wanted.language.clone(), wanted.text.as_str().to_owned());
         let found = self.look(wanted, false).await?;
         if is_counted {
             let now = self.clock.now();
             let searched = Searched {
                 day: now.date_naive(),
                 language,
-                text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+                text: counted(&text),
                 has_hits: !found.hits.is_empty(),
             };
             if self.searches.note(searched, now) {
@@ -108,13 +108,7 @@ impl ArticleSearch {
         } = wanted;
         let categories = match category {
             None => None,
-            Some(slug) => {
-                let (tree, _) = self.categories.tree().await?;
-                Some(
-                    tree.below(&slug)
-                        .ok_or(KnowledgeError::NotFound(Thing::Category))?,
-                )
-            }
+            Some(slug) => Some(below(self.categories.as_ref(), &slug).await?),
         };
         let mut words = words_of(text.as_str());
         let is_open = is_typed && text.as_str().ends_with(char::is_alphanumeric);
@@ -235,4 +229,10 @@ impl ArticleSearch {
         }
         Ok(searches.len() as u64)
     }
+}
+
+/// A text as it is counted: in small letters with single spaces. Small letters can be more than the capitals were.
+fn counted(text: &str) -> String {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    words.join(" ").chars().take(SEARCH_MAX_CHARS).collect()
 }

@@ -593,6 +593,16 @@ async fn what_readers_search_for_and_do_not_find_is_counted() {
     world.clock.advance(chrono::TimeDelta::seconds(10));
     let _ = search.find(None, wanted("late")).await.unwrap();
     assert_eq!(search.report(&editor(), today, today).await.unwrap().searches, 5);
+    // What grows in small letters is kept no longer than a search may be.
+    let _ = search.find(None, wanted(&"İ".repeat(200))).await.unwrap();
+    let _ = search.store_searches().await.unwrap();
+    let report = search.report(&editor(), today, today).await.unwrap();
+    let longest = report
+        .most_searched
+        .iter()
+        .map(|one| one.text.chars().count())
+        .max();
+    assert_eq!((report.searches, longest), (6, Some(200)));
 }
 
 #[tokio::test]
